@@ -1,0 +1,1 @@
+"""simlab predicts and simulates speculative decoding on Markov chains."""

@@ -1,0 +1,66 @@
+"""Which algorithm decodes: the settings of each decoding algorithm, and nothing else.
+
+The settings stand apart from the samplers, the references and the theory because all three take them,
+and none of the three may import another.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral
+
+from simlab.errors import SimlabError
+
+
+@dataclass(frozen=True)
+class Autoregressive:
+    """The target decodes alone: no drafts, no rejections, one target call a token."""
+
+
+@dataclass(frozen=True)
+class Speculative:
+    """Speculative decoding (Leviathan et al. 2023; Yin et al. 2024, Algorithms 1 and 2).
+
+    The draft proposes a token; it is accepted with probability min(1, target/draft); on rejection the
+    token is replaced by a draw from [target - draft]_+ and drafting starts over. The look-ahead reaches
+    the horizon, so each rejection costs one target call.
+    """
+
+
+@dataclass(frozen=True)
+class BatchSpeculative:
+    """Batch speculative decoding (Yin et al. 2024, Algorithm 4).
+
+    drafts: how many independent drafts are tried at each fresh position (the first one and each one after
+    a rejection). An integer of at least 1, or math.inf for the exact limit, which `predict` knows and no
+    sampler can run. Raises SimlabError for anything else.
+    """
+
+    drafts: int | float = 4
+
+    def __post_init__(self) -> None:
+        drafts = self.drafts
+        if isinstance(drafts, float) and math.isinf(drafts) and drafts > 0:
+            return
+        if isinstance(drafts, bool) or not isinstance(drafts, Integral) or drafts < 1:
+            raise SimlabError(f"drafts = {drafts!r}: give a whole number of at least 1, or inf for the limit")
+        object.__setattr__(self, "drafts", int(drafts))
+
+
+Decoder = Autoregressive | Speculative | BatchSpeculative
+
+DECODERS: dict[str, type] = {
+    "autoregressive": Autoregressive,
+    "speculative": Speculative,
+    "batch": BatchSpeculative,
+}
+
+
+def decoder_name(decoder: Decoder) -> str:
+    """The name of a decoder in configs and tables. Raises SimlabError for what is no decoder."""
+    for name, settings in DECODERS.items():
+        if type(decoder) is settings:
+            return name
+    known = ", ".join(f"{settings.__name__}()" for settings in DECODERS.values())
+    raise SimlabError(f"{decoder!r} is no decoder: give one of {known}")
