@@ -1,5 +1,19 @@
 """WHAT is decoded: chain pairs, their validation, their generators, chains counted from a text."""
 
+from simlab.pairs.catalogue import GENERATORS, make_pair, pair_identity
+from simlab.pairs.corpus import corpus
+from simlab.pairs.generators import dirichlet, file, mixture, paper, softmax
 from simlab.pairs.pair import ChainPair
 
-__all__ = ["ChainPair"]
+__all__ = [
+    "GENERATORS",
+    "ChainPair",
+    "corpus",
+    "dirichlet",
+    "file",
+    "make_pair",
+    "mixture",
+    "pair_identity",
+    "paper",
+    "softmax",
+]

@@ -13,11 +13,11 @@ import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
 
 ROW_SUM_TOLERANCE = 1e-9
@@ -184,13 +184,6 @@ class ChainPair:
     def __reduce__(self):
         # A broadcast view would be pickled as T copies: ship the distinct rows and fold them out again.
         return _restore, (self.draft_rows, self.target_rows, self.initial, self.horizon)
-
-
-def check_count(name: str, value, least: int = 1) -> int:
-    """`value` as an int of at least `least`; raises SimlabError naming it otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise SimlabError(f"{name} = {value!r}: give a whole number of at least {least}")
-    return int(value)
 
 
 def _rows(chain: np.ndarray) -> np.ndarray:

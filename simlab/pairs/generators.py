@@ -1,0 +1,141 @@
+"""Generators of chain pairs: each is a function of plain numbers, and the same numbers give the same pair.
+
+Random rows come from numpy.random.RandomState, whose stream numpy has frozen: a seed means the same
+instance on every numpy version. The prompt's last token is uniform.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simlab.checks import check_count, check_number
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+
+
+def paper(horizon: int = 50, states: int = 7, seed: int = 10) -> ChainPair:
+    """The plain recipe for the instance of Yin et al. 2024, Figures 2 and 5.
+
+    r = RandomState(seed); draft = r.rand(T, V, V); target = r.rand(T, V, V); rows normalised. With the
+    defaults E[N_rej] = 16.4049; the paper prints 16.41 for T = 50 and does not publish how it drew its rows.
+    """
+    horizon, states, random = _shape_and_random(horizon, states, seed)
+    draft = random.rand(horizon, states, states)
+    target = random.rand(horizon, states, states)
+    return _pair(_normalised(draft), _normalised(target), horizon)
+
+
+def dirichlet(
+    horizon: int = 50,
+    states: int = 20,
+    draft_concentration: float = 1.0,
+    target_concentration: float = 1.0,
+    seed: int = 0,
+    stationary: bool = False,
+) -> ChainPair:
+    """Independent rows from symmetric Dirichlet laws, one concentration (> 0) for each model."""
+    horizon, states, random = _shape_and_random(horizon, states, seed)
+    chains = []
+    for name, value in (("draft", draft_concentration), ("target", target_concentration)):
+        concentration = check_number(f"{name}_concentration", value, above=0.0)
+        chains.append(_dirichlet_rows(random, concentration, _steps(horizon, stationary), states, name))
+    return _pair(*chains, horizon)
+
+
+def softmax(
+    horizon: int = 50,
+    states: int = 20,
+    draft_temperature: float = 1.0,
+    target_temperature: float = 1.0,
+    logit_scale: float = 3.0,
+    draft_noise: float = 1.0,
+    seed: int = 0,
+    stationary: bool = False,
+) -> ChainPair:
+    """Softmax rows of Gaussian logits, as a language model's last layer gives them.
+
+    Target logits are logit_scale * N(0, 1); draft logits are the same plus draft_noise * N(0, 1); each is
+    divided by its model's temperature (> 0). draft_noise = 0 leaves temperature as the only difference.
+    """
+    horizon, states, random = _shape_and_random(horizon, states, seed)
+    scale = check_number("logit_scale", logit_scale, least=0.0)
+    noise = check_number("draft_noise", draft_noise, least=0.0)
+    cold = {
+        name: check_number(f"{name}_temperature", value, above=0.0)
+        for name, value in (("draft", draft_temperature), ("target", target_temperature))
+    }
+    shape = (_steps(horizon, stationary), states, states)
+    logits = scale * random.standard_normal(shape)
+    draft_logits = logits + noise * random.standard_normal(shape)
+    return _pair(_softmax(draft_logits, cold["draft"]), _softmax(logits, cold["target"]), horizon)
+
+
+def mixture(
+    horizon: int = 50,
+    states: int = 20,
+    blur: float = 0.3,
+    concentration: float = 1.0,
+    seed: int = 0,
+    stationary: bool = False,
+) -> ChainPair:
+    """draft = (1 - blur) target + blur noise, with blur in [0, 1] the dial of their distance.
+
+    Target and noise are independent Dirichlet(concentration) rows, the same for every blur, so that
+    TV(draft, target) = blur * TV(noise, target) exactly, row by row.
+    """
+    horizon, states, random = _shape_and_random(horizon, states, seed)
+    concentration = check_number("concentration", concentration, above=0.0)
+    blur = check_number("blur", blur, least=0.0, most=1.0)
+    steps = _steps(horizon, stationary)
+    target = _dirichlet_rows(random, concentration, steps, states, "target")
+    noise = _dirichlet_rows(random, concentration, steps, states, "noise")
+    return _pair(_normalised((1 - blur) * target + blur * noise), target, horizon)
+
+
+def file(path: str, horizon: int | None = None) -> ChainPair:
+    """A user's own pair from `.npz` (see ChainPair.load); horizon, if given, shortens or extends it.
+
+    Only a stationary pair can be extended. Raises SimlabError as ChainPair.load and with_horizon do.
+    """
+    if not path:
+        raise SimlabError("pair=file needs pair.path, the .npz file that holds draft, target and initial")
+    pair = ChainPair.load(path)
+    return pair if horizon is None else pair.with_horizon(horizon)
+
+
+def _pair(draft: np.ndarray, target: np.ndarray, horizon: int) -> ChainPair:
+    initial = np.full(draft.shape[1], 1.0 / draft.shape[1])
+    if len(draft) == 1:
+        return ChainPair.stationary(draft[0], target[0], initial, horizon)
+    return ChainPair(draft, target, initial)
+
+
+def _steps(horizon: int, stationary: bool) -> int:
+    if not isinstance(stationary, bool):
+        raise SimlabError(f"stationary = {stationary!r}: give true or false")
+    return 1 if stationary else horizon
+
+
+def _shape_and_random(horizon, states, seed) -> tuple[int, int, np.random.RandomState]:
+    horizon, states = check_count("horizon", horizon), check_count("states", states)
+    seed = check_count("seed", seed, least=0)
+    if seed >= 2**32:
+        raise SimlabError(f"seed = {seed}: a pair's seed is below 2^32 = {2**32}")
+    return horizon, states, np.random.RandomState(seed)
+
+
+def _dirichlet_rows(random, concentration: float, steps: int, states: int, name: str) -> np.ndarray:
+    rows = random.standard_gamma(concentration, size=(steps, states, states))
+    if not (rows.sum(axis=-1) > 0).all():
+        raise SimlabError(f"{name} concentration = {concentration:g}: too small for {states} states; raise it")
+    return _normalised(rows)
+
+
+def _softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    scaled = (logits - logits.max(axis=-1, keepdims=True)) / temperature
+    return _normalised(np.exp(scaled))
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    rows /= rows.sum(axis=-1, keepdims=True)
+    return rows
