@@ -1,0 +1,141 @@
+"""The law of every decoder by brute force, in rational arithmetic, from the printed algorithms.
+
+Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
+q^(M+1) used once after the last failure. Every random outcome that the algorithm looks at is a branch: each
+drafted token, each acceptance coin, each replacement. Drafted tokens that nothing ever looks at are summed
+out, since their probabilities sum to 1. Nothing here is simplified by theory: no total variation, no "q minus
+min", no recursion on expectations; so agreement with a formula says something about the formula.
+
+The cost is exponential in T and M: meant for V, T, M of 2 to 4.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+from functools import cache
+from itertools import product
+
+from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+
+ZERO, ONE = Fraction(0), Fraction(1)
+
+
+def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Fraction]:
+    """P(tokens, rejected) for all sequences of positive probability, the initial token summed out.
+
+    draft, target: (T, V, V) and initial: (V,), nested sequences of anything that Fraction takes (floats are
+    taken at their exact binary value). Each row must sum to exactly 1: use dyadic floats or Fractions.
+    Returns {(tokens, rejected): Fraction}, tokens a tuple of T ints, rejected a tuple of T bools; the
+    values sum to 1. Raises ValueError for a row that does not sum to 1, TypeError for no decoder.
+    """
+    draft = [[_row(row) for row in step] for step in draft]
+    target = [[_row(row) for row in step] for step in target]
+    horizon = len(target)
+
+    @cache
+    def autoregressive(t: int, x: int) -> tuple:
+        return _collect(
+            (mass, y, False, autoregressive(t + 1, y) if t + 1 < horizon else END)
+            for y, mass in _outcomes(target[t][x])
+        )
+
+    @cache
+    def speculative(t: int, x: int) -> tuple:
+        """The law of the rest from position t on, after token x: one drafted token, verified."""
+        def branches():
+            for y, mass, accepted in _verified(draft[t][x], target[t][x]):
+                if accepted:
+                    yield mass, y, False, following(t + 1, y)
+                    continue
+                for z, replaced in _outcomes(_residual(target[t][x], draft[t][x])):
+                    yield mass * replaced, z, True, following(t + 1, z)
+
+        def following(t: int, y: int) -> tuple:
+            return speculative(t, y) if t < horizon else END
+
+        return _collect(branches())
+
+    @cache
+    def batch(t: int, x: int, fresh: bool) -> tuple:
+        """The same with `drafts` drafts at a fresh position; ordinary speculative decoding elsewhere."""
+        def branches():
+            tries = decoder.drafts if fresh else 1
+            law = draft[t][x]
+            for first_tokens in product(range(len(law)), repeat=tries):
+                drafted = ONE
+                for y in first_tokens:
+                    drafted *= law[y]
+                if not drafted:
+                    continue
+                goal, failed = target[t][x], drafted
+                for y in first_tokens:
+                    accept = min(ONE, goal[y] / law[y])
+                    if accept:
+                        yield failed * accept, y, False, following(t + 1, y, False)
+                    failed *= ONE - accept
+                    if not failed:
+                        break
+                    goal = _residual(goal, law)
+                else:
+                    for z, replaced in _outcomes(goal):
+                        yield failed * replaced, z, True, following(t + 1, z, True)
+
+        def following(t: int, y: int, fresh: bool) -> tuple:
+            return batch(t, y, fresh) if t < horizon else END
+
+        return _collect(branches())
+
+    starts = {Autoregressive: autoregressive, Speculative: speculative}
+    if isinstance(decoder, BatchSpeculative):
+        start = lambda t, x: batch(t, x, True)  # noqa: E731
+    elif type(decoder) in starts:
+        start = starts[type(decoder)]
+    else:
+        raise TypeError(f"no decoder: {decoder!r}")
+    law: dict[tuple[tuple, tuple], Fraction] = defaultdict(Fraction)
+    for x, mass in _outcomes(_row(initial)):
+        for tokens, rejected, rest in start(0, x):
+            law[tokens, rejected] += mass * rest
+    return dict(law)
+
+
+END = (((), (), ONE),)
+"""The law of nothing: the empty sequence, for certain."""
+
+
+def _row(row) -> tuple[Fraction, ...]:
+    exact = tuple(Fraction(value) for value in row)
+    if sum(exact) != 1 or min(exact) < 0:
+        raise ValueError(f"{[str(v) for v in exact]} is no distribution in exact arithmetic")
+    return exact
+
+
+def _outcomes(law) -> list[tuple[int, Fraction]]:
+    return [(y, mass) for y, mass in enumerate(law) if mass]
+
+
+def _verified(draft, target):
+    """(token, probability, accepted) for each drafted token and each side of its acceptance coin."""
+    for y, mass in _outcomes(draft):
+        accept = min(ONE, target[y] / draft[y])
+        if accept:
+            yield y, mass * accept, True
+        if accept != 1:
+            yield y, mass * (1 - accept), False
+
+
+def _residual(target, draft) -> tuple[Fraction, ...]:
+    """[target - draft]_+ as a distribution."""
+    excess = [max(goal - drafted, ZERO) for goal, drafted in zip(target, draft, strict=True)]
+    whole = sum(excess)
+    return tuple(value / whole for value in excess)
+
+
+def _collect(branches) -> tuple:
+    """Sum branches (mass, token, rejected, law of the rest) into ((tokens, rejected, mass), ...)."""
+    law: dict[tuple[tuple, tuple], Fraction] = defaultdict(Fraction)
+    for mass, token, rejected, rest in branches:
+        for tokens, flags, tail in rest:
+            law[(token, *tokens), (rejected, *flags)] += mass * tail
+    return tuple((tokens, flags, mass) for (tokens, flags), mass in law.items())

@@ -1,0 +1,48 @@
+"""The oracle itself: sums to 1, reproduces the target's law, and agrees with a case worked by hand."""
+
+from fractions import Fraction
+
+import pytest
+
+from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from tests.oracles.enumerate import joint_law
+from tests.oracles.pairs import rational_chains
+
+DECODERS = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 3))]
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_tokens_follow_the_target_whatever_the_decoder(decoder, seed):
+    chains = rational_chains(3, 2 + seed % 2, seed)
+    law = joint_law(*chains, decoder)
+    assert sum(law.values()) == 1
+    tokens = {}
+    for (sequence, _), mass in law.items():
+        tokens[sequence] = tokens.get(sequence, Fraction(0)) + mass
+    alone = joint_law(*chains, Autoregressive())
+    assert tokens == {sequence: mass for (sequence, _), mass in alone.items()}
+
+
+def test_one_draft_in_the_batch_is_speculative_decoding():
+    chains = rational_chains(3, 3, 5)
+    assert joint_law(*chains, BatchSpeculative(1)) == joint_law(*chains, Speculative())
+
+
+def test_one_step_worked_by_hand():
+    draft, target = [[["3/4", "1/4"]] * 2], [[["1/4", "3/4"]] * 2]
+    once = joint_law(draft, target, [1, 0], Speculative())
+    assert once == {
+        ((0,), (False,)): Fraction(1, 4),  # 3/4 drafted, 1/3 accepted
+        ((1,), (False,)): Fraction(1, 4),
+        ((1,), (True,)): Fraction(1, 2),
+    }
+    twice = joint_law(draft, target, [1, 0], BatchSpeculative(2))
+    # A first failure (1/2) leaves [q - p]_+ = (0, 1): the second draft is accepted if it is token 1 (1/4).
+    assert twice[(1,), (False,)] == Fraction(1, 4) + Fraction(1, 2) * Fraction(1, 4)
+    assert twice[(1,), (True,)] == Fraction(1, 2) * Fraction(3, 4)
+
+
+def test_rows_that_are_no_distributions_are_refused():
+    with pytest.raises(ValueError, match="no distribution"):
+        joint_law([[[0.1, 0.9]] * 2], [[[0.5, 0.5]] * 2], [1, 0], Speculative())
