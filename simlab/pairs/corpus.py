@@ -82,7 +82,7 @@ def read_text(path: str | None) -> str:
         text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SimlabError(
-            f"{path} is no UTF-8 text (byte 0x{raw[error.start]:02x} at offset {error.start}): convert it first"
+            f"{path} is no UTF-8 text (byte 0x{raw[error.start]:02x} at offset {error.start}): convert it"
         ) from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(text) < LEAST_CHARACTERS:

@@ -127,7 +127,7 @@ def _shape_and_random(horizon, states, seed) -> tuple[int, int, np.random.Random
 def _dirichlet_rows(random, concentration: float, steps: int, states: int, name: str) -> np.ndarray:
     rows = random.standard_gamma(concentration, size=(steps, states, states))
     if not (rows.sum(axis=-1) > 0).all():
-        raise SimlabError(f"{name} concentration = {concentration:g}: too small for {states} states; raise it")
+        raise SimlabError(f"{name} concentration = {concentration:g}: too small for {states} states")
     return _normalised(rows)
 
 

@@ -53,7 +53,7 @@ class ChainPair:
         if draft.shape != target.shape:
             raise SimlabError(f"draft has shape {draft.shape} and target {target.shape}: give them the same")
         if initial.shape != draft.shape[1:2]:
-            raise SimlabError(f"initial has shape {initial.shape}: give ({draft.shape[1]},), one entry a token")
+            raise SimlabError(f"initial has shape {initial.shape}: give ({draft.shape[1]},), a token each")
         _check_rows("draft", _rows(draft))
         _check_rows("target", _rows(target))
         _check_rows("initial", initial[None, None, :])
@@ -175,7 +175,7 @@ class ChainPair:
         except FileNotFoundError as error:
             raise SimlabError(f"no file {path}: give the path of a pair saved as .npz") from error
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-            raise SimlabError(f"{path} is no readable .npz file: {_one_line(error)}") from error
+            raise SimlabError(f"{path} is no readable .npz file: give a pair saved as .npz") from error
         try:
             return cls(*_unfold(draft, target, horizon), initial)
         except SimlabError as error:

@@ -78,8 +78,8 @@ def _many_drafts(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarr
             fixed = a / b
             steps = np.ceil(np.log((fixed - edge) / (fixed - s)) / np.log1p(-b))
             # No crossing where the fixed point is the edge itself (equal ratios) or lies at infinity (b = 0).
-            steps = np.where((fixed > edge) & (b > 0), np.maximum(np.nan_to_num(steps, nan=1.0), 1.0), remaining)
-            steps = np.minimum(steps, remaining)
+            steps = np.maximum(np.nan_to_num(steps, nan=1.0), 1.0)
+            steps = np.minimum(np.where((fixed > edge) & (b > 0), steps, remaining), remaining)
             moved = np.where(b > 0, fixed - (fixed - s) * np.power(1.0 - b, steps), s + a * steps)
         lost[running] = np.maximum(moved, s)
         left[running] -= steps

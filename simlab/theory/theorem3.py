@@ -28,7 +28,7 @@ def theorem3_expected_rejections(pair: ChainPair, drafts: int) -> float:
     normalised. Time O(T V^2 M). Raises SimlabError unless drafts is a finite whole number >= 1.
     """
     if drafts == math.inf:
-        raise SimlabError("drafts = inf: the printed recursion takes a finite number; predict knows the limit")
+        raise SimlabError("drafts = inf: the printed recursion is finite; predict knows the limit")
     check_count("drafts", drafts)
     rejected_law = np.array(pair.initial)
     target_law = np.array(pair.initial)

@@ -1,0 +1,105 @@
+"""What an experiment is told: one point (pair, decoder, sizes), and how it turns points into jobs."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simlab.decoders import Decoder
+from simlab.errors import SimlabError
+from simlab.evidence import Verdict
+from simlab.pairs import ChainPair, make_pair, pair_identity
+from simlab.runs import HalfWidth, Job, Task, Trajectories
+
+RUNNING_AVERAGE_BATCH = 100  # the paper draws its running averages after 100 N runs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One point of an experiment, composed and checked.
+
+    experiment: the module that plans and presents; title: the name of its folder and files.
+    options: the experiment's own settings. pair_name, pair_options: as `simlab.pairs.make_pair` takes them.
+    trajectories: of a task, or at most where half_width (rejections) is given. confidence: of intervals
+    in tables and pictures. running_average: trajectories behind a running average.
+    """
+
+    experiment: str
+    title: str
+    options: Mapping[str, Any]
+    pair_name: str
+    pair_options: Mapping[str, Any]
+    decoder: Decoder
+    seed: int
+    trajectories: int
+    half_width: float | None
+    confidence: float
+    batch_size: int
+    running_average: int
+    output: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment leaves: its verdicts, the files it wrote and remarks for the reader."""
+
+    title: str
+    folder: Path
+    verdicts: list[Verdict]
+    files: list[Path]
+    notes: list[str]
+
+
+def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair, dict]:
+    """The point's pair and its identity, at another horizon if one is given and the pair can have it.
+
+    A nonstationary pair from a file keeps its own horizon where it is shorter.
+    """
+    options = dict(settings.pair_options)
+    if horizon is not None:
+        if settings.pair_name == "file":
+            own = instance(settings)[0]
+            stationary = len(own.draft_rows) == len(own.target_rows) == 1
+            horizon = horizon if stationary else min(horizon, own.horizon)
+        options["horizon"] = horizon
+    return _instance(settings.pair_name, json.dumps(options, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=8)
+def _instance(name: str, options: str) -> tuple[ChainPair, dict]:
+    return make_pair(name, **json.loads(options)), pair_identity(name, **json.loads(options))
+
+
+def job(settings: Settings, decoder: Decoder | None = None, horizon: int | None = None) -> Job:
+    """The point's own job, or the same with another decoder or horizon."""
+    pair, identity = instance(settings, horizon)
+    task = Task(
+        pair=identity,
+        decoder=settings.decoder if decoder is None else decoder,
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+    )
+    if settings.half_width is None:
+        return Job(task, pair, Trajectories(settings.trajectories))
+    return Job(task, pair, HalfWidth(settings.half_width, settings.confidence, settings.trajectories))
+
+
+def running_average_job(settings: Settings, decoder: Decoder | None = None, horizon: int | None = None) -> Job:
+    """The job behind a running average: batches of 100 trajectories, `running_average` in all."""
+    main = job(settings, decoder, horizon)
+    task = Task(main.task.pair, main.task.decoder, main.task.seed, RUNNING_AVERAGE_BATCH)
+    return Job(task, main.pair, Trajectories(settings.running_average))
+
+
+def only_point(points: list[Settings]) -> Settings:
+    """The point of an experiment that draws one; SimlabError for a grid."""
+    if len(points) != 1:
+        raise SimlabError(
+            f"experiment {points[0].experiment} draws one point and the grid has {len(points)}: "
+            "use experiment=study, or --multirun for a figure a point"
+        )
+    return points[0]

@@ -1,0 +1,156 @@
+"""From words on the command line to composed configurations, one a grid point.
+
+Hydra composes; simlab sweeps: `decoder.drafts=1,2,4` without --multirun, and `grid:` in a config, are
+expanded here into points of one study. Every mistake leaves as one line (SimlabError).
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from simlab.errors import SimlabError
+
+CONFIG_MODULE = "simlab.conf"
+GROUPS = ("pair", "decoder", "run", "tier", "experiment")
+
+
+def compose_points(overrides: Iterable[str]) -> list[dict]:
+    """The composed configuration of every grid point, as plain dicts, in the order of the grid.
+
+    A grid is what the command line sweeps (key=1,2) times what the config's `grid` says; a key on the
+    command line replaces the grid's. Raises SimlabError, one line, for anything Hydra refuses.
+    """
+    with _hydra():
+        fixed, axes = _split(list(overrides))
+        base = _compose(fixed + [axis[0] for axis in axes if _is_group(axis[0])])
+        given = {_key(word) for word in fixed} | {_key(axis[0]) for axis in axes}
+        for key, values in (base.get("grid") or {}).items():
+            if key not in given:
+                values = values if OmegaConf.is_list(values) else [values]
+                axes.append([f"{key}={_word(value)}" for value in values])
+        return [_point(fixed, words) for words in itertools.product(*axes)]
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra with our configs, unless a Hydra run (with the user's own search path) is under way."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3", job_name="simlab"):
+        yield
+
+
+def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Overrides with one value, and for each that sweeps the list of its single overrides."""
+    fixed: list[str] = []
+    axes: list[list[str]] = []
+    for word in words:
+        override = _parse(word)
+        if override.is_sweep_override():
+            key = override.get_key_element()
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            fixed.append(word)
+    return fixed, axes
+
+
+def _point(fixed: list[str], words: tuple[str, ...]) -> dict:
+    groups = [word for word in words if _is_group(word)]
+    config = copy.deepcopy(_compose(fixed + groups))
+    for word in words:
+        if not _is_group(word):
+            key = _key(word)
+            try:
+                OmegaConf.update(config, key, _parse(word).value(), force_add=False)
+            except OmegaConfBaseException as error:
+                raise SimlabError(_unknown_key(config, key)) from error
+    try:
+        return OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise SimlabError(_one_line(error)) from error
+
+
+def _compose(words: list[str]) -> DictConfig:
+    try:
+        return compose("config", overrides=words)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SimlabError(explain(error, words)) from error
+
+
+def explain(error: Exception, words: list[str]) -> str:
+    """One line for what Hydra says in many."""
+    text = str(error)
+    group = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
+    if group:
+        known = re.findall(r"^\t(\S+)$", text, re.M)
+        return f"no {group[1]} {group[2]!r}: known are {', '.join(known)}"
+    key = re.search(r"Could not (?:override|append to config|delete from config)\.?.*?'([^']+)'", text)
+    if key and "No match in the defaults list" in text:
+        return f"no group {key[1]!r}: known are {', '.join(GROUPS)}"
+    if key:
+        kept = [word for word in words if _is_group(word)]
+        return _unknown_key(compose("config", overrides=kept), key[1])
+    return _one_line(error)
+
+
+def _unknown_key(config: DictConfig, key: str) -> str:
+    parent, _, _ = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    if not OmegaConf.is_dict(node):
+        return f"no setting {key}: the configuration has no {parent or key}"
+    name = node.get("name")
+    held = [str(known) for known in node if known not in ("name", "hydra")]
+    where = f"{parent} {name}" if name else parent
+    line = f"no setting {key}: {where or 'the configuration'} has {', '.join(held) or 'none'}"
+    if parent in GROUPS:
+        option = key.removeprefix(parent + ".")
+        others = [
+            other
+            for other in GlobalHydra.instance().config_loader().get_group_options(parent)
+            if option in (compose("config", overrides=[f"{parent}={other}"]).get(parent) or {})
+        ]
+        line += f" (it is a setting of {' and '.join(f'{parent}={other}' for other in others)})" * bool(others)
+    return line
+
+
+def _parse(word: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise SimlabError(f"cannot read {word!r}: give key=value ({_one_line(error)})") from error
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+")
+
+
+def _is_group(word: str) -> bool:
+    return _key(word) in GROUPS
+
+
+def _word(value) -> str:
+    """A config's value as the command line would write it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

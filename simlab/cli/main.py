@@ -1,0 +1,73 @@
+"""The `simlab` command: finds the subcommand, turns mistakes into one line, sets the exit code.
+
+Exit codes: 0 done, 1 a verdict FAILed, 2 a mistake in the input or a failure of the machine, 130 stopped
+by Ctrl-C (what was done is saved).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from simlab.errors import SimlabError
+
+COMMANDS = {
+    "predict": ("simlab.cli.predict", "exact numbers for a pair and a decoder"),
+    "run": ("simlab.cli.run", "simulate an experiment or a grid, hold it against the theory, draw it"),
+    "reproduce": ("simlab.cli.reproduce", "every experiment and figure, and results/report/verdicts.json"),
+    "status": ("simlab.cli.status", "what the ledger holds"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Never shows a traceback for a user's mistake."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _dispatch(arguments)
+    except SimlabError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        print("simlab: stopped; the same command goes on where this one was", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (simlab predict | head): nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError as error:
+        return _complain(f"out of memory ({error}): give a smaller pair, fewer workers or a smaller batch_size")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{place}{error.strerror or error}")
+
+
+def _dispatch(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if name == "--version":
+        from importlib.metadata import version
+
+        print(f"simlab {version('simlab')}")
+        return 0
+    if name not in COMMANDS:
+        raise SimlabError(f"no command {name!r}: known are {', '.join(COMMANDS)}")
+    module = importlib.import_module(COMMANDS[name][0])
+    words = arguments[1:]
+    if name != "run" and ("-h" in words or "--help" in words):
+        print(module.USAGE, end="")
+        return 0
+    return module.main(words)
+
+
+def _usage() -> str:
+    lines = ["usage: simlab COMMAND [key=value ...]", "", "Predict and simulate speculative decoding.", ""]
+    lines += [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
+    lines += ["", "simlab COMMAND --help says more. Settings are Hydra overrides: pair=corpus decoder.drafts=4"]
+    return "\n".join(lines)
+
+
+def _complain(message: str) -> int:
+    print(f"simlab: {' '.join(message.split())}", file=sys.stderr)
+    return 2

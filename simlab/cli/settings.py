@@ -1,0 +1,104 @@
+"""The edge: composed configurations become the frozen settings that the other rooms take."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from simlab.checks import check_count, check_number
+from simlab.decoders import DECODERS, Decoder
+from simlab.errors import SimlabError
+
+
+def decoder_from(config: dict) -> Decoder:
+    """The decoder of a composed configuration; SimlabError for unknown names or options."""
+    options = dict(_section(config, "decoder"))
+    name = options.pop("name", None)
+    if name not in DECODERS:
+        raise SimlabError(f"no decoder {name!r}: known are {', '.join(DECODERS)}")
+    if isinstance(options.get("drafts"), str):
+        options["drafts"] = _drafts(options["drafts"])
+    try:
+        return DECODERS[name](**options)
+    except TypeError as error:
+        known = ", ".join(DECODERS[name].__dataclass_fields__) or "none"
+        raise SimlabError(f"decoder {name} has no option {', '.join(options)}: known are {known}") from error
+
+
+def pair_from(config: dict) -> tuple[str, dict]:
+    """The generator's name and options of a composed configuration."""
+    options = dict(_section(config, "pair"))
+    return options.pop("name", None), options
+
+
+def settings_from(config: dict):
+    """The experiment `Settings` of a composed configuration; SimlabError for values out of range."""
+    from simlab.experiments.settings import Settings
+
+    options = dict(_section(config, "experiment"))
+    experiment = options.pop("name", None)
+    title = options.pop("title", experiment)
+    pair_name, pair_options = pair_from(config)
+    half_width = config["half_width"]
+    if half_width is not None:
+        half_width = check_number("half_width", half_width, above=0.0)
+    confidence = check_number("confidence", config["confidence"], above=0.0)
+    if confidence >= 1:
+        raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
+    return Settings(
+        experiment=experiment,
+        title=title,
+        options=options,
+        pair_name=pair_name,
+        pair_options=pair_options,
+        decoder=decoder_from(config),
+        seed=check_count("seed", _whole(config["seed"]), least=0),
+        trajectories=check_count("trajectories", _whole(config["trajectories"])),
+        half_width=half_width,
+        confidence=confidence,
+        batch_size=check_count("batch_size", _whole(config["batch_size"])),
+        running_average=check_count("tier.running_average", _whole(config["tier"]["running_average"])),
+        output=output_from(config),
+    )
+
+
+def output_from(config: dict) -> Path:
+    """The output folder of a composed configuration."""
+    output = config.get("output")
+    if not isinstance(output, str) or not output:
+        raise SimlabError(f"output = {output!r}: give a folder")
+    return Path(output).expanduser()
+
+
+def backend_from(config: dict):
+    """The backend settings of a composed configuration; SimlabError for unknown names or options."""
+    from simlab.runs import Dask, Loky, Serial, default_workers
+
+    options = dict(_section(config, "run"))
+    name = options.pop("backend", None)
+    backends = {"serial": Serial, "loky": Loky, "dask": Dask}
+    if name not in backends:
+        raise SimlabError(f"no run backend {name!r}: known are {', '.join(backends)}")
+    if "workers" in options:
+        workers = options["workers"]
+        options["workers"] = default_workers() if workers is None else check_count("run.workers", workers)
+    try:
+        return backends[name](**options)
+    except TypeError as error:
+        raise SimlabError(f"run backend {name} does not take {', '.join(options)}") from error
+
+
+def _section(config: dict, name: str) -> dict:
+    section = config.get(name)
+    if not isinstance(section, dict):
+        raise SimlabError(f"the configuration has no {name}: give {name}=NAME")
+    return section
+
+
+def _drafts(word: str):
+    return math.inf if word.lower() in ("inf", "infinity") else word
+
+
+def _whole(value):
+    """1e6 is written for a count and read as a float: a float that is whole means the count."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

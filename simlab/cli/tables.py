@@ -1,0 +1,31 @@
+"""Plain text tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def text_table(rows: Sequence[dict[str, str]], settings: Sequence[str] = ()) -> str:
+    """Rows with the same keys as aligned columns; `settings` that all rows share stand once, above them.
+
+    One row alone reads better as lines of key and value.
+    """
+    if len(rows) == 1:
+        return _lines(rows[0])
+    shared = {key: rows[0][key] for key in settings if all(row[key] == rows[0][key] for row in rows)}
+    kept = [{key: value for key, value in row.items() if key not in shared} for row in rows]
+    return "\n\n".join(filter(None, [_lines(shared), columns(kept)]))
+
+
+def _lines(row: dict[str, str]) -> str:
+    width = max(map(len, row), default=0)
+    return "\n".join(f"{key:<{width}}  {value}" for key, value in row.items())
+
+
+def columns(rows: Sequence[dict[str, str]]) -> str:
+    """Rows with the same keys as aligned columns under a heading."""
+    keys = list(rows[0])
+    lines = [keys, *([row[key] for key in keys] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(keys))]
+    padded = ("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
