@@ -1,0 +1,130 @@
+"""The mean of bounded counts from a sample of fixed size: an interval that holds at every sample size.
+
+The normal interval is wrong where it matters here, at error probabilities of 1e-6 and for rejections so
+rare that the sample may hold none. This one rests on betting (Waudby-Smith and Ramdas, *Estimating means
+of bounded random variables by betting*, JRSS B 2024, the capital process of section 4): if X_1..X_n are
+independent, in [0, T] and of mean m, then for every fixed bet 0 <= b <= 1/m the wealth
+prod_i (1 + b (X_i - m)) is not negative and has mean 1, so that by Markov's inequality it reaches 1/error
+with probability at most `error`. An m at which the wealth reached 1/error is not believed. The wealth
+depends on the data through their histogram only.
+
+Which bets is our choice (own). The wealth of `mean_interval` is an average of two parts:
+
+*Sized by the variance.* The best bet is close to b(s) = sqrt(2 log(1/error) / (n s)) with s the variance,
+which is not known but lies, but for a small part of the error, in an interval [s_low, s_high]. log wealth is
+concave in b, so the smallest wealth over all bets b(s), s in that interval, is the smaller of the two at its
+ends; it is at most that of the bet at the true variance, whatever that is. For large n the interval reaches
+sqrt(2 s log(1/error') / n) to each side, with error' = 0.36 of the error given: at 1e-6 within 2% of what
+Chernoff's bound would give were the variance known. The empirical Bernstein interval (Maurer and Pontil 2009)
+adds 7 T log(4/error) / (3 n): at T = 50 and n = 10^4 it is twice as wide, and more where rejections are rare.
+
+*Of all sizes.* Wealth prod_i (1 - k + k X_i / m), with the part k of the wealth at stake running over a grid
+that is even in log(k / (1 - k)), and k = 1. This one is the sharper where rejections are very rare (or their
+absence is) and the variance therefore hardly known.
+
+In both, every factor falls as m grows, so wealth does, and the m believed are an interval.
+
+The variance interval: the sample variance is a U-statistic with kernel (x - y)^2 / 2 in [0, T^2/2], for which
+Chernoff's bound holds with floor(n/2) in the place of n (Hoeffding 1963, section 5).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simlab.evidence.interval import Interval, check_histogram, error_of, last_true
+
+VARIANCE_SHARE = 0.05
+"""The part of the error that the variance interval spends: its width matters only to second order."""
+
+SIZED_SHARE = 0.75
+"""The part of the wealth that bets as the variance asks; the rest bets all sizes."""
+
+GRID_STEP = 0.35
+"""Step of the grid in log(k / (1 - k)); wealth as a function of log k has a width of about 0.5 at 1e-6."""
+
+
+def mean_interval(histogram, confidence: float) -> Interval:
+    """The mean of i.i.d. counts in 0..T and an interval that holds it with probability >= confidence.
+
+    histogram: whole numbers (T+1,), how many of the n trajectories had each count; n fixed beforehand, not
+    chosen by looking at the data (see `confidence_sequence`). Valid for every n >= 1 and every distribution
+    on 0..T, without approximation. Returns floats, 0 <= low <= estimate <= high <= T. Raises SimlabError for
+    an empty or malformed histogram, or a confidence outside (0, 1). Source: the module's docstring.
+    """
+    histogram = check_histogram(histogram)
+    error = error_of(confidence)
+    bound = histogram.size - 1
+    variances = _variance_interval(histogram, VARIANCE_SHARE * error)
+    side_error = (1 - VARIANCE_SHARE) * error / 2
+    estimate = float(histogram @ np.arange(bound + 1)) / float(histogram.sum())
+    low = _lower_bound(histogram, estimate, variances, side_error)
+    high = bound - _lower_bound(histogram[::-1], bound - estimate, variances, side_error)
+    return Interval(estimate, min(low, estimate), max(high, estimate))
+
+
+def _lower_bound(histogram: np.ndarray, mean: float, variances, error: float) -> float:
+    """The largest m, up to rounding, at which the wealth of betting on a larger mean has reached 1/error."""
+    bound, total = histogram.size - 1, int(histogram.sum())
+    values = np.flatnonzero(histogram).astype(float)
+    weights = histogram[histogram > 0].astype(float)
+    threshold = math.log(1 / error)
+    sized = np.array([_sized_bet(variance, total, threshold, bound) for variance in variances])
+    reach = math.log(total + 1)
+    stakes = 1 / (1 + np.exp(-np.arange(-reach, reach + GRID_STEP, GRID_STEP)))
+    stakes = np.append(stakes, 1.0)
+
+    def log_wealth(m: float) -> float:
+        with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first count of 0
+            by_variance = (np.log1p(sized[:, None] * (values - m)) @ weights).min()
+            of_all_sizes = np.log1p(stakes[:, None] * (values / m - 1)) @ weights
+        return float(
+            np.logaddexp(
+                math.log(SIZED_SHARE) + by_variance,
+                math.log(1 - SIZED_SHARE) + log_mean_exp(of_all_sizes),
+            )
+        )
+
+    if mean == 0:
+        return 0.0
+    unbelieved, _ = last_true(lambda m: np.asarray(log_wealth(float(m)) >= threshold), 0.0, mean)
+    return float(unbelieved)
+
+
+def _sized_bet(variance: float, total: int, threshold: float, bound: int) -> float:
+    """sqrt(2 threshold / (total variance)), but at most 1/bound, so that no wealth becomes negative."""
+    if 2 * threshold * bound**2 >= total * variance:
+        return 1 / bound
+    return math.sqrt(2 * threshold / (total * variance))
+
+
+def _variance_interval(histogram: np.ndarray, error: float) -> tuple[float, float]:
+    """An interval that holds the variance of the counts with probability >= 1 - error."""
+    bound, total = histogram.size - 1, int(histogram.sum())
+    largest = bound**2 / 4  # Popoviciu: no distribution on [0, T] has a larger variance
+    pairs = total // 2
+    if pairs == 0:
+        return 0.0, largest
+    values = np.arange(bound + 1)
+    mean = histogram @ values / total
+    scale = bound**2 / 2
+    seen = min(float(histogram @ (values - mean) ** 2) / (total - 1) / scale, 1.0)
+    limit = math.log(2 / error) / pairs
+    _, low = last_true(lambda s: _divergence(seen, s) <= limit, seen, 0.0)
+    _, high = last_true(lambda s: _divergence(seen, s) <= limit, seen, 1.0)
+    return float(low) * scale, min(float(high) * scale, largest)
+
+
+def _divergence(seen: float, claimed) -> float:
+    """Relative entropy of a coin of probability `seen` to one of probability `claimed`."""
+    first = seen * math.log(seen / claimed) if seen > 0 else 0.0
+    second = (1 - seen) * math.log((1 - seen) / (1 - claimed)) if seen < 1 else 0.0
+    return first + second
+
+
+def log_mean_exp(logs: np.ndarray) -> np.ndarray:
+    """log of the mean of exp(logs) over the last axis; entries may be -inf, but not all of them."""
+    top = logs.max(axis=-1)
+    return top + np.log(np.exp(logs - top[..., None]).mean(axis=-1))

@@ -1,0 +1,252 @@
+"""Verdicts: does what was simulated agree with what was predicted, and what could have been noticed?
+
+An *equality* verdict says FAIL where the exact value lies outside an interval (or a simultaneous band) that
+holds the truth with probability 1 - false_alarm: with the theory and the sampler both right, FAIL has at most
+that probability, at any sample size. It says what it could have seen as well: `detectable` is such that
+
+    P(the truth differs from the exact value by more than `detectable`, and yet no FAIL) <= miss.
+
+It is read off the data, and holds without approximation: with probability 1 - miss the truth lies in the
+interval [low', high'] at that level; and an exact value further from it than max(high' - low, high - low')
+lies outside [low, high]. A PASS that could not have seen what the caller cares about is INCONCLUSIVE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from simlab.errors import SimlabError
+from simlab.evidence.bands import check_tokens, clopper_pearson
+from simlab.evidence.interval import ROUNDING, Interval, check_histogram, scaled_residuals
+from simlab.evidence.mean import mean_interval
+from simlab.evidence.sequence import confidence_sequence
+
+MISS = 1e-6
+"""The probability with which a discrepancy of more than `detectable` may go unnoticed."""
+
+
+class Status(StrEnum):
+    """PASS: the exact value is inside, and a difference of `resolution` would have been noticed.
+    FAIL: it is outside. INCONCLUSIVE: it is inside, but the sample is too small to see `resolution`.
+    """
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was held against what, and what came out. `dataclasses.asdict` makes it fit for JSON.
+
+    name: of the claim, given by the caller. kind: "equality". statistic: what estimate, exact, low and high
+    are of; for a table the cell that lies furthest out of its interval, in half-widths. low, high: the
+    interval, in a table one that holds all cells at once. false_alarm: at most the probability of FAIL if the
+    claim is true. miss, detectable: a discrepancy (in a table: of any cell) of more than `detectable` is
+    flagged with probability >= 1 - miss. resolution: the discrepancy that the caller wants to see. method:
+    "fixed size" or "confidence sequence", which stays valid when the sample size was chosen by looking at the
+    data.
+    """
+
+    name: str
+    kind: str
+    status: Status
+    statistic: str
+    estimate: float
+    exact: float
+    low: float
+    high: float
+    false_alarm: float
+    miss: float
+    detectable: float
+    resolution: float
+    trajectories: int
+    method: str
+
+
+def mean_verdict(
+    name: str, histogram, exact: float, *, resolution: float, false_alarm: float = 1e-6
+) -> Verdict:
+    """Is the mean of the counts `exact`? For a sample size fixed beforehand.
+
+    histogram: whole numbers (T+1,). resolution: in the unit of the counts. Raises SimlabError for a malformed
+    histogram, an exact value that is not finite, or a false_alarm outside (0, 1). Source: `mean_interval`.
+    """
+    histogram = check_histogram(histogram)
+    return _judge_mean(
+        name,
+        mean_interval(histogram, 1 - _probability(false_alarm)),
+        mean_interval(histogram, 1 - MISS),
+        exact,
+        trajectories=int(histogram.sum()),
+        method="fixed size",
+        resolution=resolution,
+        false_alarm=false_alarm,
+    )
+
+
+def running_mean_verdict(
+    name: str, batch_sums, bound: float, exact: float, *, resolution: float, false_alarm: float = 1e-6
+) -> Verdict:
+    """Is the mean of the counts `exact`? For a sample size chosen while looking at the running mean.
+
+    batch_sums: whole numbers (K, 3), as for `confidence_sequence`, of the batches that stopping left.
+    bound: the largest count there can be (T). resolution: in the unit of the counts. Raises SimlabError for
+    malformed sums, an exact value that is not finite, or a false_alarm outside (0, 1).
+    """
+    error = _probability(false_alarm)
+    totals = np.sum(batch_sums, axis=0, keepdims=True) if np.ndim(batch_sums) == 2 else batch_sums
+    ends = [
+        Interval(*(float(end[-1]) for end in confidence_sequence(totals, bound, 1 - level)))
+        for level in (error, MISS)
+    ]
+    return _judge_mean(
+        name,
+        *ends,
+        exact,
+        trajectories=int(totals[0, 0]),
+        method="confidence sequence",
+        resolution=resolution,
+        false_alarm=false_alarm,
+    )
+
+
+def pmf_verdict(name: str, histogram, exact_pmf, *, resolution: float, false_alarm: float = 1e-6) -> Verdict:
+    """Do the counts follow `exact_pmf`? For a sample size fixed beforehand.
+
+    histogram: whole numbers (T+1,). exact_pmf: floats (T+1,). resolution: a difference of probability, in any
+    one cell. A cell that `exact_pmf` makes impossible fails on the first hit. Raises SimlabError for
+    malformed counts, shapes that disagree, exact values that are no probabilities, or a false_alarm outside
+    (0, 1). Source: `pmf_band`.
+    """
+    histogram = check_histogram(histogram)
+    return _judge_cells(
+        name,
+        histogram,
+        int(histogram.sum()),
+        exact_pmf,
+        cell="P(N = {0})",
+        resolution=resolution,
+        false_alarm=false_alarm,
+    )
+
+
+def marginals_verdict(
+    name: str, tokens, trajectories: int, exact_marginals, *, resolution: float, false_alarm: float = 1e-6
+) -> Verdict:
+    """Do the tokens at every position follow `exact_marginals`? For a sample size fixed beforehand.
+
+    tokens: whole numbers (T, V), every row summing to trajectories. exact_marginals: floats (T, V).
+    resolution: a difference of probability, in any one cell. A token that is impossible fails on the first
+    hit, one that is certain on the first miss. Raises SimlabError as `pmf_verdict` does. Source:
+    `marginals_band`.
+    """
+    return _judge_cells(
+        name,
+        check_tokens(tokens, trajectories),
+        int(trajectories),
+        exact_marginals,
+        cell="P(token {1} at t = {0})",
+        resolution=resolution,
+        false_alarm=false_alarm,
+    )
+
+
+def _judge_mean(
+    name, interval, miss_interval, exact, *, trajectories, method, resolution, false_alarm
+) -> Verdict:
+    exact = float(exact)
+    if not np.isfinite(exact):
+        raise SimlabError(f"{name}: the exact value is {exact}: give a finite number")
+    slack = ROUNDING * max(1.0, abs(exact))
+    outside = not interval.low - slack <= exact <= interval.high + slack
+    detectable = _detectable(interval, miss_interval)
+    return Verdict(
+        name=name,
+        kind="equality",
+        status=_status(outside, detectable, resolution),
+        statistic="mean",
+        estimate=interval.estimate,
+        exact=exact,
+        low=interval.low,
+        high=interval.high,
+        false_alarm=float(false_alarm),
+        miss=MISS,
+        detectable=detectable,
+        resolution=float(resolution),
+        trajectories=trajectories,
+        method=method,
+    )
+
+
+def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_alarm) -> Verdict:
+    exact = _check_exact(name, exact, hits.shape)
+    band = clopper_pearson(hits, trajectories, _probability(false_alarm) / (2 * hits.size))
+    outside = _outside(hits, trajectories, band, exact)
+    # A given discrepancy has its cell and its direction, so missing it takes one tail of one cell.
+    detectable = _detectable(band, clopper_pearson(hits, trajectories, MISS))
+    distance = np.abs(scaled_residuals(band, exact))
+    place = np.unravel_index(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))), hits.shape)
+    return Verdict(
+        name=name,
+        kind="equality",
+        status=_status(bool(outside.any()), detectable, resolution),
+        statistic=f"{cell.format(*(int(i) for i in place))}, the furthest out of {hits.size} cells",
+        estimate=float(band.estimate[place]),
+        exact=float(exact[place]),
+        low=float(band.low[place]),
+        high=float(band.high[place]),
+        false_alarm=float(false_alarm),
+        miss=MISS,
+        detectable=detectable,
+        resolution=float(resolution),
+        trajectories=trajectories,
+        method="fixed size",
+    )
+
+
+def _outside(hits, trajectories, band, exact) -> np.ndarray:
+    """Where the exact probability is outside the band, with allowance for its rounding.
+
+    An exact 0 or 1 is taken at its word: sums of products that are not negative come out 0 only where every
+    path is impossible, and 1 only where all else is. One hit, or one miss, then refutes it; the band would
+    say so too, but for an upper end that rounds to 1.
+    """
+    certain, impossible = exact == 1, exact == 0
+    inner = ~(certain | impossible)
+    return (
+        (impossible & (hits > 0))
+        | (certain & (hits < trajectories))
+        | (inner & ((exact < band.low - ROUNDING) | (exact > band.high + ROUNDING)))
+    )
+
+
+def _check_exact(name, exact, shape) -> np.ndarray:
+    """Exact probabilities as float64 of `shape`, clipped to [0, 1] where rounding carried them over."""
+    exact = np.asarray(exact, float)
+    if exact.shape != shape:
+        raise SimlabError(f"{name}: exact values of shape {exact.shape} for counts of shape {shape}")
+    wrong = ~((exact >= -ROUNDING) & (exact <= 1 + ROUNDING))
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise SimlabError(f"{name}: the exact value at {place} is {exact[place]}: give probabilities")
+    return np.clip(exact, 0, 1)
+
+
+def _detectable(interval: Interval, miss_interval: Interval) -> float:
+    return float(np.max(np.maximum(miss_interval.high - interval.low, interval.high - miss_interval.low)))
+
+
+def _status(outside: bool, detectable: float, resolution: float) -> Status:
+    if outside:
+        return Status.FAIL
+    return Status.PASS if detectable <= resolution else Status.INCONCLUSIVE
+
+
+def _probability(false_alarm: float) -> float:
+    if not 0 < false_alarm < 1:
+        raise SimlabError(f"false_alarm = {false_alarm!r}: give a probability between 0 and 1, both excluded")
+    return false_alarm
