@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from hydra import compose, initialize_config_module
@@ -53,6 +55,24 @@ def _hydra() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_line_errors(words: list[str]) -> Iterator[None]:
+    """Turn what Hydra raises into SimlabError."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SimlabError(_explain(error, words)) from error
+
+
+def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> None:
+    """Run `job` under Hydra's own command line with the given words, its errors raised as they are."""
+    import hydra
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["simlab run", *words]
+    hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()
+
+
 def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
     """Overrides with one value, and for each that sweeps the list of its single overrides."""
     fixed: list[str] = []
@@ -84,13 +104,11 @@ def _point(fixed: list[str], words: tuple[str, ...]) -> dict:
 
 
 def _compose(words: list[str]) -> DictConfig:
-    try:
+    with one_line_errors(words):
         return compose("config", overrides=words)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise SimlabError(explain(error, words)) from error
 
 
-def explain(error: Exception, words: list[str]) -> str:
+def _explain(error: Exception, words: list[str]) -> str:
     """One line for what Hydra says in many."""
     text = str(error)
     group = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
@@ -101,8 +119,9 @@ def explain(error: Exception, words: list[str]) -> str:
     if key and "No match in the defaults list" in text:
         return f"no group {key[1]!r}: known are {', '.join(GROUPS)}"
     if key:
-        kept = [word for word in words if _is_group(word)]
-        return _unknown_key(compose("config", overrides=kept), key[1])
+        with _hydra():
+            kept = [word for word in words if _is_group(word) and not _parse(word).is_sweep_override()]
+            return _unknown_key(compose("config", overrides=kept), key[1])
     return _one_line(error)
 
 

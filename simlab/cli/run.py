@@ -2,66 +2,156 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from simlab.cli.compose import CONFIG_MODULE, clear_hydra_error, compose_points
+from simlab.cli.compose import compose_points, hydra_application, one_line_errors
 from simlab.cli.settings import backend_from, output_from, settings_from
 from simlab.cli.tables import columns
 from simlab.errors import SimlabError
 
 EXPERIMENTS = ("study", "fig2", "fig5")
-_FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun touches, in whatever process it runs
+_FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
 
 
 def main(words: list[str]) -> int:
-    """Run the composed experiment; a flag (--cfg, --help, --multirun, ...) hands over to Hydra."""
+    """Run the composed experiment over its grid; a flag (--cfg, --help, -m, ...) hands over to Hydra."""
     if any(word.startswith("-") for word in words):
         return _through_hydra(words)
-    return run(words)
-
-
-def run(overrides: Sequence[str]) -> int:
-    """Run one experiment over its grid; prints verdicts and files; returns the exit code."""
-    configs = compose_points(overrides)
-    return execute([configs])
+    return execute([compose_points(words)])
 
 
 def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -> int:
-    """Run experiments, each given by the configurations of its points; returns 1 if a verdict FAILed, else 0.
+    """Run experiments, each given by the configurations of its points; returns the exit code.
 
-    All simulate first, as one list of tasks (what two of them share runs once), then each presents.
-    `report`: a verdicts.json for all of them together.
+    All simulate first, as one list of jobs (a task that two of them share runs once), then each presents.
+    `report`: where a verdicts.json of all of them together is written. Returns 1 if a verdict FAILed, 130
+    after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything runs where it can be seen.
     """
-    from simlab.runs import Interrupted, Ledger, run_jobs
+    from simlab.runs import Interrupted, Ledger, run, show
 
-    first = experiments[0][0]
-    output = output_from(first)
-    backend = backend_from(first)
+    output = output_from(experiments[0][0])
+    backend = backend_from(experiments[0][0])
     planned = []
     for configs in experiments:
         points = [settings_from(config) for config in configs]
-        if points[0].experiment not in EXPERIMENTS:
-            raise SimlabError(f"no experiment {points[0].experiment!r}: known are {', '.join(EXPERIMENTS)}")
-        module = importlib.import_module(f"simlab.experiments.{points[0].experiment}")
+        module = _experiment(points[0].experiment)
         planned.append((module, points, module.jobs(points)))
-    _make_folder(output)
+    make_folder(output)
     try:
         with Ledger(output / "ledger.sqlite") as ledger:
-            results = run_jobs([job for _, _, jobs in planned for job in jobs], ledger, backend)
+            jobs = [job for _, _, jobs in planned for job in jobs]
+            results = run(jobs, ledger=ledger, backend=backend, watch=show)
     except Interrupted as stopped:
         print(f"simlab: {stopped}", file=sys.stderr)
         return 130
-    outcomes = [module.present(points, results) for module, points, _ in planned]
-    for outcome in outcomes:
-        _announce(outcome)
+    outcomes = []
+    for module, points, _ in planned:
+        outcomes.append(module.present(points, results))
+        _announce(outcomes[-1])
+        _write_json(outcomes[-1].folder / "verdicts.json", _document(outcomes[-1]))
     if report is not None:
-        _write_verdicts(report, outcomes)
-        print(f"\nwrote {report}")
-    failed = any(verdict.status == "FAIL" for outcome in outcomes for verdict in outcome.verdicts)
-    return 1 if failed else 0
+        _write_json(report, {"verdicts": [row for outcome in outcomes for row in _document(outcome)]})
+        print(f"\n{_tally(outcomes)}\nwrote {report}")
+    return 1 if any(verdict.status == "FAIL" for outcome in outcomes for verdict in outcome.verdicts) else 0
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and see that it can be written to; SimlabError otherwise."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"simlab")
+    except OSError as error:
+        raise SimlabError(
+            f"cannot write to {folder} ({error.strerror or error}): give another folder with output=FOLDER"
+        ) from error
+
+
+def _experiment(name: str):
+    if name not in EXPERIMENTS:
+        raise SimlabError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}")
+    return importlib.import_module(f"simlab.experiments.{name}")
+
+
+def _announce(outcome) -> None:
+    print(f"\n{outcome.title}")
+    rows = [
+        {
+            "verdict": str(verdict.status),
+            "claim": verdict.name,
+            "estimate": f"{verdict.estimate:.6g}",
+            "interval": f"[{verdict.low:.6g}, {verdict.high:.6g}]",
+            "exact": f"{verdict.exact:.6g}",
+            "would see": f"{verdict.detectable:.2g}",
+            "trajectories": f"{verdict.trajectories:,}",
+        }
+        for verdict in outcome.verdicts
+    ]
+    print(columns(rows))
+    for note in outcome.notes:
+        print(note)
+    print("wrote " + ", ".join(str(path) for path in outcome.files))
+
+
+def _document(outcome) -> list[dict]:
+    return [{"experiment": outcome.title, **dataclasses.asdict(verdict)} for verdict in outcome.verdicts]
+
+
+def _tally(outcomes) -> str:
+    statuses = [str(verdict.status) for outcome in outcomes for verdict in outcome.verdicts]
+    counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+    return f"{len(statuses)} verdicts: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def _write_json(path: Path, document) -> None:
+    make_folder(path.parent)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(document, indent=1) + "\n")
+    os.replace(part, path)
+
+
+def _through_hydra(words: list[str]) -> int:
+    """Let Hydra's own command line take over: --cfg, --help, --multirun, launchers, --config-dir."""
+    with one_line_errors(words), tempfile.TemporaryDirectory() as folder:
+        flag = Path(folder) / "failed"
+        os.environ[_FAILED_FLAG] = str(flag)
+        hydra_application(words, _hydra_job)
+        return 1 if flag.exists() else 0
+
+
+def _hydra_job(config) -> None:
+    """One job of a Hydra run. It may run in another process: mistakes and verdicts leave as exit codes."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    hydra = HydraConfig.get()
+    try:
+        if config.get("grid"):
+            configs = compose_points(list(hydra.overrides.task))
+        else:
+            configs = [OmegaConf.to_container(config, resolve=True)]
+        if hydra.mode == RunMode.MULTIRUN:
+            for point in configs:
+                point["experiment"]["title"] = _job_title(point["experiment"], hydra.job.override_dirname)
+        code = execute([configs])
+    except SimlabError as error:
+        print(f"simlab: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    if code == 1:
+        Path(os.environ[_FAILED_FLAG]).write_text("a verdict FAILed")
+    elif code:
+        raise SystemExit(code)
+
+
+def _job_title(experiment: dict, overrides: str) -> str:
+    title = experiment.get("title", experiment["name"])
+    return f"{title}-{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', overrides)}"[:120] if overrides else title

@@ -161,9 +161,10 @@ class ChainPair:
         """
         path = Path(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if not isinstance(file, np.lib.npyio.NpzFile):
-                    raise SimlabError(f"{path} holds one array: give an .npz with draft, target and initial")
+            loaded = np.load(path, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise SimlabError(f"{path} holds one array: give an .npz with draft, target and initial")
+            with loaded as file:
                 missing = [name for name in ("draft", "target", "initial") if name not in file.files]
                 if missing:
                     held = ", ".join(file.files) or "nothing"

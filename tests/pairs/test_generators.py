@@ -1,0 +1,85 @@
+"""Generators: the published instance, the dials, and what each refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simlab.errors import SimlabError
+from simlab.pairs import GENERATORS, dirichlet, make_pair, mixture, pair_identity, paper, softmax
+
+
+def test_paper_is_the_plain_recipe():
+    random = np.random.RandomState(10)
+    draft, target = random.rand(50, 7, 7), random.rand(50, 7, 7)
+    pair = paper()
+    np.testing.assert_array_equal(pair.draft, draft / draft.sum(-1, keepdims=True))
+    np.testing.assert_array_equal(pair.target, target / target.sum(-1, keepdims=True))
+    np.testing.assert_array_equal(pair.initial, np.full(7, 1 / 7))
+
+
+@given(st.floats(0, 1), st.booleans())
+def test_the_blur_is_the_distance(blur, stationary):
+    far, near = mixture(3, 4, blur=1.0, stationary=stationary), mixture(3, 4, blur, stationary=stationary)
+    np.testing.assert_array_equal(far.target, near.target)
+    distance = 0.5 * np.abs(far.draft - far.target).sum(-1)
+    np.testing.assert_allclose(0.5 * np.abs(near.draft - near.target).sum(-1), blur * distance, atol=1e-14)
+
+
+def test_without_noise_and_at_one_temperature_softmax_models_agree():
+    pair = softmax(2, 5, draft_noise=0.0)
+    np.testing.assert_array_equal(pair.draft, pair.target)
+    cold = softmax(2, 5, draft_noise=0.0, draft_temperature=1e-3)
+    np.testing.assert_array_equal(cold.draft.argmax(-1), cold.target.argmax(-1))
+    assert cold.draft.max(-1).min() > 0.99
+
+
+def test_a_concentrated_law_is_nearly_uniform():
+    pair = dirichlet(2, 5, draft_concentration=1e6)
+    np.testing.assert_allclose(pair.draft, 0.2, atol=0.01)
+    assert pair.target.std() > 0.1
+
+
+@pytest.mark.parametrize("name", ["paper", "dirichlet", "softmax", "mixture"])
+def test_a_seed_means_one_instance_and_one_state_is_legal(name):
+    make = GENERATORS[name]
+    assert make(horizon=2, states=3, seed=5).digest == make(horizon=2, states=3, seed=5).digest
+    assert make(horizon=2, states=3, seed=5).digest != make(horizon=2, states=3, seed=6).digest
+    np.testing.assert_array_equal(make(horizon=1, states=1, seed=0).draft, [[[1.0]]])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("paper", {"horizon": 0}, "horizon = 0"),
+        ("paper", {"horizon": 2.0}, "whole number"),
+        ("paper", {"states": True}, "states = True"),
+        ("paper", {"seed": -1}, "seed = -1"),
+        ("paper", {"seed": 2**32}, "below 2\\^32"),
+        ("dirichlet", {"draft_concentration": 0}, "draft_concentration = 0: give a finite number > 0"),
+        ("dirichlet", {"target_concentration": 1e-9}, "too small"),
+        ("softmax", {"draft_temperature": float("nan")}, "draft_temperature"),
+        ("softmax", {"logit_scale": -1}, "logit_scale"),
+        ("mixture", {"blur": 1.5}, "blur = 1.5: give a finite number >= 0 and <= 1"),
+        ("mixture", {"blur": "x"}, "blur"),
+        ("mixture", {"stationary": 1}, "give true or false"),
+        ("file", {"path": None}, "needs pair.path"),
+        ("paper", {"sates": 3}, "no option 'sates': known are horizon, states, seed"),
+        ("papr", {}, "no pair 'papr': known are paper"),
+    ],
+)
+def test_names_the_option_and_the_mend(name, options, words):
+    with pytest.raises(SimlabError, match=words):
+        make_pair(name, **options)
+
+
+def test_an_identity_spells_out_every_option_and_the_content_of_files(tmp_path):
+    assert pair_identity("paper") == {"generator": "paper", "horizon": 50, "states": 7, "seed": 10}
+    assert pair_identity("paper", seed=3)["seed"] == 3
+    here, there = tmp_path / "a.npz", tmp_path / "b.npz"
+    paper(2, 3).save(here), paper(2, 3).save(there)
+    assert pair_identity("file", path=str(here)) == pair_identity("file", path=str(there))
+    paper(2, 3, seed=11).save(there)
+    assert pair_identity("file", path=str(here)) != pair_identity("file", path=str(there))

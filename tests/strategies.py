@@ -1,0 +1,46 @@
+"""Hypothesis strategies for pairs, the odd ones included: one token, equal rows, disjoint supports, zeros."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from simlab.pairs import ChainPair
+
+
+@st.composite
+def pairs(draw, most_steps: int = 4, most_states: int = 5) -> ChainPair:
+    """A legal pair of any kind: rows are random, sparse, one-hot or dense, the draft's often the target's."""
+    horizon = draw(st.integers(1, most_steps))
+    states = draw(st.integers(1, most_states))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    draft = _rows(random, horizon, states)
+    target = _rows(random, horizon, states)
+    match draw(st.sampled_from(["free", "equal", "nearly", "disjoint"])):
+        case "equal":
+            draft = target.copy()
+        case "nearly":  # residuals that are nothing but rounding
+            draft = target * (1 + 1e-15 * random.standard_normal(target.shape))
+            draft /= draft.sum(-1, keepdims=True)
+        case "disjoint" if states > 1:
+            half = np.arange(states) < states // 2
+            draft = _normalised(np.where(half, draft, 0.0) + 1e-3 * half)
+            target = _normalised(np.where(half, 0.0, target) + 1e-3 * ~half)
+    initial = _rows(random, 1, states)[0, 0]
+    if draw(st.booleans()):
+        return ChainPair.stationary(draft[0], target[0], initial, horizon)
+    return ChainPair(draft, target, initial)
+
+
+def _rows(random: np.random.Generator, horizon: int, states: int) -> np.ndarray:
+    shape = (horizon, states, states)
+    weights = random.random(shape) ** random.choice([1, 8], size=(*shape[:2], 1))
+    weights *= random.random(shape) < random.choice([0.2, 0.6, 1.0], size=(*shape[:2], 1))
+    sure = random.integers(states, size=shape[:2])
+    empty = weights.sum(-1) == 0
+    weights[empty, sure[empty]] = 1.0
+    return _normalised(weights)
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    return rows / rows.sum(-1, keepdims=True)
