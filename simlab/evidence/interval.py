@@ -59,7 +59,7 @@ def check_histogram(histogram) -> np.ndarray:
     return histogram
 
 
-def last_true(condition, inside, outside, halvings: int = 60) -> tuple[np.ndarray, np.ndarray]:
+def last_true(condition, inside, outside, halvings: int = 48) -> tuple[np.ndarray, np.ndarray]:
     """Bisect from `inside`, where `condition` holds, to `outside`: elementwise (still inside, outside).
 
     condition: arrays -> bool arrays, monotone along the way. inside, outside: floats or arrays of one shape.

@@ -103,18 +103,18 @@ def _sized_bet(variance: float, total: int, threshold: float, bound: int) -> flo
 def _variance_interval(histogram: np.ndarray, error: float) -> tuple[float, float]:
     """An interval that holds the variance of the counts with probability >= 1 - error."""
     bound, total = histogram.size - 1, int(histogram.sum())
-    largest = bound**2 / 4  # Popoviciu: no distribution on [0, T] has a larger variance
     pairs = total // 2
+    scale = bound**2 / 2
+    largest = 0.5  # in that scale; Popoviciu: no distribution on [0, T] has a larger variance
     if pairs == 0:
-        return 0.0, largest
+        return 0.0, largest * scale
     values = np.arange(bound + 1)
     mean = histogram @ values / total
-    scale = bound**2 / 2
     seen = min(float(histogram @ (values - mean) ** 2) / (total - 1) / scale, 1.0)
     limit = math.log(2 / error) / pairs
     _, low = last_true(lambda s: _divergence(seen, s) <= limit, seen, 0.0)
-    _, high = last_true(lambda s: _divergence(seen, s) <= limit, seen, 1.0)
-    return float(low) * scale, min(float(high) * scale, largest)
+    _, high = last_true(lambda s: _divergence(seen, s) <= limit, min(seen, largest), largest)
+    return float(low) * scale, float(high) * scale
 
 
 def _divergence(seen: float, claimed) -> float:

@@ -211,9 +211,10 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
 def _outside(hits, trajectories, band, exact) -> np.ndarray:
     """Where the exact probability is outside the band, with allowance for its rounding.
 
-    An exact 0 or 1 is taken at its word: sums of products that are not negative come out 0 only where every
-    path is impossible, and 1 only where all else is. One hit, or one miss, then refutes it; the band would
-    say so too, but for an upper end that rounds to 1.
+    An exact 0 or 1 is taken at its word, and the first hit or miss refutes it: sums of products that are not
+    negative come out 0 only where every path is impossible, and 1 only where all else has less than about
+    1e-15. The band would say so too, but that the allowance covers a lower end next to 0, and that an upper
+    end next to 1 rounds to 1.
     """
     certain, impossible = exact == 1, exact == 0
     inner = ~(certain | impossible)

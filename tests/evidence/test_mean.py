@@ -1,0 +1,164 @@
+"""`mean_interval`: exact coverage where every sample can be listed, simulated where it cannot."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simlab.errors import SimlabError
+from simlab.evidence import mean_interval
+
+histograms = st.lists(st.integers(0, 50), min_size=2, max_size=8).filter(any)
+
+
+def multinomial(counts, pmf):
+    """The probability of a histogram: exact up to float rounding."""
+    ways = math.factorial(sum(counts))
+    for count in counts:
+        ways //= math.factorial(count)
+    return ways * math.prod(p**count for p, count in zip(pmf, counts, strict=True))
+
+
+def all_histograms(total, cells):
+    for bars in itertools.combinations(range(total + cells - 1), cells - 1):
+        edges = (-1, *bars, total + cells - 1)
+        yield tuple(b - a - 1 for a, b in itertools.pairwise(edges))
+
+
+def worst_miss(interval, total, bound, pmfs):
+    """The largest probability, over pmfs, that the interval misses the mean: summed over all samples."""
+    samples = [(h, interval(np.array(h))) for h in all_histograms(total, bound + 1)]
+    misses = []
+    for pmf in pmfs:
+        mean = sum(n * p for n, p in enumerate(pmf))
+        misses.append(sum(multinomial(h, pmf) for h, (_, low, high) in samples if not low <= mean <= high))
+    return max(misses)
+
+
+def coins():
+    return [
+        (1 - p, p) for p in np.concatenate([np.geomspace(1e-7, 0.5, 60), 1 - np.geomspace(1e-7, 0.5, 60)])
+    ]
+
+
+def triples():
+    grid = np.concatenate([np.geomspace(1e-6, 0.3, 12), np.linspace(0.3, 1, 8)])
+    return [(1 - a - b, a, b) for a in grid for b in grid if a + b <= 1]
+
+
+@pytest.mark.parametrize("error", [0.2, 0.01, 1e-6])
+@pytest.mark.parametrize("total", [1, 2, 7, 40])
+def test_exact_coverage_of_a_coin(total, error):
+    assert worst_miss(lambda h: mean_interval(h, 1 - error), total, 1, coins()) <= error * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("error", [0.2, 1e-6])
+@pytest.mark.parametrize("total", [1, 3, 9])
+def test_exact_coverage_of_three_values(total, error):
+    assert worst_miss(lambda h: mean_interval(h, 1 - error), total, 2, triples()) <= error * (1 + 1e-9)
+
+
+def normal_interval(histogram, z):
+    values = np.arange(len(histogram))
+    total = histogram.sum()
+    mean = histogram @ values / total
+    half = z * math.sqrt(histogram @ (values - mean) ** 2 / total / total)
+    return mean, mean - half, mean + half
+
+
+def test_the_coverage_check_catches_the_normal_interval():
+    assert worst_miss(lambda h: normal_interval(h, 4.9), 40, 1, coins()) > 1e-6 * 1000
+
+
+def test_simulated_coverage_and_its_control():
+    """At 80% confidence, 250 samples each: a valid interval misses more than 92 times with probability <
+    1e-6."""
+    rng = np.random.default_rng(20)
+    allowed = 47
+    for bound, pmf in [
+        (20, np.ones(21) / 21),
+        (20, np.array([0.97, *[0] * 19, 0.03])),
+        (8, np.array([0, 0.2, 0.5, 0.2, 0.1, 0, 0, 0, 0])),
+    ]:
+        mean = pmf @ np.arange(bound + 1)
+        draws = rng.multinomial(300, pmf, size=120)
+        intervals = [mean_interval(h, 0.8) for h in draws]
+        assert sum(not low <= mean <= high for _, low, high in intervals) <= allowed
+        halved = [(e, e - (e - low) / 8, e + (high - e) / 8) for e, low, high in intervals]
+        assert sum(not low <= mean <= high for _, low, high in halved) > allowed
+
+
+@pytest.mark.parametrize(("total", "widening"), [(10**4, 1.2), (10**6, 1.03), (10**9, 1.02)])
+def test_as_narrow_as_with_a_known_variance(total, widening):
+    pmf = np.array([math.comb(50, n) * 0.33**n * 0.67 ** (50 - n) for n in range(51)])
+    histogram = np.rint(pmf * total).astype(np.int64)
+    values = np.arange(51)
+    estimate, low, high = mean_interval(histogram, 1 - 1e-6)
+    variance = histogram @ (values - estimate) ** 2 / histogram.sum()
+    chernoff = math.sqrt(2 * variance * math.log(2e6) / histogram.sum())
+    assert chernoff < (high - low) / 2 < widening * chernoff
+
+
+def test_rare_rejections_do_not_cost_the_horizon():
+    """Of a million trajectories 10,000 rejected once: the horizon of 50 must not show in the width."""
+    histogram = np.zeros(51, np.int64)
+    histogram[:2] = 990_000, 10_000
+    estimate, low, high = mean_interval(histogram, 1 - 1e-6)
+    assert estimate == 0.01
+    assert (high - low) / 2 < 1.5 * math.sqrt(2 * 0.01 * math.log(2e6) / 1e6)
+
+
+def test_no_rejections_at_all():
+    estimate, low, high = mean_interval([10**6] + [0] * 50, 1 - 1e-6)
+    # Nobody can do better: a rejection of size T with probability log(2e6)/n would stay unseen.
+    best = 50 * math.log(2e6) / 1e6
+    assert (estimate, low) == (0, 0)
+    assert best <= high < 1.1 * best
+
+
+def test_all_rejected():
+    estimate, low, high = mean_interval([0] * 50 + [10**6], 1 - 1e-6)
+    assert (estimate, high) == (50, 50)
+    assert 50 - 1.1 * 50 * math.log(2e6) / 1e6 < low < 50
+
+
+@settings(deadline=None, max_examples=25)
+@given(histograms)
+def test_ordered_inside_the_range_and_mirrored(histogram):
+    bound = len(histogram) - 1
+    estimate, low, high = mean_interval(histogram, 0.99)
+    assert 0 <= low <= estimate <= high <= bound
+    mirrored = mean_interval(histogram[::-1], 0.99)
+    np.testing.assert_allclose(
+        [bound - mirrored.high, bound - mirrored.low], [low, high], rtol=0, atol=1e-9 * bound
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(histograms, st.floats(1e-9, 0.5), st.floats(1.01, 100))
+def test_more_confidence_is_wider_and_more_data_narrower(histogram, error, factor):
+    _, low, high = mean_interval(histogram, 1 - error)
+    _, lower, higher = mean_interval(histogram, 1 - error / factor)
+    assert lower <= low + 1e-9 and high - 1e-9 <= higher
+    many = mean_interval(np.array(histogram) * 100, 1 - error)
+    assert many.high - many.low <= high - low + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("histogram", "confidence", "says"),
+    [
+        ([3], 0.9, "T >= 1"),
+        ([0, 0], 0.9, "at least one trajectory"),
+        ([5, -1], 0.9, "least entry -1"),
+        ([0.5, 0.5], 0.9, "whole numbers"),
+        ([1, 1], 1.0, "confidence = 1.0"),
+        ([1, 1], 0, "confidence = 0"),
+        ([1, 1], float("nan"), "confidence = nan"),
+    ],
+)
+def test_mistakes(histogram, confidence, says):
+    with pytest.raises(SimlabError, match=says):
+        mean_interval(histogram, confidence)

@@ -1,0 +1,195 @@
+"""Verdicts: right where all is right, FAIL where it is not, and honest about what they can see."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from simlab.errors import SimlabError
+from simlab.evidence import (
+    MISS,
+    Status,
+    marginals_verdict,
+    mean_verdict,
+    pmf_verdict,
+    running_mean_verdict,
+)
+
+PMF = np.array([math.comb(20, n) * 0.3**n * 0.7 ** (20 - n) for n in range(21)])
+MEAN = 6.0
+MARGINALS = np.array([[0.5, 0.3, 0.2], [0.05, 0.15, 0.8]])
+
+
+def sample(total, seed, pmf=PMF):
+    return np.random.default_rng(seed).multinomial(total, pmf)
+
+
+def batches(total, count, seed):
+    histograms = np.random.default_rng(seed).multinomial(total, PMF, size=count)
+    values = np.arange(21)
+    return np.stack([histograms.sum(1), histograms @ values, histograms @ values**2], axis=1)
+
+
+def token_sample(total, seed, marginals=MARGINALS):
+    rng = np.random.default_rng(seed)
+    return np.array([rng.multinomial(total, row) for row in marginals])
+
+
+def judge_mean(seed, exact_shift=0.0, total=100_000):
+    return mean_verdict("mean", sample(total, seed), MEAN + exact_shift, resolution=0.2)
+
+
+def judge_running(seed, exact_shift=0.0, total=100_000):
+    return running_mean_verdict(
+        "running", batches(total // 10, 10, seed), 20, MEAN + exact_shift, resolution=0.2
+    )
+
+
+def judge_pmf(seed, exact_shift=0.0, total=100_000):
+    exact = PMF.copy()
+    exact[[6, 7]] += exact_shift, -exact_shift
+    return pmf_verdict("pmf", sample(total, seed), exact, resolution=0.05)
+
+
+def judge_marginals(seed, exact_shift=0.0, total=100_000):
+    exact = MARGINALS.copy()
+    exact[1, [1, 2]] += exact_shift, -exact_shift
+    return marginals_verdict("marginals", token_sample(total, seed), total, exact, resolution=0.05)
+
+
+JUDGES = [judge_mean, judge_running, judge_pmf, judge_marginals]
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_truth_passes_and_the_detectable_discrepancy_fails(judge, seed):
+    """Each of these may go wrong with probability 1e-6."""
+    verdict = judge(seed)
+    assert verdict.status == Status.PASS
+    assert verdict.low <= verdict.exact <= verdict.high
+    assert verdict.trajectories == 100_000
+    assert verdict.detectable <= verdict.resolution
+    for sign in (-1, 1):
+        wrong = judge(seed, sign * verdict.detectable * 1.000001)
+        assert wrong.status == Status.FAIL
+        assert not wrong.low <= wrong.exact <= wrong.high
+
+
+@pytest.mark.parametrize(
+    ("judge", "gross"), [(judge_mean, 9.0), (judge_running, 13.0), (judge_pmf, -0.19), (judge_marginals, 0.7)]
+)
+def test_a_small_sample_is_inconclusive_and_a_gross_error_fails_even_then(judge, gross):
+    assert judge(4, total=200).status == Status.INCONCLUSIVE
+    assert judge(4, gross, total=200).status == Status.FAIL
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_more_trajectories_detect_less(judge):
+    seen = [judge(5, total=total).detectable for total in (1_000, 10_000, 100_000)]
+    assert seen[0] > seen[1] > seen[2] > 0
+
+
+def test_detectable_is_what_it_says_at_a_moderate_level(monkeypatch):
+    """With miss = 10%: a truth off by more than `detectable` and no FAIL in at most 10% of 400 samples.
+
+    The rate observed may exceed 10% by chance: more than 71 of 400 has probability 8e-7.
+    Control: claiming a quarter of that is caught.
+    """
+    monkeypatch.setattr("simlab.evidence.verdicts.MISS", 0.1)
+    rng = np.random.default_rng(11)
+    unseen = claimed = 0
+    for hits in rng.binomial(2_000, 0.3, size=400):
+        histogram = np.array([2_000 - hits, hits])
+        shift = pmf_verdict("x", histogram, [0.7, 0.3], resolution=1, false_alarm=0.1).detectable
+        for scale in (1, 0.25):
+            exact = 0.3 + scale * shift * 1.0001
+            verdict = pmf_verdict("x", histogram, [1 - exact, exact], resolution=1, false_alarm=0.1)
+            missed = verdict.status != Status.FAIL
+            unseen, claimed = unseen + (missed and scale == 1), claimed + (missed and scale < 1)
+    assert unseen <= 71 < claimed
+
+
+def test_false_alarms_at_a_moderate_level():
+    """At 10%, of 300 samples more than 57 FAIL with probability 8e-7."""
+    fails = sum(
+        pmf_verdict("x", sample(500, seed), PMF, resolution=1, false_alarm=0.1).status == Status.FAIL
+        for seed in range(300)
+    )
+    assert fails <= 57
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_json(judge):
+    fields = json.loads(json.dumps(dataclasses.asdict(judge(6)), allow_nan=False))
+    assert fields["status"] == "PASS" and fields["kind"] == "equality"
+    assert fields["false_alarm"] == fields["miss"] == MISS == 1e-6
+    assert fields["method"] == ("confidence sequence" if judge is judge_running else "fixed size")
+
+
+def test_an_impossible_cell_fails_on_the_first_hit():
+    histogram = np.array([10**7 - 1, 1, 0])
+    verdict = pmf_verdict("x", histogram, [1 - 1e-7, 0, 1e-7], resolution=1)
+    assert verdict.status == Status.FAIL and verdict.statistic.startswith("P(N = 1)")
+    assert pmf_verdict("x", histogram, [1 - 1e-7, 1e-7, 0], resolution=1).status == Status.PASS
+
+
+def test_a_nearly_impossible_cell_fails_when_the_hits_cannot_be_its_own():
+    for tiny in (1e-15, 1e-13, 1e-12):
+        exact = [1 - tiny, tiny]
+        few, many = np.array([10**6 - 1, 1]), np.array([10**6 - 3, 3])
+        # One hit of probability 1e-12 in a million is as likely as the false alarms allowed; three are not.
+        assert pmf_verdict("x", few, exact, resolution=1).status == Status.PASS
+        assert pmf_verdict("x", many, exact, resolution=1).status == Status.FAIL
+
+
+def test_a_certain_token_fails_on_the_first_miss():
+    tokens = np.array([[10**6 - 1, 1], [10**6, 0]])
+    exact = np.array([[1.0, 0.0], [1.0, 0.0]])
+    verdict = marginals_verdict("x", tokens, 10**6, exact, resolution=1)
+    assert verdict.status == Status.FAIL and "t = 0" in verdict.statistic
+    alone = marginals_verdict("x", tokens[:, :1] * 0 + 10**6, 10**6, exact[:, :1], resolution=1)
+    assert alone.status == Status.PASS
+    # The cell of the certain token alone tells too, though its band rounds to an upper end of 1.
+    exact = np.array([[1.0, 1e-6], [1.0, 0.0]])
+    verdict = marginals_verdict("x", tokens, 10**6, exact, resolution=1)
+    assert verdict.status == Status.FAIL and verdict.statistic.startswith("P(token 0 at t = 0)")
+
+
+def test_rounding_of_exact_values_is_forgiven():
+    histogram = np.array([10**6, 0])
+    for exact in ([1 + 2e-15, -1e-17], [1 - 1e-13, 1e-13], [1.0, 0.0]):
+        assert pmf_verdict("x", histogram, exact, resolution=1e-4).status == Status.PASS
+    assert mean_verdict("x", histogram, -1e-16, resolution=1).status == Status.PASS
+    assert mean_verdict("x", histogram[::-1], 1 + 1e-15, resolution=1).status == Status.PASS
+    assert running_mean_verdict("x", [[10**6, 0, 0]], 1, -1e-16, resolution=1).status == Status.PASS
+    assert mean_verdict("x", histogram, -1e-6, resolution=1).status == Status.FAIL
+
+
+def test_the_statistic_names_the_failing_cell():
+    exact = MARGINALS.copy()
+    exact[0, [0, 2]] = 0.45, 0.25
+    verdict = marginals_verdict("x", token_sample(10**5, 8), 10**5, exact, resolution=0.1)
+    assert verdict.status == Status.FAIL
+    assert verdict.statistic == "P(token 2 at t = 0), the furthest out of 6 cells"
+    assert (verdict.exact, verdict.estimate) == (0.25, pytest.approx(0.2, abs=0.01))
+
+
+def test_one_trajectory():
+    assert mean_verdict("x", [0, 1], 0.5, resolution=0.1).status == Status.INCONCLUSIVE
+    assert pmf_verdict("x", [0, 1], [0.5, 0.5], resolution=0.1).status == Status.INCONCLUSIVE
+    assert marginals_verdict("x", [[1]], 1, [[1.0]], resolution=0.1).status == Status.INCONCLUSIVE
+
+
+def test_mistakes():
+    with pytest.raises(SimlabError, match="x: exact values of shape"):
+        pmf_verdict("x", [1, 1], [1.0], resolution=1)
+    with pytest.raises(SimlabError, match=r"x: the exact value at \(1,\) is nan"):
+        pmf_verdict("x", [1, 1], [1.0, float("nan")], resolution=1)
+    with pytest.raises(SimlabError, match=r"is 1\.1"):
+        marginals_verdict("x", [[1, 1]], 2, [[1.1, -0.1]], resolution=1)
+    with pytest.raises(SimlabError, match="x: the exact value is nan"):
+        mean_verdict("x", [1, 1], float("nan"), resolution=1)
+    with pytest.raises(SimlabError, match="false_alarm = 0"):
+        mean_verdict("x", [1, 1], 0.5, resolution=1, false_alarm=0)
