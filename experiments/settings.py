@@ -88,7 +88,9 @@ def job(settings: Settings, decoder: Decoder | None = None, horizon: int | None 
     return Job(task, pair, HalfWidth(settings.half_width, settings.confidence, settings.trajectories))
 
 
-def running_average_job(settings: Settings, decoder: Decoder | None = None, horizon: int | None = None) -> Job:
+def running_average_job(
+    settings: Settings, decoder: Decoder | None = None, horizon: int | None = None
+) -> Job:
     """The job behind a running average: batches of 100 trajectories, `running_average` in all."""
     main = job(settings, decoder, horizon)
     task = Task(main.task.pair, main.task.decoder, main.task.seed, RUNNING_AVERAGE_BATCH)

@@ -1,1 +1,45 @@
-"""simlab predicts and simulates speculative decoding on Markov chains."""
+"""simlab predicts and simulates speculative decoding on Markov chains, and holds the two together.
+
+    import simlab
+
+    pair = simlab.pairs.paper(horizon=50)                       # or corpus(), dirichlet(), ... or your own
+    exact = simlab.predict(pair, simlab.BatchSpeculative(drafts=4))
+    counts = simlab.simulate(pair, simlab.BatchSpeculative(drafts=4), trajectories=1_000_000, seed=1)
+    simlab.evidence.mean_verdict("E[N_rej]", counts.rejections, exact.expected_rejections, resolution=0.1)
+
+The rooms: `pairs` is what is decoded, `decoders` by which algorithm, `theory` predicts, `decoding`
+simulates, `reference` does so slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
+"""
+
+from simlab import evidence, pairs
+from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.errors import SimlabError
+from simlab.pairs import ChainPair
+from simlab.theory import Prediction, predict
+
+__all__ = [
+    "Autoregressive",
+    "BatchSpeculative",
+    "ChainPair",
+    "Counts",
+    "Prediction",
+    "SimlabError",
+    "Speculative",
+    "evidence",
+    "pairs",
+    "predict",
+    "simulate",
+]
+
+
+def __getattr__(name: str):
+    # The samplers bring a compiler along: only who simulates waits for it.
+    if name == "simulate":
+        from simlab.runs import simulate
+
+        return simulate
+    if name == "Counts":
+        from simlab.decoding import Counts
+
+        return Counts
+    raise AttributeError(f"module 'simlab' has no attribute {name!r}")

@@ -141,7 +141,8 @@ def _unknown_key(config: DictConfig, key: str) -> str:
             for other in GlobalHydra.instance().config_loader().get_group_options(parent)
             if option in (compose("config", overrides=[f"{parent}={other}"]).get(parent) or {})
         ]
-        line += f" (it is a setting of {' and '.join(f'{parent}={other}' for other in others)})" * bool(others)
+        if others:
+            line += f" (it is a setting of {' and '.join(f'{parent}={other}' for other in others)})"
     return line
 
 

@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as error:
-        return _complain(f"out of memory ({error}): give a smaller pair, fewer workers or a smaller batch_size")
+        return _complain(f"out of memory ({error}): give a smaller pair, fewer workers or smaller batches")
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}")
@@ -64,7 +64,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _usage() -> str:
     lines = ["usage: simlab COMMAND [key=value ...]", "", "Predict and simulate speculative decoding.", ""]
     lines += [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
-    lines += ["", "simlab COMMAND --help says more. Settings are Hydra overrides: pair=corpus decoder.drafts=4"]
+    lines += ["", "simlab COMMAND --help says more. Settings are Hydra overrides, e.g. pair=corpus"]
     return "\n".join(lines)
 
 

@@ -1,0 +1,37 @@
+"""The doors between the rooms (pyproject.toml, [tool.importlinter]), and what a quick start may not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_no_room_imports_through_a_wall():
+    code = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "slow"),
+    [
+        ("simlab.cli.predict", ("numba", "pandas", "matplotlib", "scipy", "joblib", "rich", "dask")),
+        ("simlab.runs", ("pandas", "matplotlib", "hydra", "dask", "distributed", "rich")),
+        ("simlab.decoding", ("pandas", "matplotlib", "hydra", "joblib", "rich")),
+    ],
+)
+def test_a_quick_start_imports_nothing_slow(module, slow):
+    code = f"import sys, {module}; print([name for name in {slow!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_experiments_import_only_the_public_faces_of_hydra_free_rooms():
+    for path in (ROOT / "experiments").glob("*.py"):
+        source = path.read_text()
+        assert "hydra" not in source and "omegaconf" not in source, path
