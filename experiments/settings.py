@@ -25,7 +25,7 @@ class Settings:
     experiment: the module that plans and presents; title: the name of its folder and files.
     options: the experiment's own settings. pair_name, pair_options: as `simlab.pairs.make_pair` takes them.
     trajectories: of a task, or at most where half_width (rejections) is given. confidence: of intervals
-    in tables and pictures. running_average: trajectories behind a running average.
+    in tables and pictures. running_average: trajectories behind a running average. command: what makes it.
     """
 
     experiment: str
@@ -41,6 +41,7 @@ class Settings:
     batch_size: int
     running_average: int
     output: Path
+    command: str
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the experiments share: verdicts on one job, and the data of the panels they draw."""
+"""What the experiments share: intervals and verdicts on one job, and the rows of the tables they leave."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import dataclasses
 import numpy as np
 
 from simlab.evidence import (
+    Interval,
     Verdict,
     confidence_sequence,
     marginals_verdict,
     mean_interval,
     mean_verdict,
+    pmf_band,
     pmf_verdict,
     running_mean_verdict,
 )
-from simlab.evidence.interval import Interval
 from simlab.runs import HalfWidth, Job, Result
 from simlab.theory import Prediction
 
 MEAN_RESOLUTION = 0.005
-"""A verdict on E[N_rej] is PASS only if it could have seen a difference of this many rejections a token."""
+"""A PASS on E[N_rej] could have seen a difference of this many rejections a generated token."""
 
 CELL_RESOLUTION = 0.01
-"""A verdict on a pmf or on token marginals is PASS only if it could have seen this difference of probability."""
+"""A PASS on a pmf or on token marginals could have seen this difference of probability in any cell."""
 
 FALSE_ALARM = 1e-6
 
@@ -32,15 +33,12 @@ def judge(name: str, job: Job, result: Result, prediction: Prediction) -> list[V
     """Mean, law of N_rej and token marginals of one job against the exact ones.
 
     A job of fixed size gets fixed-size intervals. One that stopped by its own interval gets the confidence
-    sequence for the mean, and for the cells fixed-size bands at a K-th of the level, where K is the number
-    of batches at which it might have stopped (own: a union over those K sizes).
+    sequence for the mean, and for the cells fixed-size bands at a K-th of the error, where K is the number of
+    batches after which it might have stopped (own: a union over those K sizes).
     """
-    counts = result.counts
-    adaptive = isinstance(job.stop, HalfWidth)
-    looks = -(-job.stop.at_most // job.task.batch_size) if adaptive else 1
+    counts, looks = result.counts, _looks(job)
     cells = {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM / looks}
-    verdicts = [
-        judge_mean(f"{name}: E[N_rej]", job, result, prediction),
+    on_cells = [
         pmf_verdict(f"{name}: law of N_rej", counts.rejections, prediction.rejections_pmf, **cells),
         marginals_verdict(
             f"{name}: tokens follow the target",
@@ -52,24 +50,8 @@ def judge(name: str, job: Job, result: Result, prediction: Prediction) -> list[V
     ]
     if looks > 1:
         method = f"fixed size, at each of {looks} sizes at once"
-        verdicts[1:] = [
-            dataclasses.replace(verdict, false_alarm=FALSE_ALARM, method=method) for verdict in verdicts[1:]
-        ]
-    return verdicts
-
-
-def judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> Verdict:
-    """E[N_rej] of one job against the exact one, by the interval that its stopping rule allows."""
-    resolution = MEAN_RESOLUTION * prediction.horizon
-    if isinstance(job.stop, HalfWidth):
-        return judge_running_average(name, result, prediction)
-    return mean_verdict(
-        name,
-        result.counts.rejections,
-        prediction.expected_rejections,
-        resolution=resolution,
-        false_alarm=FALSE_ALARM,
-    )
+        on_cells = [dataclasses.replace(one, false_alarm=FALSE_ALARM, method=method) for one in on_cells]
+    return [_judge_mean(f"{name}: E[N_rej]", job, result, prediction), *on_cells]
 
 
 def judge_running_average(name: str, result: Result, prediction: Prediction) -> Verdict:
@@ -84,16 +66,57 @@ def judge_running_average(name: str, result: Result, prediction: Prediction) -> 
     )
 
 
-def interval_of(job: Job, result: Result, prediction: Prediction, confidence: float) -> Interval:
+def mean_of(job: Job, result: Result, confidence: float) -> Interval:
     """The estimate of E[N_rej] and the interval that the job's stopping rule allows."""
     if isinstance(job.stop, HalfWidth):
-        return Interval(*(float(end[-1]) for end in running_average(result, prediction, confidence)[1:]))
+        return Interval(*(float(end[-1]) for end in running_average(result, confidence)[1]))
     return mean_interval(result.counts.rejections, confidence)
 
 
-def running_average(
-    result: Result, prediction: Prediction, confidence: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(runs, mean, low, high), each (K,): after each batch, with an interval valid at all of them at once."""
+def band_of(job: Job, result: Result, confidence: float) -> Interval:
+    """The simulated pmf of N_rej and the simultaneous band that the job's stopping rule allows."""
+    return pmf_band(result.counts.rejections, 1 - (1 - confidence) / _looks(job))
+
+
+def running_average(result: Result, confidence: float) -> tuple[np.ndarray, Interval]:
+    """Runs after each batch, (K,), and the mean with an interval valid after all of them at once."""
+    horizon = len(result.counts.rejections) - 1
     runs = np.cumsum(result.batch_sums[:, 0])
-    return runs, *confidence_sequence(result.batch_sums, prediction.horizon, confidence)
+    return runs, confidence_sequence(result.batch_sums, horizon, confidence)
+
+
+def rows(x, interval: Interval, exact, **settings) -> list[dict]:
+    """Rows of a tidy table: `settings` as columns, then x, simulated, low, high and exact."""
+    columns = np.broadcast_arrays(x, *interval, exact)
+    names = ("x", "simulated", "low", "high", "exact")
+    return [
+        {**settings, **dict(zip(names, (value.item() for value in row), strict=True))}
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def figure_metadata(command: str, jobs: list[Job], results: list[Result]) -> dict[str, str]:
+    """What a figure says of its origin: command, seed, sample sizes and tasks."""
+    return {
+        "Command": command,
+        "Seed": str(jobs[0].task.seed),
+        "Trajectories": ", ".join(str(result.counts.trajectories) for result in results),
+        "Tasks": ", ".join(job.task.id for job in jobs),
+    }
+
+
+def _judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> Verdict:
+    if isinstance(job.stop, HalfWidth):
+        return judge_running_average(name, result, prediction)
+    return mean_verdict(
+        name,
+        result.counts.rejections,
+        prediction.expected_rejections,
+        resolution=MEAN_RESOLUTION * prediction.horizon,
+        false_alarm=FALSE_ALARM,
+    )
+
+
+def _looks(job: Job) -> int:
+    """At how many sizes the job may stop: one, or after each batch."""
+    return -(-job.stop.at_most // job.task.batch_size) if isinstance(job.stop, HalfWidth) else 1

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simlab.experiments.settings import Outcome, Settings, instance, job
+from simlab.experiments.shared import judge, mean_of
+
 from simlab.decoders import decoder_name
 from simlab.evidence import Verdict
-from simlab.experiments.settings import Outcome, Settings, instance, job
-from simlab.experiments.shared import interval_of, judge
-from simlab.report import save_table
+from simlab.report.tables import save_table
 from simlab.runs import Job, Result
 from simlab.theory import predict
 
@@ -43,7 +44,7 @@ def _row(settings: Settings, label: str, results: Mapping[str, Result]) -> tuple
     result = results[one.task.id]
     prediction = predict(instance(settings)[0], settings.decoder)
     verdicts = judge(label, one, result, prediction)
-    estimate, low, high = interval_of(one, result, prediction, settings.confidence)
+    estimate, low, high = mean_of(one, result, settings.confidence)
     positions = result.counts.trajectories * prediction.horizon
     return {
         "pair": settings.pair_name,

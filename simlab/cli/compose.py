@@ -26,23 +26,27 @@ from simlab.errors import SimlabError
 
 CONFIG_MODULE = "simlab.conf"
 GROUPS = ("pair", "decoder", "run", "tier", "experiment")
+NUMBERLESS = ("output", "run", "hydra")  # settings that change where and how, never what comes out
 
 
 def compose_points(overrides: Iterable[str]) -> list[dict]:
     """The composed configuration of every grid point, as plain dicts, in the order of the grid.
 
     A grid is what the command line sweeps (key=1,2) times what the config's `grid` says; a key on the
-    command line replaces the grid's. Raises SimlabError, one line, for anything Hydra refuses.
+    command line replaces the grid's. `command` in each says which words made it, but for those that change
+    no number. Raises SimlabError, one line, for anything Hydra refuses.
     """
+    words = list(overrides)
     with _hydra():
-        fixed, axes = _split(list(overrides))
+        fixed, axes = _split(words)
         base = _compose(fixed + [axis[0] for axis in axes if _is_group(axis[0])])
         given = {_key(word) for word in fixed} | {_key(axis[0]) for axis in axes}
         for key, values in (base.get("grid") or {}).items():
             if key not in given:
                 values = values if OmegaConf.is_list(values) else [values]
                 axes.append([f"{key}={_word(value)}" for value in values])
-        return [_point(fixed, words) for words in itertools.product(*axes)]
+        command = [word for word in words if _key(word).partition(".")[0] not in NUMBERLESS]
+        return [{**_point(fixed, point), "command": command} for point in itertools.product(*axes)]
 
 
 @contextmanager

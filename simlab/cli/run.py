@@ -35,7 +35,7 @@ def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -
     `report`: where a verdicts.json of all of them together is written. Returns 1 if a verdict FAILed, 130
     after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything runs where it can be seen.
     """
-    from simlab.runs import Interrupted, Ledger, run, show
+    from simlab.runs import Interrupted, Ledger, collect, show
 
     output = output_from(experiments[0][0])
     backend = backend_from(experiments[0][0])
@@ -48,7 +48,7 @@ def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -
     try:
         with Ledger(output / "ledger.sqlite") as ledger:
             jobs = [job for _, _, jobs in planned for job in jobs]
-            results = run(jobs, ledger=ledger, backend=backend, watch=show)
+            results = show(collect(jobs, ledger=ledger, backend=backend))
     except Interrupted as stopped:
         print(f"simlab: {stopped}", file=sys.stderr)
         return 130
@@ -139,6 +139,7 @@ def _hydra_job(config) -> None:
             configs = compose_points(list(hydra.overrides.task))
         else:
             configs = [OmegaConf.to_container(config, resolve=True)]
+            configs[0]["command"] = list(hydra.overrides.task)
         if hydra.mode == RunMode.MULTIRUN:
             for point in configs:
                 point["experiment"]["title"] = _job_title(point["experiment"], hydra.job.override_dirname)

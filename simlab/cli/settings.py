@@ -59,6 +59,7 @@ def settings_from(config: dict):
         batch_size=check_count("batch_size", _whole(config["batch_size"])),
         running_average=check_count("tier.running_average", _whole(config["tier"]["running_average"])),
         output=output_from(config),
+        command=" ".join(["simlab run", *config.get("command", [])]),
     )
 
 
@@ -72,7 +73,7 @@ def output_from(config: dict) -> Path:
 
 def backend_from(config: dict):
     """The backend settings of a composed configuration; SimlabError for unknown names or options."""
-    from simlab.runs import Dask, Loky, Serial, default_workers
+    from simlab.runs import Dask, Loky, Serial
 
     options = dict(_section(config, "run"))
     name = options.pop("backend", None)
@@ -81,11 +82,18 @@ def backend_from(config: dict):
         raise SimlabError(f"no run backend {name!r}: known are {', '.join(backends)}")
     if "workers" in options:
         workers = options["workers"]
-        options["workers"] = default_workers() if workers is None else check_count("run.workers", workers)
+        options["workers"] = _cores() if workers is None else check_count("run.workers", workers)
     try:
         return backends[name](**options)
     except TypeError as error:
         raise SimlabError(f"run backend {name} does not take {', '.join(options)}") from error
+
+
+def _cores() -> int:
+    """The cores this process may use, as joblib counts them: affinity and container limits included."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def _section(config: dict, name: str) -> dict:

@@ -93,8 +93,8 @@ def test_a_stationary_pair_keeps_one_copy_whatever_the_horizon():
     assert len(pickle.dumps(pair)) < 5000
     assert pickle.loads(pickle.dumps(pair)).digest == pair.digest
     assert pair.with_horizon(7).horizon == 7
-    single = ChainPair.stationary(rows.astype(np.float32).astype(int) * 0 + np.eye(5), rows, np.full(5, 0.2), 9)
-    assert len(single.draft_rows) == 1
+    integers = ChainPair.stationary(np.eye(5, dtype=int), rows, np.full(5, 0.2), 9)
+    assert len(integers.draft_rows) == 1
 
 
 def test_a_shorter_horizon_takes_the_first_steps_and_a_longer_one_is_refused():

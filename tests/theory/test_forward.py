@@ -28,7 +28,9 @@ TABLE_100 = {1: 33.534849, 2: 30.867526, 4: 29.048714, 5: 28.598124}
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
-@pytest.mark.parametrize(("horizon", "states", "seed"), [(1, 1, 0), (1, 3, 1), (3, 2, 2), (2, 3, 3), (3, 3, 4)])
+@pytest.mark.parametrize(
+    ("horizon", "states", "seed"), [(1, 1, 0), (1, 3, 1), (3, 2, 2), (2, 3, 3), (3, 3, 4)]
+)
 def test_equals_brute_force_over_the_printed_algorithm(decoder, horizon, states, seed):
     chains = rational_chains(horizon, states, seed)
     pmf = [Fraction(0)] * (horizon + 1)

@@ -1,0 +1,31 @@
+"""Tables on disk, for analysis: the same rows as CSV and as Parquet."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simlab.report.save import write_whole
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def save_table(folder: str | os.PathLike, name: str, table: pandas.DataFrame) -> list[Path]:
+    """Write `name`.csv and `name`.parquet into `folder`; returns the two paths.
+
+    Floats in the CSV read back exactly. Each file appears whole or not at all. Raises SimlabError where one
+    cannot be written.
+    """
+    folder = Path(folder)
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    contents = {
+        folder / f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
+        folder / f"{name}.parquet": buffer.getvalue(),
+    }
+    for path, content in contents.items():
+        write_whole(path, content)
+    return list(contents)

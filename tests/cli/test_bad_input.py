@@ -1,0 +1,140 @@
+"""Every mistake a user can make on the command line: one clear line, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+import pytest
+
+from simlab.cli.main import main
+from simlab.pairs import paper
+
+
+@pytest.fixture
+def complaint(capsys, tmp_path, monkeypatch):
+    """Run a command line in an empty folder; returns the one line it complains with."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        code = main(list(words))
+        error = capsys.readouterr().err
+        assert code == 2, error
+        lines = error.strip().splitlines()
+        assert len(lines) == 1 and lines[0].startswith("simlab: "), error
+        return lines[0]
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["predict", "run", "reproduce"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pair=papr"], "no pair 'papr': known are corpus, dirichlet, file, mixture, paper, softmax"),
+        (["decoder=beam"], "no decoder 'beam': known are autoregressive, batch, speculative"),
+        (["pair.sates=3"], "no setting pair.sates: pair paper has horizon, states, seed"),
+        (["decoder.drafts=3"], "it is a setting of decoder=batch"),
+        (["colour=red"], "no setting colour: the configuration has seed, trajectories"),
+        (["run=slurm"], "no run 'slurm': known are dask, loky, serial"),
+        (["tier=huge"], "no tier 'huge': known are paper, smoke"),
+        (["paper"], "cannot read 'paper': give key=value"),
+        (["~pair"], "give pair=NAME"),
+        (["pair.horizon=0"], "horizon = 0: give a whole number of at least 1"),
+        (["pair.horizon=many"], "horizon = 'many'"),
+        (["pair.horizon=2.5"], "horizon = 2.5"),
+        (["decoder=batch", "decoder.drafts=0"], "drafts = 0: give a whole number of at least 1"),
+        (["decoder=batch", "decoder.drafts=-3"], "drafts = -3"),
+        (["decoder=batch", "decoder.drafts=several"], "drafts = 'several'"),
+        (["pair=file"], "needs pair.path"),
+        (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
+        (["pair=corpus", "pair.path=absent.txt"], "no text absent.txt"),
+        (["pair=corpus", "pair.draft_model=trigram"], "give one of bigram, unigram"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_in_settings(complaint, command, words, said):
+    assert said in complaint(command, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["experiment=fig99"], "no experiment 'fig99': known are drafts, fig2, fig5, study"),
+        (["trajectories=0"], "trajectories = 0"),
+        (["trajectories=1.5"], "trajectories = 1.5"),
+        (["seed=-1"], "seed = -1"),
+        (["batch_size=0"], "batch_size = 0"),
+        (["half_width=0"], "half_width = 0"),
+        (["half_width=-1"], "half_width = -1"),
+        (["confidence=1"], "confidence = 1"),
+        (["confidence=0"], "confidence = 0"),
+        (["run.workers=0"], "workers = 0"),
+        (["decoder=batch", "decoder.drafts=inf"], "finite"),
+        (["experiment=fig2", "pair.seed=1,2"], "fig2 draws one point and the grid has 2"),
+        (["output=''"], "give a folder"),
+        (["--cfg", "job", "pair=papr"], "papr"),
+        (["--multirun", "pair=papr,paper"], "papr"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_in_a_run(complaint, words, said):
+    assert said in complaint("run", *words)
+
+
+def test_unknown_commands(complaint):
+    assert "no command 'prdict': known are predict, run, reproduce, status" in complaint("prdict")
+
+
+@pytest.mark.parametrize(
+    ("draft", "said"),
+    [
+        ([[0.5, 0.4], [1.0, 0.0]], "draft[t=0, x=0] sums to 0.9"),
+        ([[0.5, 0.5], [np.nan, 1.0]], "draft[t=0, x=1, y=0] = nan"),
+        ([[1.5, -0.5], [1.0, 0.0]], "draft[t=0, x=0, y=1] = -0.5"),
+        ([[1.0, 0.0, 0.0]], "draft has shape"),
+    ],
+)
+def test_pairs_that_are_none(complaint, tmp_path, draft, said):
+    np.savez(tmp_path / "pair.npz", draft=[draft], target=np.eye(2)[None], initial=[1, 0])
+    for command in ("predict", "run"):
+        line = complaint(command, "pair=file", "pair.path=pair.npz")
+        assert said in line and "pair.npz" in line
+
+
+def test_texts_that_are_none(complaint, tmp_path):
+    (tmp_path / "short.txt").write_text("too short")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 10)
+    assert "has 9 characters" in complaint("predict", "pair=corpus", "pair.path=short.txt")
+    assert "is binary" in complaint("run", "pair=corpus", "pair.path=binary.txt")
+
+
+def test_a_file_pair_cannot_be_longer_than_it_is(complaint, tmp_path):
+    paper(5, 3).save(tmp_path / "pair.npz")
+    assert "at most 5" in complaint("run", "pair=file", "pair.path=pair.npz", "pair.horizon=6")
+
+
+def test_ledgers_that_are_none(complaint, tmp_path):
+    (tmp_path / "results").mkdir()
+    ledger = tmp_path / "results" / "ledger.sqlite"
+    ledger.write_bytes(b"this is no database, whatever its name says " * 100)
+    for command in ("run", "status"):
+        assert "ledger.sqlite" in complaint(command)
+    assert ledger.read_bytes().startswith(b"this is no database")
+    ledger.unlink()
+    with sqlite3.connect(ledger) as other:
+        other.execute("CREATE TABLE recipes (name TEXT)")
+    other.close()
+    for command in ("run", "status"):
+        assert "ledger.sqlite" in complaint(command)
+
+
+def test_folders_that_cannot_be_written(complaint, tmp_path):
+    (tmp_path / "plain").write_text("a file")
+    for folder in ("plain", "plain/below", "/proc/simlab"):
+        line = complaint("run", f"output={folder}")
+        assert folder in line and "output=FOLDER" in line
+
+
+def test_status_without_results(complaint):
+    assert "simlab run" in complaint("status")
