@@ -1,0 +1,63 @@
+"""Autoregressive decoding, compiled: every token is drawn from the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simlab.decoders import Autoregressive
+from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.chunks import CHUNK, U, advance, collect, draw, new_scratch
+from simlab.decoding.jit import compiled
+from simlab.decoding.randomness import fill
+from simlab.decoding.tables import AliasTable, alias_table, initial_table, step_of
+from simlab.pairs.pair import ChainPair
+
+
+@dataclass(frozen=True, eq=False)
+class AutoregressiveTables:
+    """What the sampler of `Autoregressive()` looks up for a horizon of T steps over V states."""
+
+    horizon: int
+    states: int
+    initial: AliasTable
+    target: AliasTable
+
+
+def bytes_per_row(pair: ChainPair, decoder: Autoregressive) -> int:
+    """What the tables take for each of their S * V rows."""
+    return 8 * pair.states
+
+
+def tables(pair: ChainPair, decoder: Autoregressive) -> AutoregressiveTables:
+    """Build the tables."""
+    return AutoregressiveTables(
+        pair.horizon, pair.states, initial_table(pair.initial), alias_table(pair.target_rows)
+    )
+
+
+def sample(tables: AutoregressiveTables, trajectories: int, block: int, state, tally: Tally) -> None:
+    """Simulate, adding to `tally`."""
+    _sample(tables.initial, tables.target, U(trajectories), U(block), state, tally)
+
+
+@compiled
+def _sample(initial, target, trajectories, block, state, tally):
+    scratch = new_scratch()
+    scratch.rejected[:] = 0
+    running = new_block(block, tally)
+    states = U(tally.tokens.shape[1])
+    for start in range(U(0), trajectories, block):
+        size = min(block, trajectories - start)
+        first_tokens(initial, size, start, scratch, state, running, tally)
+        for t in range(tally.tokens.shape[0]):
+            step = step_of(target.entries, t)
+            rows = AliasTable(target.entries[step], target.lows[step])
+            for begin in range(U(0), size, U(CHUNK)):
+                count = min(U(CHUNK), size - begin)
+                last = running.last[begin : begin + count]
+                fill(state, scratch.words, count)
+                draw(rows, last, states, count, scratch, scratch.tokens)
+                note(scratch, begin, count, start, t, running, tally)
+                advance(last, scratch.tokens, count, running.histogram)
+            collect(running.histogram, tally.tokens[t])
+        count_block(size, running, tally)

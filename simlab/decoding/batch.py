@@ -1,0 +1,222 @@
+"""Batch speculative decoding (Yin et al. 2024, Algorithm 4, q^(M+1) used once), compiled.
+
+At a fresh position (the first one, and each one after a rejection) M first tokens, i.i.d. from the draft, are
+tried in order: the m-th is accepted with probability min(1, q^m/draft), where q^1 = target and
+q^(m+1) = [q^m - draft]_+ normalised. If all fail, the token is drawn from q^(M+1). Elsewhere it is ordinary
+speculative decoding against the target.
+
+The tries need no V x M table. Let u_1 = target, s_1 = 1, S_0 = 0, and s_m = sum of u_m, where
+u_(m+1) = [u_m - s_m draft]_+ is not normalised, and S_m = s_1 + ... + s_m. Then (own):
+
+- q^m = u_m / s_m: but for scale, u_m / s_m and the draft have the residual of u_m and s_m draft.
+- u_(m+1) = [target - S_m draft]_+, by induction: [[a]_+ - b]_+ = [a - b]_+ for b >= 0, with
+  a = target - S_(m-1) draft and b = s_m draft.
+- A drafted y (draft(y) > 0) is accepted at the m-th try iff U < q^m(y)/draft(y), that is
+  U s_m < [target(y)/draft(y) - S_(m-1)]_+, that is **S_(m-1) + U s_m < target(y)/draft(y)**: two numbers for
+  each (t, x, m) and the ratio. For m = 1 this is the ordinary test.
+
+A try with s_m = 0 is never reached: s_m is the probability that all tries before it fail.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from simlab.decoders import BatchSpeculative
+from simlab.decoding.alias import pack_row
+from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.chunks import (
+    CHUNK,
+    U,
+    advance,
+    choose,
+    collect,
+    draft_and_verify,
+    keeps_slot,
+    new_scratch,
+    replace,
+)
+from simlab.decoding.jit import compiled
+from simlab.decoding.randomness import fill
+from simlab.decoding.tables import (
+    AliasTable,
+    DraftTable,
+    draft_table,
+    initial_table,
+    residual_table,
+    step_of,
+    usable,
+)
+from simlab.pairs.pair import ChainPair
+
+_11, _16, _32, _48 = U(11), U(16), U(32), U(48)
+_LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
+_UNIT = 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class BatchTables:
+    """What the sampler of `BatchSpeculative(drafts=M)` looks up for a horizon of T steps over V states.
+
+    ratios: float64 (S, V * V), target/draft. limits: float64 (S, V, M - 1, 2), S_(m-1) and s_m for the tries
+    m = 2..M. final: the rows of u_(M+1), for a fresh position; residual: those of u_2, for the others.
+    """
+
+    horizon: int
+    states: int
+    initial: AliasTable
+    drafts: DraftTable
+    residual: AliasTable
+    ratios: np.ndarray
+    limits: np.ndarray
+    final: AliasTable
+
+
+def bytes_per_row(pair: ChainPair, decoder: BatchSpeculative) -> int:
+    """What the tables take for each of their S * V rows."""
+    return 40 * pair.states + 16 * (decoder.drafts - 1)
+
+
+def tables(pair: ChainPair, decoder: BatchSpeculative) -> BatchTables:
+    """Build the tables."""
+    drafts = decoder.drafts
+    draft, target = pair.draft_rows, pair.target_rows
+    steps, states = max(len(draft), len(target)), pair.states
+    ratios = np.empty((steps, states * states))
+    limits = np.empty((steps, states, drafts - 1, 2))
+    final = AliasTable(*(np.empty((steps, states * states), np.uint32) for _ in range(2)))
+    _pack_tries(draft, target, ratios, limits, *final)
+    return BatchTables(
+        pair.horizon,
+        states,
+        initial_table(pair.initial),
+        draft_table(draft, target),
+        residual_table(draft, target),
+        ratios,
+        limits,
+        final,
+    )
+
+
+@compiled
+def _pack_tries(draft, target, ratios, limits, entries, lows):
+    states, tries = draft.shape[2], limits.shape[2] + 1
+    shares, aliases = np.empty(states), np.empty(states, np.int64)
+    stack, weights = np.empty(states, np.int64), np.empty(states)
+    for step in range(entries.shape[0]):
+        for x in range(states):
+            drafted, goal = draft[step_of(draft, step), x], target[step_of(target, step), x]
+            row = slice(x * states, (x + 1) * states)
+            for y in range(states):
+                ratios[step, row][y] = goal[y] / drafted[y] if drafted[y] > 0.0 else math.inf
+            reached, spent = 1.0, 0.0
+            for m in range(tries):
+                if m > 0:
+                    limits[step, x, m - 1, 0], limits[step, x, m - 1, 1] = spent, reached
+                spent += reached
+                reached = 0.0
+                for y in range(states):
+                    reached += max(goal[y] - drafted[y] * spent, 0.0)
+            for y in range(states):
+                weights[y] = max(goal[y] - drafted[y] * spent, 0.0)
+            usable(weights, goal)
+            pack_row(weights, entries[step, row], lows[step, row], shares, aliases, stack)
+
+
+def sample(tables: BatchTables, trajectories: int, block: int, state, tally: Tally) -> None:
+    """Simulate, adding to `tally`."""
+    _sample(
+        tables.initial,
+        tables.drafts,
+        tables.residual,
+        (tables.ratios, tables.limits),
+        tables.final,
+        U(trajectories),
+        U(block),
+        state,
+        tally,
+    )
+
+
+@compiled
+def _sample(initial, drafts, residual, tries, final, trajectories, block, state, tally):
+    scratch = new_scratch()
+    running = new_block(block, tally)
+    states = U(tally.tokens.shape[1])
+    failures = np.empty(CHUNK, np.uint32)
+    for start in range(U(0), trajectories, block):
+        size = min(block, trajectories - start)
+        first_tokens(initial, size, start, scratch, state, running, tally)
+        for t in range(tally.tokens.shape[0]):
+            step = step_of(drafts.records, t)
+            draft = DraftTable(drafts.records[step], drafts.lows[step], drafts.acceptance_lows[step])
+            ordinary = AliasTable(residual.entries[step], residual.lows[step])
+            last_resort = AliasTable(final.entries[step], final.lows[step])
+            for begin in range(U(0), size, U(CHUNK)):
+                count = min(U(CHUNK), size - begin)
+                last = running.last[begin : begin + count]
+                fresh = running.fresh[begin : begin + count]
+                fill(state, scratch.words, count)
+                draft_and_verify(draft, last, states, count, scratch, state)
+                failed = choose(scratch.rejected, count, scratch.chosen)
+                open_tries = split(scratch.chosen, failed, fresh, failures)
+                continuing = failed - open_tries
+                fill(state, scratch.words, continuing)
+                replace(ordinary, last, states, continuing, scratch)
+                ratios, limits = tries[0][step], tries[1][step]
+                for m in range(limits.shape[1]):
+                    open_tries = try_again(
+                        draft, ratios, limits, m, last, states, failures, open_tries, scratch, state
+                    )
+                for j in range(open_tries):
+                    scratch.chosen[j] = failures[j]
+                fill(state, scratch.words, open_tries)
+                replace(last_resort, last, states, open_tries, scratch)
+                tally.per_position[t] += continuing + open_tries
+                for i in range(count):
+                    fresh[i] = scratch.rejected[i]
+                note(scratch, begin, count, start, t, running, tally)
+                advance(last, scratch.tokens, count, running.histogram)
+            collect(running.histogram, tally.tokens[t])
+        count_block(size, running, tally)
+
+
+@compiled
+def split(chosen, count, fresh, failures):
+    """Move the chosen trajectories at a fresh position to `failures`; return how many they are."""
+    moved, kept = U(0), U(0)
+    for j in range(count):
+        place = chosen[j]
+        failures[moved] = place
+        chosen[kept] = place
+        moved += U(fresh[place])
+        kept += U(1) - U(fresh[place])
+    return moved
+
+
+@compiled
+def try_again(draft, ratios, limits, m, last, states, failures, count, scratch, state):
+    """Draft and verify one more first token for the `count` failures; keep and count the new failures."""
+    words = scratch.words
+    still = U(0)
+    for begin in range(U(0), count, U(CHUNK // 2)):
+        part = min(U(CHUNK // 2), count - begin)
+        fill(state, words, part + part)
+        for j in range(part):
+            place = failures[begin + j]
+            x = U(last[place])
+            word = words[j + j]
+            slot = ((word >> _16) * states) >> _48
+            record = draft.records[x * states + slot]
+            kept = keeps_slot(record, draft.lows[x * states + slot], word, states)
+            token = slot if kept else (record >> _16) & _LOW16
+            uniform = np.float64(words[j + j + U(1)] >> _11) * _UNIT
+            accepted = limits[x, m, 0] + uniform * limits[x, m, 1] < ratios[x * states + token]
+            failures[still] = place
+            still += U(0) if accepted else U(1)
+            scratch.tokens[place] = np.uint16(token)
+            scratch.rejected[place] = np.uint16(not accepted)
+    return still

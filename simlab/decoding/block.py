@@ -1,0 +1,98 @@
+"""A block of trajectories that goes through one step before the next, and what is written down about it.
+
+So a step's tables are read by the whole block while they are in cache; what a run holds of its trajectories
+is a few bytes each, for one block, whatever their number.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.decoding.chunks import CHUNK, U, draw
+from simlab.decoding.jit import compiled
+from simlab.decoding.randomness import fill
+
+
+class Tally(NamedTuple):
+    """What a run adds up, and the paths themselves where they are asked for.
+
+    rejections int64 (T+1,), tokens int64 (T, V), per_position int64 (T,), as in Counts. path_tokens uint16
+    (T, N), path_rejected uint8 (T, N), path_initial uint16 (N,): N = 0 where paths are not recorded.
+    """
+
+    rejections: np.ndarray
+    tokens: np.ndarray
+    per_position: np.ndarray
+    path_tokens: np.ndarray
+    path_rejected: np.ndarray
+    path_initial: np.ndarray
+
+
+class Block(NamedTuple):
+    """The trajectories that run: last tokens, rejections so far, whether the last token was rejected."""
+
+    last: np.ndarray  # uint16 (block,)
+    rejections: np.ndarray  # uint16 (block,)
+    fresh: np.ndarray  # uint16 (block,)
+    histogram: np.ndarray  # int64 (4, V)
+
+
+def new_tally(horizon: int, states: int, recorded: int = 0) -> Tally:
+    """A tally of nothing, with room for `recorded` paths."""
+    return Tally(
+        np.zeros(horizon + 1, np.int64),
+        np.zeros((horizon, states), np.int64),
+        np.zeros(horizon, np.int64),
+        np.zeros((horizon, recorded), np.uint16),
+        np.zeros((horizon, recorded), np.uint8),
+        np.zeros(recorded, np.uint16),
+    )
+
+
+@compiled
+def new_block(block, tally):
+    """Room for `block` trajectories."""
+    return Block(
+        np.zeros(block, np.uint16),
+        np.zeros(block, np.uint16),
+        np.zeros(block, np.uint16),
+        np.zeros((4, tally.tokens.shape[1]), np.int64),
+    )
+
+
+@compiled
+def first_tokens(initial, size, start, scratch, state, running, tally):
+    """Start `size` trajectories: draw their initial tokens, no rejections, all at a fresh position."""
+    for begin in range(U(0), size, U(CHUNK)):
+        count = min(U(CHUNK), size - begin)
+        last = running.last[begin : begin + count]
+        for i in range(count):
+            last[i] = np.uint16(0)
+        fill(state, scratch.words, count)
+        draw(initial, last, U(tally.tokens.shape[1]), count, scratch, last)
+    for i in range(size):
+        running.rejections[i] = np.uint16(0)
+        running.fresh[i] = np.uint16(1)
+    if tally.path_initial.size > 0:
+        for i in range(size):
+            tally.path_initial[start + i] = running.last[i]
+
+
+@compiled
+def note(scratch, begin, count, start, t, running, tally):
+    """Write down a chunk's rejections, and its step of the paths where they are asked for."""
+    for i in range(count):
+        running.rejections[begin + i] += scratch.rejected[i]
+    if tally.path_initial.size > 0:
+        for i in range(count):
+            tally.path_tokens[t, start + begin + i] = scratch.tokens[i]
+            tally.path_rejected[t, start + begin + i] = np.uint8(scratch.rejected[i])
+
+
+@compiled
+def count_block(size, running, tally):
+    """Count the finished trajectories by their numbers of rejections."""
+    for i in range(size):
+        tally.rejections[running.rejections[i]] += 1

@@ -1,0 +1,41 @@
+"""Compilation: numba's njit with an on-disk cache that notices an edit in any file of this folder.
+
+numba keys a cached function by its own file alone. A kernel here inlines helpers from its neighbours, so that
+an edited helper would go unnoticed; the stamp of every cached function is therefore the hash of all sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numba
+
+
+@cache
+def source_stamp() -> str:
+    """SHA-256 over the names and contents of all `.py` files of simlab/decoding."""
+    sha = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        sha.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return sha.hexdigest()
+
+
+def compiled(function):
+    """`function` compiled at its first call, or loaded from the cache; itself under NUMBA_DISABLE_JIT=1.
+
+    No fastmath and no bounds checks; the GIL is released. numba keeps the cache beside the source or, where
+    that folder cannot be written, in the user's cache folder; where neither can be, the function is compiled
+    anew in each process.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    try:
+        dispatcher = numba.njit(cache=True, nogil=True, boundscheck=False)(function)
+    except RuntimeError:  # numba found no folder that it may write
+        return numba.njit(nogil=True, boundscheck=False)(function)
+    # numba has no public way to widen the stamp; a test fails if a release moves this.
+    cache_file = dispatcher._cache._cache_file
+    cache_file._source_stamp = (cache_file._source_stamp, source_stamp())
+    return dispatcher

@@ -1,0 +1,79 @@
+"""From a pair and a decoder to tables, and from tables to counts or paths."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from simlab.decoders import Autoregressive, BatchSpeculative, Decoder, Speculative, decoder_name
+from simlab.decoding import autoregressive, batch, speculative
+from simlab.decoding.autoregressive import AutoregressiveTables
+from simlab.decoding.batch import BatchTables
+from simlab.decoding.block import new_tally
+from simlab.decoding.counts import Counts
+from simlab.decoding.randomness import seed_state
+from simlab.decoding.speculative import SpeculativeTables
+from simlab.decoding.tables import check_size, memory_error
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair, check_count
+
+Tables = AutoregressiveTables | SpeculativeTables | BatchTables
+
+BLOCK = 65536
+"""Trajectories that go through one step before the next."""
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Simulated trajectories one by one: tokens (N, T), rejected bool (N, T), initial (N,)."""
+
+    tokens: np.ndarray
+    rejected: np.ndarray
+    initial: np.ndarray
+
+
+def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
+    """What the decoder's sampler looks up, built once for any number of trajectories.
+
+    A pair whose chains are both stationary gets one copy of tables, whatever its horizon. Raises SimlabError
+    for drafts = inf, V > 65536, T > 65535, and where the tables do not fit into memory.
+    """
+    decoder_name(decoder)
+    if isinstance(decoder, BatchSpeculative) and decoder.drafts == math.inf:
+        raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
+    algorithms = {Autoregressive: autoregressive, Speculative: speculative, BatchSpeculative: batch}
+    algorithm = algorithms[type(decoder)]
+    needed = check_size(pair, algorithm.bytes_per_row(pair, decoder))
+    try:
+        return algorithm.tables(pair, decoder)
+    except MemoryError as error:
+        raise memory_error(needed) from error
+
+
+def _sample(tables: Tables, trajectories: int, seed: np.random.SeedSequence, recorded: int = 0):
+    algorithms = {AutoregressiveTables: autoregressive, SpeculativeTables: speculative, BatchTables: batch}
+    tally = new_tally(tables.horizon, tables.states, recorded)
+    block = min(BLOCK, trajectories)
+    with np.errstate(over="ignore"):  # uncompiled, numpy would notice that the generator wraps around
+        algorithms[type(tables)].sample(tables, trajectories, block, seed_state(seed), tally)
+    return tally
+
+
+def simulate_batch(tables: Tables, trajectories: int, seed: np.random.SeedSequence) -> Counts:
+    """Counts of `trajectories` >= 1 simulated trajectories.
+
+    The same tables, number and seed give the same counts on every machine.
+    """
+    trajectories = check_count("trajectories", trajectories)
+    tally = _sample(tables, trajectories, seed)
+    return Counts(tally.rejections, tally.tokens, tally.per_position, trajectories)
+
+
+def sample_paths(pair: ChainPair, decoder: Decoder, trajectories: int, seed: int) -> Paths:
+    """The trajectories themselves, from the same kernels as `simulate_batch`: N * T * 3 bytes."""
+    trajectories = check_count("trajectories", trajectories)
+    tables = build_tables(pair, decoder)
+    tally = _sample(tables, trajectories, np.random.SeedSequence(seed), recorded=trajectories)
+    return Paths(tally.path_tokens.T, tally.path_rejected.T.astype(bool), tally.path_initial)

@@ -1,0 +1,85 @@
+"""Speculative decoding (Yin et al. 2024, Algorithms 1 and 2), compiled.
+
+The look-ahead reaches the horizon and drafting is free, so "draft everything, verify in order, restart after
+a rejection" is step by step: draft one token, verify it, replace it if rejected. A drafted token behind a
+rejection is never looked at and is not drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simlab.decoders import Speculative
+from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.chunks import CHUNK, U, advance, choose, collect, draft_and_verify, new_scratch, replace
+from simlab.decoding.jit import compiled
+from simlab.decoding.randomness import fill
+from simlab.decoding.tables import (
+    AliasTable,
+    DraftTable,
+    draft_table,
+    initial_table,
+    residual_table,
+    step_of,
+)
+from simlab.pairs.pair import ChainPair
+
+
+@dataclass(frozen=True, eq=False)
+class SpeculativeTables:
+    """What the sampler of `Speculative()` looks up for a horizon of T steps over V states."""
+
+    horizon: int
+    states: int
+    initial: AliasTable
+    drafts: DraftTable
+    residual: AliasTable
+
+
+def bytes_per_row(pair: ChainPair, decoder: Speculative) -> int:
+    """What the tables take for each of their S * V rows."""
+    return 24 * pair.states
+
+
+def tables(pair: ChainPair, decoder: Speculative) -> SpeculativeTables:
+    """Build the tables."""
+    return SpeculativeTables(
+        pair.horizon,
+        pair.states,
+        initial_table(pair.initial),
+        draft_table(pair.draft_rows, pair.target_rows),
+        residual_table(pair.draft_rows, pair.target_rows),
+    )
+
+
+def sample(tables: SpeculativeTables, trajectories: int, block: int, state, tally: Tally) -> None:
+    """Simulate, adding to `tally`."""
+    _sample(tables.initial, tables.drafts, tables.residual, U(trajectories), U(block), state, tally)
+
+
+@compiled
+def _sample(initial, drafts, residual, trajectories, block, state, tally):
+    scratch = new_scratch()
+    running = new_block(block, tally)
+    states = U(tally.tokens.shape[1])
+    for start in range(U(0), trajectories, block):
+        size = min(block, trajectories - start)
+        first_tokens(initial, size, start, scratch, state, running, tally)
+        for t in range(tally.tokens.shape[0]):
+            step = step_of(drafts.records, t)
+            draft = DraftTable(drafts.records[step], drafts.lows[step], drafts.acceptance_lows[step])
+            step = step_of(residual.entries, t)
+            spare = AliasTable(residual.entries[step], residual.lows[step])
+            for begin in range(U(0), size, U(CHUNK)):
+                count = min(U(CHUNK), size - begin)
+                last = running.last[begin : begin + count]
+                fill(state, scratch.words, count)
+                draft_and_verify(draft, last, states, count, scratch, state)
+                failed = choose(scratch.rejected, count, scratch.chosen)
+                fill(state, scratch.words, failed)
+                replace(spare, last, states, failed, scratch)
+                note(scratch, begin, count, start, t, running, tally)
+                tally.per_position[t] += failed
+                advance(last, scratch.tokens, count, running.histogram)
+            collect(running.histogram, tally.tokens[t])
+        count_block(size, running, tally)

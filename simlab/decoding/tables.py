@@ -1,0 +1,165 @@
+"""What the samplers look up, and whether it fits.
+
+S is the number of distinct steps: 1 where both chains are stationary, else T. Rows are flat: entry
+x * V + slot belongs to last token x.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.decoding.alias import acceptance_threshold, alias_row, coin_threshold, pack_row, pack_rows
+from simlab.decoding.jit import compiled
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+
+LARGEST = 65535
+U = np.uint64
+_16, _32, _48 = U(16), U(32), U(48)
+_LOW32 = U(0xFFFFFFFF)
+
+
+class AliasTable(NamedTuple):
+    """Rows to draw from: entries, lows uint32 (S, V * V), or (V,) for the initial law; see alias.py."""
+
+    entries: np.ndarray
+    lows: np.ndarray
+
+
+class DraftTable(NamedTuple):
+    """Rows to draft from, each slot with the acceptance thresholds of both tokens it can give.
+
+    records: uint64 (S, V * V); from the lowest bits: upper 16 bits of the slot's threshold, its alias, the
+    upper 16 bits of the slot's acceptance threshold, those of the alias's. lows: uint32 (S, V * V), the lower
+    32 bits of the slots' thresholds. acceptance_lows: uint32 (S, V * V), those of the tokens' acceptance.
+    """
+
+    records: np.ndarray
+    lows: np.ndarray
+    acceptance_lows: np.ndarray
+
+
+def distinct_steps(pair: ChainPair) -> int:
+    """S: 1 where both chains are stationary, else T."""
+    return max(len(pair.draft_rows), len(pair.target_rows))
+
+
+def check_size(pair: ChainPair, bytes_per_row: int) -> int:
+    """The bytes that tables with S * V rows need.
+
+    Raises SimlabError where the samplers' 16-bit fields or this machine's memory are too small for them.
+    """
+    if pair.states > LARGEST + 1:
+        raise SimlabError(f"V = {pair.states}: simulate takes at most {LARGEST + 1} tokens")
+    if pair.horizon > LARGEST:
+        raise SimlabError(f"T = {pair.horizon}: simulate takes at most {LARGEST} steps")
+    needed = distinct_steps(pair) * pair.states * bytes_per_row
+    if needed > _physical_memory():
+        raise memory_error(needed)
+    return needed
+
+
+def memory_error(needed: int) -> SimlabError:
+    """The error for tables that do not fit."""
+    return SimlabError(
+        f"the sampler's tables need {needed / 2**30:.1f} GiB, more than there is: "
+        "give fewer tokens or steps, or a stationary pair"
+    )
+
+
+def _physical_memory() -> float:
+    """Bytes; infinite where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def alias_table(chain: np.ndarray) -> AliasTable:
+    """The alias table of rows (S, V, V)."""
+    steps, states = chain.shape[:2]
+    table = AliasTable(*(np.empty((steps, states * states), np.uint32) for _ in range(2)))
+    pack_rows(chain, *table)
+    return table
+
+
+def initial_table(initial: np.ndarray) -> AliasTable:
+    """The alias table of the one row `initial` (V,)."""
+    states = initial.size
+    table = AliasTable(*(np.empty(states, np.uint32) for _ in range(2)))
+    pack_row(initial, *table, np.empty(states), np.empty(states, np.int64), np.empty(states, np.int64))
+    return table
+
+
+def draft_table(draft: np.ndarray, target: np.ndarray) -> DraftTable:
+    """The table that drafts from `draft` and verifies against `target`, (1 or S, V, V) each."""
+    steps, states = max(len(draft), len(target)), draft.shape[1]
+    shape = (steps, states * states)
+    table = DraftTable(np.empty(shape, np.uint64), np.empty(shape, np.uint32), np.empty(shape, np.uint32))
+    _pack_drafts(draft, target, *table)
+    return table
+
+
+@compiled
+def step_of(rows, step):
+    """The index of a step's rows: 0 where they are kept once."""
+    return step if rows.shape[0] > 1 else 0
+
+
+@compiled
+def _pack_drafts(draft, target, records, lows, acceptance_lows):
+    states = draft.shape[2]
+    shares, aliases = np.empty(states), np.empty(states, np.int64)
+    stack, needed = np.empty(states, np.int64), np.empty(states, np.uint64)
+    for step in range(records.shape[0]):
+        for x in range(states):
+            drafted, goal = draft[step_of(draft, step), x], target[step_of(target, step), x]
+            alias_row(drafted, shares, aliases, stack)
+            for y in range(states):
+                needed[y] = acceptance_threshold(goal[y], drafted[y])
+            for y in range(states):
+                place = x * states + y
+                threshold = coin_threshold(shares[y])
+                records[step, place] = (
+                    (threshold >> _32)
+                    | (U(aliases[y]) << _16)
+                    | ((needed[y] >> _32) << _32)
+                    | ((needed[aliases[y]] >> _32) << _48)
+                )
+                lows[step, place] = np.uint32(threshold & _LOW32)
+                acceptance_lows[step, place] = np.uint32(needed[y] & _LOW32)
+
+
+@compiled
+def _pack_residual(draft, target, entries, lows):
+    states = draft.shape[2]
+    shares, aliases, weights = np.empty(states), np.empty(states, np.int64), np.empty(states)
+    stack = np.empty(states, np.int64)
+    for step in range(entries.shape[0]):
+        for x in range(states):
+            drafted, goal = draft[step_of(draft, step), x], target[step_of(target, step), x]
+            for y in range(states):
+                weights[y] = max(goal[y] - drafted[y], 0.0)
+            usable(weights, goal)
+            row = slice(x * states, (x + 1) * states)
+            pack_row(weights, entries[step, row], lows[step, row], shares, aliases, stack)
+
+
+@compiled
+def usable(weights, otherwise):
+    """Put `otherwise` in the place of a row of zeros, which no rejection can reach."""
+    for y in range(weights.size):
+        if weights[y] > 0.0:
+            return
+    weights[:] = otherwise
+
+
+def residual_table(draft: np.ndarray, target: np.ndarray) -> AliasTable:
+    """The alias table of [target - draft]_+, (1 or S, V, V) each."""
+    steps, states = max(len(draft), len(target)), draft.shape[1]
+    table = AliasTable(*(np.empty((steps, states * states), np.uint32) for _ in range(2)))
+    _pack_residual(draft, target, *table)
+    return table
