@@ -1,0 +1,84 @@
+"""Counts as bytes: how a batch lies in the ledger.
+
+`SLC1`, then variable-length integers (seven bits a byte, lowest first, the high bit says that more follow):
+T, V, trajectories, rejections (T+1), rejections_per_position (T), tokens (T*V, row by row); then the CRC-32
+of everything before, as four bytes, lowest first. Readable without the pair. The bytes are a function of the
+counts alone: no compressor whose version could change them, so that the ledgers of two machines hold the
+same rows.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from simlab.decoding.counts import Counts
+from simlab.errors import SimlabError
+
+MAGIC = b"SLC1"
+_LONGEST = 9  # bytes of a 63-bit number
+
+
+def encode(counts: Counts) -> bytes:
+    """The bytes of `counts`; every count must lie in 0..2**63 - 1."""
+    horizon, states = counts.tokens.shape
+    numbers = np.concatenate(
+        [
+            np.array([horizon, states, counts.trajectories], np.int64),
+            counts.rejections,
+            counts.rejections_per_position,
+            counts.tokens.ravel(),
+        ]
+    )
+    if numbers.min() < 0:
+        raise ValueError("counts are never negative")
+    body = MAGIC + _varints(numbers.astype(np.uint64))
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def decode(blob: bytes) -> Counts:
+    """The counts that `encode` wrote. Raises SimlabError for other bytes, and for bytes changed since."""
+    body, checksum = blob[:-4], blob[-4:]
+    if not body.startswith(MAGIC) or zlib.crc32(body).to_bytes(4, "little") != checksum:
+        raise SimlabError("the counts are damaged: their checksum disagrees")
+    numbers = _numbers(np.frombuffer(body, np.uint8)[len(MAGIC) :])
+    if len(numbers) < 3:
+        raise SimlabError("the counts are damaged: they break off")
+    horizon, states, trajectories = (int(number) for number in numbers[:3])
+    if len(numbers) != 3 + 2 * horizon + 1 + horizon * states:
+        raise SimlabError(f"the counts are damaged: {len(numbers)} numbers for T = {horizon}, V = {states}")
+    rejections, per_position, tokens = np.split(numbers[3:], [horizon + 1, 2 * horizon + 1])
+    return Counts(rejections, tokens.reshape(horizon, states), per_position, trajectories)
+
+
+def _varints(numbers: np.ndarray) -> bytes:
+    lengths = np.ones(len(numbers), np.int64)
+    for byte in range(1, _LONGEST):
+        lengths += numbers >= np.uint64(1 << 7 * byte)
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    out = np.empty(int(ends[-1]), np.uint8)
+    rest = np.arange(len(numbers))
+    for byte in range(int(lengths.max())):
+        rest = rest[lengths[rest] > byte]
+        more = (lengths[rest] > byte + 1).astype(np.uint8) << 7
+        digits = (numbers[rest] >> np.uint64(7 * byte)).astype(np.uint8) & 0x7F
+        out[starts[rest] + byte] = digits | more
+    return out.tobytes()
+
+
+def _numbers(data: np.ndarray) -> np.ndarray:
+    ends = np.flatnonzero(data < 0x80)
+    if not len(ends) or ends[-1] != len(data) - 1:
+        raise SimlabError("the counts are damaged: they break off")
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > _LONGEST:
+        raise SimlabError("the counts are damaged: a number is too long")
+    out = np.zeros(len(ends), np.int64)
+    rest = np.arange(len(ends))
+    for byte in range(int(lengths.max())):
+        rest = rest[lengths[rest] > byte]
+        out[rest] |= (data[starts[rest] + byte] & 0x7F).astype(np.int64) << 7 * byte
+    return out

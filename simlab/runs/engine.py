@@ -1,0 +1,200 @@
+"""Runs jobs to their end, whatever happens on the way.
+
+`collect` is a generator of progress; the command line only draws what it yields. Results are the same bytes
+for any backend, any number of workers, any order and any interruption: all that is decided here by the clock
+is when to save, when to report, and how many batches travel together.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+from simlab.decoders import Decoder, decoder_name
+from simlab.decoding.counts import Counts
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+from simlab.runs.cluster import Dask
+from simlab.runs.ledger import Ledger
+from simlab.runs.plan import Job, Plan, Result
+from simlab.runs.pool import Outcome, Pool
+from simlab.runs.processes import Loky
+from simlab.runs.progress import Progress, gather
+from simlab.runs.serial import Serial
+from simlab.runs.stopping import Trajectories
+from simlab.runs.task import Task, whole_number
+from simlab.runs.work import release_large_tables
+
+Backend = Serial | Loky | Dask
+
+FLUSH_SECONDS = 1.0
+REPORT_SECONDS = 0.1
+RETRIES = 3
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C. After the first one everything that was under way is finished and saved."""
+
+
+def local_backend(workers: int) -> Serial | Loky:
+    """The backend for so many workers (>= 1) on this machine. Raises SimlabError for a bad number."""
+    return Loky(workers) if whole_number("workers", workers, least=1) > 1 else Serial()
+
+
+def run(
+    jobs: Iterable[Job], *, ledger: Ledger | None = None, backend: Backend | None = None
+) -> dict[str, Result]:
+    """Run all jobs; their results by task id. See `collect`."""
+    return gather(collect(jobs, ledger=ledger, backend=backend))
+
+
+def simulate(
+    pair: ChainPair, decoder: Decoder, *, trajectories: int, seed: int = 0, workers: int = 1
+) -> Counts:
+    """Counts over simulated trajectories of a decoder on a pair.
+
+    trajectories >= 1; seed >= 0, of any size; workers >= 1, how many cores compute. The counts depend on
+    pair, decoder, trajectories and seed, not on workers. Nothing is written. Ctrl-C raises Interrupted.
+    Raises SimlabError for bad arguments.
+    """
+    if not isinstance(pair, ChainPair):
+        raise SimlabError(f"pair is of type {type(pair).__name__}: give a simlab.ChainPair")
+    decoder_name(decoder)
+    stop = Trajectories(trajectories)
+    backend = local_backend(workers)
+    task = Task({"digest": pair.digest}, decoder, seed)
+    return run([Job(task, pair, stop)], backend=backend)[task.id].counts
+
+
+def collect(
+    jobs: Iterable[Job], *, ledger: Ledger | None = None, backend: Backend | None = None
+) -> Iterator[Progress]:
+    """Run jobs, yielding progress about ten times a second, and each result once, in `Progress.results`.
+
+    ledger: where batches are kept; those that are there are not run again. None: nothing is kept. backend:
+    Serial() unless given. Equal tasks run once; jobs run one after the other, without a gap between them.
+
+    A worker that dies is replaced and its batches run again, up to 3 times. The first Ctrl-C finishes and
+    saves what is under way and raises Interrupted; the second stops at once. Raises SimlabError, with the
+    task, for an error in a worker and for a task whose workers keep dying, and all that `Ledger` raises.
+    """
+    plan = Plan(list(jobs), ledger, slots=1)
+    pool = (backend or Serial()).start()
+    finished = False
+    with _CtrlC() as ctrl_c:
+        try:
+            yield from _drive(plan, pool, ledger, ctrl_c)
+            finished = True
+        finally:
+            pool.close(at_once=not finished)
+            release_large_tables()
+    if ctrl_c.requested and plan.finished_jobs < plan.jobs:
+        raise Interrupted(_farewell(plan, ledger))
+
+
+def _drive(plan: Plan, pool: Pool, ledger: Ledger | None, ctrl_c: _CtrlC) -> Iterator[Progress]:
+    start = saved = reported = time.monotonic()
+    while True:
+        plan.slots = pool.slots
+        while not ctrl_c.requested and pool.wants() and (parcel := plan.next_parcel()):
+            pool.submit(parcel)
+        if not pool.in_flight:
+            break
+        try:
+            outcome = pool.wait(REPORT_SECONDS)
+            if outcome is not None:
+                _book(plan, pool, outcome)
+        except SimlabError:
+            _save(plan, ledger)
+            raise
+        now = time.monotonic()
+        if now - saved > FLUSH_SECONDS:
+            _save(plan, ledger)
+            saved = time.monotonic()
+        if now - reported > REPORT_SECONDS:
+            yield _progress(plan, ledger, now - start, ctrl_c.requested)
+            reported = time.monotonic()
+    _save(plan, ledger)
+    yield _progress(plan, ledger, time.monotonic() - start, ctrl_c.requested)
+
+
+def _book(plan: Plan, pool: Pool, outcome: Outcome) -> None:
+    parcel, task = outcome.parcel, outcome.parcel.job.task
+    if outcome.done is not None:
+        plan.take(parcel, outcome.done.counts, outcome.done.seconds)
+        rate = outcome.done.seconds / sum(size for _, size in parcel.batches)
+        pool.expect(rate * plan.trajectories_left)
+        return
+    name = f"task {task.id[:12]} ({task.decoder})"
+    if outcome.error is not None:
+        error = outcome.error
+        known = isinstance(error, SimlabError)
+        text = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SimlabError(f"{name}: {text}") from error
+    if parcel.deaths == RETRIES:
+        raise SimlabError(
+            f"{name}: {RETRIES + 1} workers died over it, killed from outside or for lack of memory: "
+            "give fewer workers or more memory and run again"
+        )
+    plan.give_back(parcel)
+
+
+def _save(plan: Plan, ledger: Ledger | None) -> None:
+    if ledger is not None and plan.unsaved:
+        ledger.save(plan.unsaved)
+    plan.unsaved = []
+
+
+def _progress(plan: Plan, ledger: Ledger | None, seconds: float, stopping: bool) -> Progress:
+    results, plan.results = plan.results, []
+    if results:
+        _save(plan, ledger)  # who draws a result may be killed right after: it must not be lost
+    standing = plan.latest
+    return Progress(
+        jobs_done=plan.finished_jobs,
+        jobs=plan.jobs,
+        trajectories_done=plan.trajectories,
+        trajectories=plan.trajectories_planned,
+        simulated=plan.simulated,
+        seconds=seconds,
+        task=standing.job.task if standing else None,
+        rejections=standing.counts.rejections if standing else None,
+        sequence=standing.interval if standing else None,
+        results=tuple(results),
+        stopping=stopping,
+    )
+
+
+def _farewell(plan: Plan, ledger: Ledger | None) -> str:
+    left = f"{plan.jobs - plan.finished_jobs} of {plan.jobs} tasks unfinished"
+    if ledger is None:
+        return f"interrupted, {left}; nothing is kept, for the run has no ledger"
+    return f"interrupted, {left}; what was done is in {ledger.path}: run the same command again to go on"
+
+
+class _CtrlC:
+    """Turns the first SIGINT into `requested` and the second into Interrupted, in the main thread."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous = None
+
+    def __enter__(self) -> _CtrlC:
+        # A process that was told to ignore SIGINT (nohup, a background job) goes on ignoring it.
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) not in (
+            signal.SIG_IGN,
+            None,
+        ):
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._previous is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, *_) -> None:
+        if self.requested:
+            raise Interrupted("stopped at once; what was saved is safe: run the same command again to go on")
+        self.requested = True

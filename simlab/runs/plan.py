@@ -1,0 +1,305 @@
+"""What is left to do, and what is known so far: the part of a run that knows neither processes nor clocks.
+
+A plan hands out parcels (a few batches of one task) and takes their counts back, in any order. What it
+concludes from them depends on the batches' numbers only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from simlab.decoding.counts import Counts
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+from simlab.runs.ledger import Ledger
+from simlab.runs.stopping import HalfWidth, Stop
+from simlab.runs.task import Task
+
+PARCEL_SECONDS = 0.1
+"""How long a parcel should take: long against the cost of sending it, short against a user's patience."""
+
+_AHEAD = 64  # batches that an adaptive job may run ahead of its prefix, beside 16 a slot
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A task, the pair it speaks of, and when to stop."""
+
+    task: Task
+    pair: ChainPair
+    stop: Stop
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a job came to: the counts of the batches its stopping rule chose, all of them and no others.
+
+    batch_sums: int64 (K, 3), per batch, by number: trajectories, sum of rejections, sum of their squares.
+    """
+
+    task: Task
+    counts: Counts
+    batch_sums: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Parcel:
+    """Batches of one job for one worker, each (number, trajectories); how many workers died over it."""
+
+    job: Job
+    batches: tuple[tuple[int, int], ...]
+    deaths: int = 0
+
+
+@dataclass
+class Standing:
+    """What is known of one job that is under way. `unsaved` holds what the ledger should get."""
+
+    job: Job
+    ledger: Ledger | None
+    counts: Counts
+    sums: np.ndarray = field(default_factory=lambda: np.zeros((64, 3), np.int64))
+    issued: int = 0  # batches below this number have been handed out, or were there
+    prefix: int = 0  # batches below this number are known
+    looked: int = 0  # adaptive: batches below this number are in `counts`
+    known: dict[int, Counts | None] = field(default_factory=dict)  # None: counted, or to be read again
+    unsaved: list[tuple[str, int, int, Counts]] = field(default_factory=list)
+    trajectories: int = 0
+    interval: tuple[float, float, float] | None = None
+    finished: bool = False
+    seconds: float | None = None  # a trajectory's, lately
+
+    @property
+    def adaptive(self) -> bool:
+        return isinstance(self.job.stop, HalfWidth)
+
+    @property
+    def batches(self) -> int:
+        """How many batches the stopping rule may ask for."""
+        return -(-self.job.stop.at_most // self.job.task.batch_size)
+
+    def size(self, batch: int) -> int:
+        """The trajectories of a batch: full, but for the last one."""
+        full = self.job.task.batch_size
+        return min(full, self.job.stop.at_most - batch * full)
+
+    def result(self) -> Result:
+        kept = self.looked if self.adaptive else self.batches
+        return Result(self.job.task, self.counts, self.sums[:kept].copy())
+
+
+def open_job(job: Job, ledger: Ledger | None) -> Standing:
+    """The standing of a job, with all that the ledger holds of it."""
+    standing = Standing(job, ledger, Counts.zero(job.pair.horizon, job.pair.states))
+    if ledger is not None:
+        ledger.add_task(job.task)
+        for batch, size, counts in ledger.batches(job.task.id):
+            if batch < standing.batches and size == standing.size(batch):
+                _check_shape(job, counts)
+                _take(standing, batch, counts, saved=True)
+    _conclude(standing)
+    return standing
+
+
+def take(standing: Standing, batches: tuple[tuple[int, int], ...], counts: list[Counts]) -> None:
+    """Book the counts of a parcel that came back."""
+    for (batch, _), part in zip(batches, counts, strict=True):
+        _take(standing, batch, part, saved=False)
+    _conclude(standing)
+
+
+def _take(standing: Standing, batch: int, counts: Counts, saved: bool) -> None:
+    if standing.finished or batch < standing.prefix or batch in standing.known:
+        return
+    while batch >= len(standing.sums):
+        standing.sums = np.concatenate([standing.sums, np.zeros_like(standing.sums)])
+    standing.sums[batch] = batch_sums(counts)
+    standing.trajectories += counts.trajectories
+    if standing.adaptive:
+        # Held back, for the rule may yet stop before this batch: then it is neither counted nor saved.
+        standing.known[batch] = None if saved else counts
+    else:
+        standing.known[batch] = None
+        standing.counts += counts
+        if not saved:
+            standing.unsaved.append((standing.job.task.id, batch, counts.trajectories, counts))
+    while standing.prefix in standing.known:
+        if not standing.adaptive:
+            del standing.known[standing.prefix]
+        standing.prefix += 1
+
+
+def _conclude(standing: Standing) -> None:
+    if standing.finished:
+        return
+    if standing.adaptive:
+        _look(standing)
+    else:
+        standing.finished = standing.prefix == standing.batches
+
+
+def _look(standing: Standing) -> None:
+    """Ask the stopping rule about the prefixes that have come up, then count and save those it passed."""
+    if standing.prefix == standing.looked:
+        return
+    from simlab.evidence import confidence_sequence  # here: worker processes must not import it
+
+    # An entry of the sequence depends on the totals up to it: all that was looked at goes in as one batch.
+    stop, looked = standing.job.stop, standing.looked
+    sums = standing.sums[looked : standing.prefix].copy()
+    sums[0] += standing.sums[:looked].sum(axis=0)
+    mean, low, high = confidence_sequence(sums, standing.job.pair.horizon, stop.confidence)
+    hits = np.flatnonzero((high - low) / 2 <= stop.width)
+    end = looked + int(hits[0]) + 1 if len(hits) else standing.prefix
+    task = standing.job.task.id
+    for batch in range(looked, end):
+        counts = standing.known.pop(batch)
+        if counts is None:
+            counts = standing.ledger.read(task, batch, standing.size(batch))
+        else:
+            standing.unsaved.append((task, batch, counts.trajectories, counts))
+        standing.counts += counts
+    standing.looked = end
+    standing.interval = tuple(float(bound[end - 1 - looked]) for bound in (mean, low, high))
+    standing.finished = bool(len(hits)) or end == standing.batches
+    if standing.finished:
+        standing.trajectories = standing.counts.trajectories
+
+
+def batch_sums(counts: Counts) -> tuple[int, int, int]:
+    """(trajectories, sum of rejections, sum of squared rejections) of a batch."""
+    rejections = np.arange(len(counts.rejections), dtype=np.int64)
+    first = int(counts.rejections @ rejections)
+    return counts.trajectories, first, int(counts.rejections @ rejections**2)
+
+
+def _check_shape(job: Job, counts: Counts) -> None:
+    shape = (job.pair.horizon, job.pair.states)
+    if counts.tokens.shape != shape:
+        raise SimlabError(
+            f"task {job.task.id[:12]}: the ledger holds (T, V) = {counts.tokens.shape}, the pair {shape}: "
+            "the same settings gave another pair; use another ledger"
+        )
+
+
+class Plan:
+    """Jobs in order, one after the other without a gap: a later one starts when an earlier one has no more
+    batches to hand out. So each process builds each task's tables once, and finished points of a study
+    appear one by one.
+
+    slots: how many parcels are under way at a time. Equal tasks are run once; raises SimlabError where they
+    disagree on the pair or on when to stop.
+    """
+
+    def __init__(self, jobs: list[Job], ledger: Ledger | None, slots: int) -> None:
+        unique: dict[str, Job] = {}
+        for job in jobs:
+            first = unique.setdefault(job.task.id, job)
+            if first.stop != job.stop:
+                raise SimlabError(
+                    f"task {job.task.id[:12]} is asked for with {first.stop} and with {job.stop}: "
+                    "give one, or another seed"
+                )
+            if first.pair is not job.pair and first.pair.digest != job.pair.digest:
+                raise SimlabError(f"task {job.task.id[:12]} names two pairs: tell them apart in its `pair`")
+        self.ledger = ledger
+        self.slots = slots
+        self.jobs = len(unique)
+        self.at_most = sum(job.stop.at_most for job in unique.values())
+        self.waiting = deque(unique.values())
+        self.standings: dict[str, Standing] = {}  # jobs under way
+        self.returned: deque[Parcel] = deque()
+        self.closed_trajectories = 0
+        self.closed_at_most = 0
+        self.results: list[Result] = []  # finished and not yet fetched
+        self.simulated = 0  # trajectories simulated by this run
+        self.latest: Standing | None = None  # the job heard of last
+        self.unsaved: list[tuple[str, int, int, Counts]] = []
+
+    @property
+    def finished_jobs(self) -> int:
+        return self.jobs - len(self.waiting) - len(self.standings)
+
+    @property
+    def trajectories(self) -> int:
+        """Trajectories booked, as far as jobs have been opened."""
+        return self.closed_trajectories + sum(s.trajectories for s in self.standings.values())
+
+    @property
+    def trajectories_planned(self) -> int:
+        """Trajectories in all; of an adaptive job, until it has stopped, as many as it may ask for."""
+        return self.at_most - self.closed_at_most + self.closed_trajectories
+
+    @property
+    def trajectories_left(self) -> int:
+        return self.trajectories_planned - self.trajectories
+
+    def next_parcel(self) -> Parcel | None:
+        """Work for a worker; None if there is none, or none before something under way comes back."""
+        while self.returned:
+            parcel = self.returned.popleft()
+            if parcel.job.task.id in self.standings:
+                return parcel
+        for standing in list(self.standings.values()):
+            if batches := _issue(standing, self.slots):
+                return Parcel(standing.job, batches)
+        while self.waiting:
+            standing = self._open(self.waiting.popleft())
+            if batches := _issue(standing, self.slots):
+                return Parcel(standing.job, batches)
+        return None
+
+    def take(self, parcel: Parcel, counts: list[Counts], seconds: float) -> None:
+        """Book what a worker brought, and the seconds it took."""
+        trajectories = sum(part.trajectories for part in counts)
+        self.simulated += trajectories
+        standing = self.standings.get(parcel.job.task.id)
+        if standing is None:  # an adaptive job that stopped before these batches
+            return
+        standing.seconds = seconds / trajectories
+        self.latest = standing
+        take(standing, parcel.batches, counts)
+        self._settle(standing)
+
+    def give_back(self, parcel: Parcel) -> None:
+        """A worker died over this parcel: it is handed out again."""
+        self.returned.append(replace(parcel, deaths=parcel.deaths + 1))
+
+    def _open(self, job: Job) -> Standing:
+        standing = self.latest = open_job(job, self.ledger)
+        self.standings[job.task.id] = standing
+        self._settle(standing)
+        return standing
+
+    def _settle(self, standing: Standing) -> None:
+        if self.ledger is not None:
+            self.unsaved += standing.unsaved
+        standing.unsaved = []
+        if standing.finished:
+            del self.standings[standing.job.task.id]
+            self.closed_trajectories += standing.trajectories
+            self.closed_at_most += standing.job.stop.at_most
+            self.results.append(standing.result())
+
+
+def _issue(standing: Standing, slots: int) -> tuple[tuple[int, int], ...]:
+    """The next batches of a job for one parcel: about PARCEL_SECONDS of work, less towards the end."""
+    if standing.finished:
+        return ()
+    end = standing.batches
+    if standing.adaptive:
+        end = min(end, standing.looked + _AHEAD + 16 * slots)
+    most = 1
+    if standing.seconds is not None:
+        most = PARCEL_SECONDS / (standing.seconds * standing.job.task.batch_size + 1e-9)
+    most = max(1, min(int(most), (end - standing.issued) // (2 * slots)))
+    batches = []
+    while len(batches) < most and standing.issued < end:
+        batch = standing.issued
+        standing.issued += 1
+        if batch >= standing.prefix and batch not in standing.known:
+            batches.append((batch, standing.size(batch)))
+    return tuple(batches)

@@ -1,0 +1,136 @@
+"""A task: what is simulated, under a name that is a hash of it.
+
+A task's id is the SHA-256 of its settings as canonical JSON, so that the same work has the same name in every
+process, on every machine and in every experiment that asks for it. The random numbers of a batch are a
+function of the id and the batch's number and of nothing else: results do not depend on who computes a batch,
+or when.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral, Real
+
+import numpy as np
+
+from simlab.decoders import Decoder, decoder_name
+from simlab.errors import SimlabError
+
+SCHEMA_VERSION = 1
+"""Raised whenever the same settings would give other counts: a changed sampler, or changed settings."""
+
+BATCH_SIZE = 131_072
+"""Trajectories in a batch unless the caller says otherwise: some 10 ms of work on a small pair."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Trajectories of one decoder on one pair, in numbered batches of one size.
+
+    pair: what identifies the pair, as JSON-able values: its generator's settings, or {"digest": ...} for
+    arrays. Kept in canonical form (see `canonical`). decoder: one of simlab.decoders. seed: a whole number
+    >= 0 of any size. batch_size: trajectories in a full batch, >= 1. Two tasks are equal if their ids are.
+    Raises SimlabError for anything else.
+    """
+
+    pair: Mapping
+    decoder: Decoder
+    seed: int = 0
+    batch_size: int = BATCH_SIZE
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pair, Mapping):
+            raise SimlabError(f"pair = {self.pair!r}: identify the pair by a mapping, e.g. {{'digest': ...}}")
+        object.__setattr__(self, "pair", canonical(self.pair, "pair"))
+        object.__setattr__(self, "seed", whole_number("seed", self.seed, least=0))
+        object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, least=1))
+        decoder_name(self.decoder)
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the task's canonical JSON, as 64 hexadecimal digits."""
+        return task_id(self)
+
+    def seed_sequence(self, batch: int) -> np.random.SeedSequence:
+        """The seed of one batch: SeedSequence(seed, spawn_key=(the id's eight 32-bit words, batch))."""
+        batch = whole_number("batch", batch, least=0)
+        words = (int(word) for word in np.frombuffer(bytes.fromhex(self.id), dtype=">u4"))
+        return np.random.SeedSequence(self.seed, spawn_key=(*words, batch))
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Task) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def canonical_json(task: Task) -> str:
+    """The task's settings as JSON: sorted keys, no spaces, ASCII, numbers in one spelling each."""
+    settings = {
+        "schema": SCHEMA_VERSION,
+        "pair": task.pair,
+        "decoder": {"name": decoder_name(task.decoder), **dataclasses.asdict(task.decoder)},
+        "seed": task.seed,
+        "batch_size": task.batch_size,
+    }
+    return json.dumps(canonical(settings, "task"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def task_id(task: Task) -> str:
+    """SHA-256 of `canonical_json(task)`, as 64 hexadecimal digits."""
+    return hash_json(canonical_json(task))
+
+
+def hash_json(text: str) -> str:
+    """SHA-256 of a JSON text, as 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def canonical(value, place: str):
+    """`value` in the one form that all its equals share: dicts, lists, str, int, float, bool and None.
+
+    Whole floats and NumPy integers become int (4.0 and 4 are one setting), other NumPy scalars the Python
+    number, tuples lists, an infinity {"$float": "inf"}. Raises SimlabError, naming the place, for NaN (which
+    equals nothing), for keys that are no strings or start with "$", and for types that JSON has no word for.
+    """
+    if value is None or isinstance(value, bool | np.bool_):
+        return None if value is None else bool(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return _canonical_float(float(value), place)
+    if isinstance(value, Mapping):
+        return {_key(key, place): canonical(item, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item, f"{place}[{index}]") for index, item in enumerate(value)]
+    raise SimlabError(f"{place} is of type {type(value).__name__}: give numbers, text, lists or mappings")
+
+
+def _canonical_float(number: float, place: str):
+    if math.isnan(number):
+        raise SimlabError(f"{place} = nan: a task's settings are numbers that equal themselves")
+    if math.isinf(number):
+        return {"$float": "inf" if number > 0 else "-inf"}
+    return int(number) if number.is_integer() else number
+
+
+def _key(key, place: str) -> str:
+    # "$float" itself may come back in: the canonical form of a canonical form is the same.
+    if not isinstance(key, str) or (key.startswith("$") and key != "$float"):
+        raise SimlabError(f"{place} has the key {key!r}: give text that does not start with $")
+    return str(key)
+
+
+def whole_number(name: str, value, *, least: int) -> int:
+    """`value` as an int of at least `least`; raises SimlabError naming it otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise SimlabError(f"{name} = {value!r}: give a whole number of at least {least}")
+    return int(value)
