@@ -1,0 +1,40 @@
+"""The decoding algorithms, slow and obvious, in plain Python: what the compiled samplers are tested against.
+
+One file per algorithm, each following the printed algorithm line by line. Nothing is shared with
+`simlab.decoding`: agreement between the two is evidence.
+"""
+
+from __future__ import annotations
+
+import math
+
+from simlab.decoders import Autoregressive, Decoder, Speculative, decoder_name
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair, check_count
+from simlab.reference import autoregressive, batch, speculative
+from simlab.reference.draws import draw
+
+__all__ = ["simulate"]
+
+
+def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[tuple[list[int], list[bool]]]:
+    """Simulate trajectories one by one: a list of (tokens, rejected), T entries each.
+
+    rng: a random.Random or a numpy Generator; its `random()` is the only source of randomness. Raises
+    SimlabError for what is no decoder, for drafts = inf, and for a number of trajectories below 1.
+    """
+    trajectories = check_count("trajectories", trajectories)
+    name = decoder_name(decoder)
+    if name == "batch" and decoder.drafts == math.inf:
+        raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
+    draft, target, initial = pair.draft.tolist(), pair.target.tolist(), pair.initial.tolist()
+    paths = []
+    for _ in range(trajectories):
+        start = draw(initial, rng)
+        if isinstance(decoder, Autoregressive):
+            paths.append(autoregressive.decode(target, start, rng))
+        elif isinstance(decoder, Speculative):
+            paths.append(speculative.decode(draft, target, start, rng))
+        else:
+            paths.append(batch.decode(draft, target, start, decoder.drafts, rng))
+    return paths

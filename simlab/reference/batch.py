@@ -1,0 +1,52 @@
+"""Batch speculative decoding: Yin et al. 2024 (arXiv 2411.00841), Algorithm 4.
+
+As printed, the algorithm would take the residual once more after the last failure than its own proof does,
+which biases the tokens; here, as in the proof, q^(M+1) is used once.
+"""
+
+from __future__ import annotations
+
+from simlab.reference.draws import draw, residual
+
+
+def decode(draft, target, start: int, drafts: int, rng) -> tuple[list[int], list[bool]]:
+    """One trajectory with M = `drafts`: draft, target (T, V, V) as nested lists, start the prompt's last token."""
+    horizon = len(target)
+    tokens: list[int] = []
+    rejected: list[bool] = []
+    while len(tokens) < horizon:
+        begin = len(tokens)
+        prefix = tokens[-1] if tokens else start
+        # M full drafts from the same prefix.
+        drafted: list[list[int]] = []
+        for _ in range(drafts):
+            path: list[int] = []
+            for t in range(begin, horizon):
+                path.append(draw(draft[t][path[-1] if path else prefix], rng))
+            drafted.append(path)
+        # Their first tokens are tried in order.
+        law = draft[begin][prefix]
+        goal = target[begin][prefix]
+        accepted = None
+        for path in drafted:
+            if rng.random() < min(1.0, goal[path[0]] / law[path[0]]):
+                accepted = path
+                break
+            goal = residual(goal, law)
+        if accepted is None:
+            tokens.append(draw(goal, rng))
+            rejected.append(True)
+            continue
+        tokens.append(accepted[0])
+        rejected.append(False)
+        # The accepted draft alone is followed, against the target itself, until its first rejection.
+        for t, y in zip(range(begin + 1, horizon), accepted[1:], strict=True):
+            x = tokens[-1]
+            if rng.random() < min(1.0, target[t][x][y] / draft[t][x][y]):
+                tokens.append(y)
+                rejected.append(False)
+            else:
+                tokens.append(draw(residual(target[t][x], draft[t][x]), rng))
+                rejected.append(True)
+                break
+    return tokens, rejected

@@ -1,0 +1,29 @@
+"""What every algorithm needs: a draw from a distribution, and the residual of two."""
+
+from __future__ import annotations
+
+
+def draw(law: list[float], rng) -> int:
+    """A token from `law`, a list of V weights, by inverting the distribution function.
+
+    Where rounding leaves the sum below the uniform, the last token with positive weight is returned, never
+    one past the end and never one of weight 0. Raises ValueError where no weight is positive.
+    """
+    level = rng.random() * sum(law)
+    last = None
+    for token, weight in enumerate(law):
+        if weight > 0:
+            last = token
+            if level < weight:
+                return token
+            level -= weight
+    if last is None:
+        raise ValueError("no token has positive weight")
+    return last
+
+
+def residual(target: list[float], draft: list[float]) -> list[float]:
+    """[target - draft]_+, normalised to sum 1. Raises ZeroDivisionError where target <= draft everywhere."""
+    excess = [max(goal - drafted, 0.0) for goal, drafted in zip(target, draft, strict=True)]
+    whole = sum(excess)
+    return [value / whole for value in excess]

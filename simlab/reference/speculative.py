@@ -1,0 +1,30 @@
+"""Speculative decoding: Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2."""
+
+from __future__ import annotations
+
+from simlab.reference.draws import draw, residual
+
+
+def decode(draft, target, start: int, rng) -> tuple[list[int], list[bool]]:
+    """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt."""
+    horizon = len(target)
+    tokens: list[int] = []
+    rejected: list[bool] = []
+    while len(tokens) < horizon:
+        begin = len(tokens)
+        prefix = tokens[-1] if tokens else start
+        # The draft proposes all tokens up to the horizon.
+        drafted: list[int] = []
+        for t in range(begin, horizon):
+            drafted.append(draw(draft[t][drafted[-1] if drafted else prefix], rng))
+        # The target verifies them in order, until the first rejection.
+        for t, y in zip(range(begin, horizon), drafted, strict=True):
+            x = tokens[-1] if tokens else start
+            if rng.random() < min(1.0, target[t][x][y] / draft[t][x][y]):
+                tokens.append(y)
+                rejected.append(False)
+            else:
+                tokens.append(draw(residual(target[t][x], draft[t][x]), rng))
+                rejected.append(True)
+                break
+    return tokens, rejected
