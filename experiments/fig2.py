@@ -25,7 +25,16 @@ from simlab.experiments.shared import (
     running_average,
 )
 
-from simlab.report import draw_pmf, draw_running_average, new_figure, residual_axes, save_figure, style
+from simlab.decoders import Speculative
+from simlab.report import (
+    draw_pmf,
+    draw_running_average,
+    new_figure,
+    residual_axes,
+    save_figure,
+    shared_legend,
+    style,
+)
 from simlab.runs import Job, Result
 from simlab.theory import Prediction, predict
 
@@ -67,30 +76,33 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
 
 
 def _draw(settings: Settings, prediction: Prediction, runs, average, band):
+    exact = prediction.expected_rejections
     with style():
-        figure = new_figure(7.4, 3.4)
+        figure = new_figure(7.4, 3.6)
         grid = figure.add_gridspec(1, 2)
         left = figure.add_subplot(grid[0, 0])
-        exact = f"exact E[$N_{{rej}}$] = {prediction.expected_rejections:.4f}"
-        draw_running_average(
-            left, runs, average, prediction.expected_rejections, confidence=settings.confidence,
-            exact_label=exact,
-        )  # fmt: skip
-        left.set_title("Running average")
-        left.legend(loc="upper right")
+        draw_running_average(left, runs, average, exact, confidence=settings.confidence, exact_label="exact")
+        printed = f" (paper prints {PRINTED})" if _is_published(settings) else ""
+        left.set_title(f"Running average, E[$N_{{rej}}$] = {exact:.4f}{printed}")
         upper, lower = residual_axes(figure, grid[0, 1])
         draw_pmf(upper, lower, band, prediction.rejections_pmf, confidence=settings.confidence)
         upper.set_title("Law of the number of rejections")
-        upper.legend(loc="upper right")
+        shared_legend(figure, [left, upper])
     return figure
+
+
+def _is_published(settings: Settings) -> bool:
+    """Whether the settings are those of the paper's figure."""
+    return (
+        settings.decoder == Speculative()
+        and settings.pair_name == "paper"
+        and dict(settings.pair_options) == {"horizon": 50, "states": 7, "seed": 10}
+    )
 
 
 def _notes(settings: Settings, prediction: Prediction) -> list[str]:
     """The paper's printed number beside ours, where the settings are those of its figure."""
-    published = {"horizon": 50, "states": 7, "seed": 10}
-    if settings.pair_name != "paper" or dict(settings.pair_options) != published:
-        return []
-    if type(settings.decoder).__name__ != "Speculative":
+    if not _is_published(settings):
         return []
     return [
         f"The paper prints E[N_rej] = {PRINTED} here. It does not publish how it drew its rows; the plain "

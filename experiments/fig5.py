@@ -39,6 +39,7 @@ from simlab.report import (
     new_figure,
     residual_axes,
     save_figure,
+    shared_legend,
     style,
     whole_number_ticks,
 )
@@ -104,6 +105,8 @@ def _present_runs(settings: Settings, results, title: str, folder):
         verdicts.append(judge_running_average(f"{name}: running average", running, prediction))
         planned += pair_of_jobs
         used += [main, running]
+    with style():
+        shared_legend(figure, figure.axes)
     metadata = figure_metadata(settings.command, planned, used)
     return verdicts, save_figure(figure, folder, "fig5", pd.DataFrame(table), metadata)
 
@@ -115,15 +118,14 @@ def _draw_run(figure, grid, column, settings, prediction, average, band) -> None
         *average,
         prediction.expected_rejections,
         confidence=settings.confidence,
-        exact_label=f"exact {prediction.expected_rejections:.4f}",
+        exact_label="exact",
         series=column,
     )
     drafts = prediction.decoder.drafts
-    above.set_title(f"{drafts} draft{'s' * (drafts > 1)}, T = {prediction.horizon}")
-    above.legend(loc="upper right")
+    exact = f"E[$N_{{rej}}$] = {prediction.expected_rejections:.4f}"
+    above.set_title(f"{drafts} draft{'s' * (drafts > 1)}, T = {prediction.horizon}: {exact}")
     upper, lower = residual_axes(figure, grid[1, column])
     draw_pmf(upper, lower, band, prediction.rejections_pmf, confidence=settings.confidence, series=column)
-    upper.legend(loc="upper right")
     if column:
         for axes in (above, upper, lower):
             axes.set_ylabel("")

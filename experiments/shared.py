@@ -20,8 +20,8 @@ from simlab.evidence import (
 from simlab.runs import HalfWidth, Job, Result
 from simlab.theory import Prediction
 
-MEAN_RESOLUTION = 0.005
-"""A PASS on E[N_rej] could have seen a difference of this many rejections a generated token."""
+MEAN_RESOLUTION = 0.01
+"""A PASS on E[N_rej] could have seen a difference of one rejection in 100 generated tokens."""
 
 CELL_RESOLUTION = 0.01
 """A PASS on a pmf or on token marginals could have seen this difference of probability in any cell."""

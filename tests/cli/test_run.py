@@ -1,0 +1,150 @@
+"""`simlab run`, `reproduce` and `status`, in process: every config in the smoke tier, grids, verdicts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simlab.cli.main import main
+from simlab.decoders import BatchSpeculative, Speculative
+from simlab.pairs import mixture, paper
+from simlab.runs import Ledger, Task
+from simlab.theory import predict
+
+PAIRS = ["paper", "dirichlet", "softmax", "mixture", "corpus", "file"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a command line in an empty folder; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words, code=0):
+        assert main([*words]) == code, capsys.readouterr()
+        return capsys.readouterr().out
+
+    return call
+
+
+def _words(pair, tmp_path):
+    if pair != "file":
+        return [f"pair={pair}"]
+    paper(20, 5, seed=3).save(tmp_path / "mine.npz")
+    return ["pair=file", "pair.path=mine.npz"]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("experiment", ["fig2", "fig5"])
+def test_every_figure_runs_on_every_pair_in_the_smoke_tier(run, tmp_path, experiment, pair):
+    out = run("run", f"experiment={experiment}", "tier=smoke", "run=serial", *_words(pair, tmp_path))
+    folder = tmp_path / "results" / f"{experiment}-{pair}"
+    for ending in ("png", "svg", "csv"):
+        assert (folder / f"{experiment}.{ending}").stat().st_size > 1000
+    table = pd.read_csv(folder / f"{experiment}.csv")
+    assert (table.low <= table.simulated + 1e-12).all() and (table.simulated <= table.high + 1e-12).all()
+    verdicts = json.loads((folder / "verdicts.json").read_text())
+    assert {verdict["status"] for verdict in verdicts} == {"PASS"}, out
+    assert ("The paper prints E[N_rej] = 16.41" in out) == (experiment == "fig2" and pair == "paper")
+
+
+@pytest.mark.parametrize("decoder", ["autoregressive", "speculative", "batch"])
+@pytest.mark.parametrize("pair", ["paper", "corpus"])
+def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
+    run("run", f"decoder={decoder}", f"pair={pair}", "run=serial", "trajectories=300000")
+    table = pd.read_parquet(tmp_path / "results" / "study" / "study.parquet")
+    assert table.verdict.tolist() == ["PASS"]
+    assert table.decoder.tolist() == [decoder] and table.trajectories.tolist() == [300000]
+    assert (table.rejections_low <= table.rejections_exact).all()
+    assert (table.rejections_exact <= table.rejections_high).all()
+
+
+def test_a_grid_on_the_command_line_is_one_tidy_table(run, tmp_path):
+    words = ["decoder=batch", "decoder.drafts=1,2,4,8", "pair.horizon=50,100", "run=serial"]
+    run("run", *words, "trajectories=20000")
+    folder = tmp_path / "results" / "study"
+    table = pd.read_csv(folder / "study.csv")
+    assert table[["decoder.drafts", "pair.horizon"]].values.tolist() == [
+        [drafts, horizon] for drafts in (1, 2, 4, 8) for horizon in (50, 100)
+    ]
+    pd.testing.assert_frame_equal(table, pd.read_parquet(folder / "study.parquet"), check_dtype=False)
+    assert table.task.nunique() == 8
+    for _, row in table.iterrows():
+        exact = predict(paper(row["pair.horizon"]), BatchSpeculative(row["decoder.drafts"]))
+        assert row.rejections_exact == exact.expected_rejections
+
+
+def test_a_grid_in_a_config_and_over_pairs(run, tmp_path):
+    run("run", "experiment=drafts", "trajectories=2000", "run=serial", "pair.horizon=9")
+    table = pd.read_csv(tmp_path / "results" / "drafts" / "drafts.csv")
+    assert table["decoder.drafts"].tolist() == [1, 2, 4, 8] and (table["pair.horizon"] == 9).all()
+    run("run", "pair=corpus,mixture", "pair.horizon=5", "trajectories=2000", "run=serial")
+    table = pd.read_csv(tmp_path / "results" / "study" / "study.csv")
+    assert table.pair.tolist() == ["corpus", "mixture"]
+    assert table["pair.blur"].isna().tolist() == [True, False]
+
+
+def test_a_run_may_stop_at_a_half_width(run, tmp_path):
+    run("run", "half_width=0.05", "trajectories=10_000_000", "batch_size=4096", "run=serial")
+    table = pd.read_csv(tmp_path / "results" / "study" / "study.csv")
+    row = table.iloc[0]
+    assert row.trajectories < 1_000_000 and row.trajectories % 4096 == 0
+    assert (row.rejections_high - row.rejections_low) / 2 <= 0.05
+    verdicts = json.loads((tmp_path / "results" / "study" / "verdicts.json").read_text())
+    assert verdicts[0]["method"] == "confidence sequence"
+    assert all("at each of 2442 sizes" in verdict["method"] for verdict in verdicts[1:])
+
+
+def test_a_sample_too_small_to_tell_is_inconclusive_not_a_pass(run, tmp_path):
+    run("run", "trajectories=50", "run=serial")
+    verdicts = json.loads((tmp_path / "results" / "study" / "verdicts.json").read_text())
+    assert {verdict["status"] for verdict in verdicts} == {"INCONCLUSIVE"}
+
+
+def test_a_verdict_that_fails_makes_the_exit_code_1(run, tmp_path):
+    """Negative control: the ledger is fed with honest counts of another pair under this task's name."""
+    from simlab import simulate
+
+    task = Task({"generator": "paper", "horizon": 50, "states": 7, "seed": 10}, Speculative(), 0)
+    other = mixture(50, 7)
+    (tmp_path / "results").mkdir()
+    with Ledger(tmp_path / "results" / "ledger.sqlite") as ledger:
+        ledger.add_task(task)
+        ledger.save([(task.id, 0, 100_000, simulate(other, Speculative(), trajectories=100_000))])
+    out = run("run", "trajectories=100_000", "run=serial", code=1)
+    assert out.count("FAIL") == 3
+
+
+def test_reproduce_runs_everything_and_writes_one_file_of_verdicts(run, tmp_path):
+    out = run("reproduce", "tier=smoke", "output=here", "trajectories=30000", "tier.running_average=1000")
+    verdicts = json.loads((tmp_path / "here" / "report" / "verdicts.json").read_text())["verdicts"]
+    experiments = {verdict["experiment"] for verdict in verdicts}
+    assert experiments == {
+        "Figure 2 on paper", "Figure 5 on paper", "Figure 2 on corpus", "Figure 5 on corpus", "drafts",
+    }  # fmt: skip
+    assert not [verdict for verdict in verdicts if verdict["status"] == "FAIL"]
+    assert f"{len(verdicts)} verdicts: " in out
+    status = json.loads(run("status", "output=here", "--json"))
+    assert len(status) > 20 and all(task["trajectories"] in (1000, 30000) for task in status)
+    assert "tasks" in run("status", "output=here")
+
+
+def test_predictions_as_a_table_and_as_json(run, tmp_path):
+    assert "16.404890" in run("predict")
+    rows = run("predict", "decoder=batch", "decoder.drafts=1,2,inf", "pair.horizon=50").splitlines()
+    assert ["15.002349" in row for row in rows[-3:]] == [False, True, False]
+    document = json.loads(run("predict", "decoder=batch", "decoder.drafts=inf", "--json"))
+    assert document["decoder"] == {"name": "batch", "drafts": "inf"}
+    pmf = np.array(document["rejections_pmf"])
+    assert pmf @ np.arange(51) == pytest.approx(document["expected_rejections"], abs=1e-12)
+    assert np.shape(document["token_marginals"]) == (50, 7)
+    assert [point["horizon"] for point in json.loads(run("predict", "pair.horizon=3,4", "--json"))] == [3, 4]
+    assert json.loads(run("predict", "pair=mixture", "pair.blur=0", "--json"))["acceleration"] > 1e10
+
+
+def test_help_is_there_for_every_command(run):
+    for words in ([], ["--help"], ["predict", "--help"], ["reproduce", "-h"], ["status", "--help"]):
+        assert "usage: simlab" in run(*words)
+    assert run("--version").startswith("simlab ")
