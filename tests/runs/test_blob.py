@@ -1,0 +1,76 @@
+"""Counts as bytes: exact round trip, readable without the pair, and damage that does not go unseen."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simlab import SimlabError
+from simlab.decoding import Counts
+from simlab.runs.blob import decode, encode
+
+numbers = st.integers(0, 2**63 - 1) | st.integers(0, 300) | st.integers(0, 62).map(lambda bits: 1 << bits)
+
+
+@st.composite
+def counts(draw) -> Counts:
+    horizon, states = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+
+    def array(*shape):
+        size = int(np.prod(shape))
+        return np.array(draw(st.lists(numbers, min_size=size, max_size=size)), np.int64).reshape(shape)
+
+    return Counts(array(horizon + 1), array(horizon, states), array(horizon), draw(numbers))
+
+
+@given(counts())
+def test_round_trip(some):
+    blob = encode(some)
+    again = decode(blob)
+    assert again == some
+    assert again.tokens.dtype == again.rejections.dtype == np.int64
+    assert encode(again) == blob
+
+
+@given(counts(), st.data())
+def test_every_changed_byte_is_noticed(some, data):
+    blob = bytearray(encode(some))
+    place = data.draw(st.integers(0, len(blob) - 1))
+    blob[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(SimlabError, match="damaged"):
+        decode(bytes(blob))
+
+
+@given(counts(), st.data())
+def test_every_missing_end_is_noticed(some, data):
+    blob = encode(some)
+    with pytest.raises(SimlabError, match="damaged"):
+        decode(blob[: data.draw(st.integers(0, len(blob) - 1))])
+
+
+@pytest.mark.parametrize(
+    "body", [b"SLC1", b"SLC1\x01", b"SLC1\x80", b"SLC1\x01\x01\x01", b"SLC1" + b"\xff" * 12 + b"\x01"]
+)
+def test_a_sound_checksum_does_not_excuse_a_wrong_layout(body):
+    with pytest.raises(SimlabError, match="damaged"):
+        decode(body + zlib.crc32(body).to_bytes(4, "little"))
+
+
+def test_the_bytes_are_fixed():
+    some = Counts(np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305)
+    body = b"SLC1" + bytes([1, 2, 0xB1, 2, 5, 0xAC, 2, 0xAC, 2, 0x80, 1, 0xB1, 1])
+    assert encode(some) == body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def test_small_counts_take_one_byte_a_cell():
+    some = Counts.zero(50, 2000)
+    assert len(encode(some)) < 50 * 2000 + 200
+
+
+def test_negative_counts_are_refused():
+    with pytest.raises(ValueError, match="never negative"):
+        encode(Counts(np.array([-1, 1]), np.zeros((1, 1), int), np.zeros(1, int), 0))
