@@ -67,30 +67,33 @@ def mean_interval(histogram, confidence: float) -> Interval:
 
 def _lower_bound(histogram: np.ndarray, mean: float, variances, error: float) -> float:
     """The largest m, up to rounding, at which the wealth of betting on a larger mean has reached 1/error."""
+    if mean == 0:
+        return 0.0
+    threshold = math.log(1 / error)
+    unbelieved, _ = last_true(
+        lambda m: np.asarray(log_wealth(histogram, float(m), variances, threshold) >= threshold), 0.0, mean
+    )
+    return float(unbelieved)
+
+
+def log_wealth(histogram: np.ndarray, m: float, variances, threshold: float) -> float:
+    """log of the wealth of having bet that the mean is larger than m, 0 < m < T; falls as m grows.
+
+    histogram: int64 (T+1,). variances: the ends of an interval; threshold: log(1/error). If m is the mean and
+    both ends are the variance of the counts, or any one number, the wealth is 1 on average.
+    """
     bound, total = histogram.size - 1, int(histogram.sum())
     values = np.flatnonzero(histogram).astype(float)
     weights = histogram[histogram > 0].astype(float)
-    threshold = math.log(1 / error)
-    sized = np.array([_sized_bet(variance, total, threshold, bound) for variance in variances])
+    bets = np.array([_sized_bet(variance, total, threshold, bound) for variance in variances])
     reach = math.log(total + 1)
-    stakes = 1 / (1 + np.exp(-np.arange(-reach, reach + GRID_STEP, GRID_STEP)))
-    stakes = np.append(stakes, 1.0)
-
-    def log_wealth(m: float) -> float:
-        with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first count of 0
-            by_variance = (np.log1p(sized[:, None] * (values - m)) @ weights).min()
-            of_all_sizes = np.log1p(stakes[:, None] * (values / m - 1)) @ weights
-        return float(
-            np.logaddexp(
-                math.log(SIZED_SHARE) + by_variance,
-                math.log(1 - SIZED_SHARE) + log_mean_exp(of_all_sizes),
-            )
-        )
-
-    if mean == 0:
-        return 0.0
-    unbelieved, _ = last_true(lambda m: np.asarray(log_wealth(float(m)) >= threshold), 0.0, mean)
-    return float(unbelieved)
+    stakes = np.append(1 / (1 + np.exp(-np.arange(-reach, reach + GRID_STEP, GRID_STEP))), 1.0)
+    with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first count of 0
+        sized = (np.log1p(bets[:, None] * (values - m)) @ weights).min()
+        of_all_sizes = np.log1p(stakes[:, None] * (values / m - 1)) @ weights
+    return float(
+        np.logaddexp(math.log(SIZED_SHARE) + sized, math.log(1 - SIZED_SHARE) + log_mean_exp(of_all_sizes))
+    )
 
 
 def _sized_bet(variance: float, total: int, threshold: float, bound: int) -> float:

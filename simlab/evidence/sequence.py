@@ -51,19 +51,28 @@ def confidence_sequence(batch_sums, bound: float, confidence: float) -> Interval
     total, first, second = np.cumsum(sums, axis=0).astype(float).T
     mean = first / total
     spread = np.maximum(second / total - mean**2, 0.0)
-    bets = np.geomspace(LARGEST_BET, SMALLEST_BET, BETS)
-    prices = -np.log1p(-bets) - bets
     threshold = math.log(2 / error)
 
     def believed(distance: np.ndarray) -> np.ndarray:
-        # Counts in units of the bound: the sum of (X - m)^2 is total (spread + distance^2).
-        gain = (total * distance / bound)[:, None] * bets
-        cost = (total * (spread + distance**2) / bound**2)[:, None] * prices
-        return log_mean_exp(gain - cost) < threshold
+        return log_wealth(total, spread, distance, bound) < threshold
 
     _, down = last_true(believed, np.zeros_like(mean), mean)
     _, up = last_true(believed, np.zeros_like(mean), bound - mean)
     return Interval(mean, np.maximum(mean - down, 0.0), np.minimum(mean + up, bound))
+
+
+def log_wealth(total: np.ndarray, spread: np.ndarray, distance: np.ndarray, bound: float) -> np.ndarray:
+    """log of the average over the grid of the supermartingales, for an m so far below the running mean.
+
+    total: (K,), trajectories; spread: their variance around the running mean; distance: running mean - m.
+    If m is the mean, the wealth is at most 1 on average.
+    """
+    bets = np.geomspace(LARGEST_BET, SMALLEST_BET, BETS)
+    prices = -np.log1p(-bets) - bets
+    # Counts in units of the bound: the sum of (X - m)^2 is total (spread + distance^2).
+    gain = (total * distance / bound)[:, None] * bets
+    cost = (total * (spread + distance**2) / bound**2)[:, None] * prices
+    return log_mean_exp(gain - cost)
 
 
 def _check_sums(batch_sums, bound: float) -> np.ndarray:

@@ -27,7 +27,8 @@ def draw_running_average(
 
     runs: (K,), number of runs so far, increasing. interval: arrays (K,), such as `confidence_sequence`
     returns, or fixed-size ones. The y axis is centred on the exact value and shows the running average whole;
-    the band may leave it on the left, where it is as wide as the range of the counts.
+    the band may leave it on the left, where it is as wide as the range of the counts. The last interval is
+    drawn as a bar, too.
     """
     runs = np.asarray(runs)
     mean, low, high = (np.asarray(a, float) for a in interval)

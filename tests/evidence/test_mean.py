@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
 from simlab.evidence import mean_interval
+from simlab.evidence.mean import _variance_interval, log_wealth
 
 histograms = st.lists(st.integers(0, 50), min_size=2, max_size=8).filter(any)
 
@@ -59,6 +60,35 @@ def test_exact_coverage_of_a_coin(total, error):
 @pytest.mark.parametrize("total", [1, 3, 9])
 def test_exact_coverage_of_three_values(total, error):
     assert worst_miss(lambda h: mean_interval(h, 1 - error), total, 2, triples()) <= error * (1 + 1e-9)
+
+
+def mean_wealth(pmf, total, variances):
+    """The average over all samples of the wealth at the true mean."""
+    mean = sum(n * p for n, p in enumerate(pmf))
+    return math.fsum(
+        multinomial(h, pmf) * math.exp(log_wealth(np.array(h), mean, variances, math.log(1e6)))
+        for h in all_histograms(total, len(pmf))
+    )
+
+
+@pytest.mark.parametrize("pmf", [(0.7, 0.3), (0.999, 0.001), (0.2, 0.5, 0.3), (0.9, 0.0, 0.09, 0.01)])
+@pytest.mark.parametrize("total", [1, 2, 6])
+def test_wealth_is_one_on_average(pmf, total):
+    """The identity on which validity rests; it does not depend on how the bets are sized."""
+    for variance in (1e-9, 0.1, 3.0, 1e5):
+        assert mean_wealth(pmf, total, (variance, variance)) == pytest.approx(1, abs=1e-12)
+    assert mean_wealth(pmf, total, (0.01, 1e5)) < 1 - 1e-6
+
+
+@pytest.mark.parametrize("total", [2, 5, 40])
+def test_exact_coverage_of_the_variance(total):
+    """On its own, as the mean's interval would long hide a mistake in it."""
+    error = 0.1
+    samples = [(h, _variance_interval(np.array(h), error)) for h in all_histograms(total, 2)]
+    for pmf in coins():
+        variance = pmf[0] * pmf[1]
+        missed = sum(multinomial(h, pmf) for h, (low, high) in samples if not low <= variance <= high)
+        assert missed <= error
 
 
 def normal_interval(histogram, z):

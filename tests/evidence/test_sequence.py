@@ -1,5 +1,6 @@
 """`confidence_sequence`: all its intervals at once, by exact recursion for a coin and by simulation."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
 from simlab.evidence import clopper_pearson, confidence_sequence, mean_interval
+from simlab.evidence.sequence import log_wealth
 
 
 def ever_missed(interval, p, size, batches):
@@ -60,6 +62,36 @@ def test_exact_time_uniform_coverage_and_its_control(error):
     grid = [1e-4, 0.003, 0.03, 0.2, 0.5, 0.8, 0.999]
     assert max(ever_missed(ours, p, 5, 16) for p in grid) <= error
     assert max(ever_missed(peeking, p, 5, 16) for p in grid) > error
+
+
+@pytest.mark.parametrize("pmf", [(0.5, 0.5), (0.02, 0.98), (0.98, 0.02), (0.3, 0.3, 0.4), (0.9, 0.05, 0.05)])
+def test_wealth_does_not_grow_on_average(pmf):
+    """One more trajectory after any few: the average wealth at the true mean is at most what it was."""
+    bound = len(pmf) - 1
+    mean = sum(n * p for n, p in enumerate(pmf))
+
+    def wealth(counts):
+        total, average = len(counts), sum(counts) / max(len(counts), 1)
+        spread = sum((x - average) ** 2 for x in counts) / max(total, 1)
+        ends = (np.array([float(v)]) for v in (total, spread, (average - mean) * bool(total)))
+        return math.exp(log_wealth(*ends, bound)[0])
+
+    assert wealth(()) == pytest.approx(1, abs=1e-12)
+    for before in itertools.chain.from_iterable(
+        itertools.combinations_with_replacement(range(bound + 1), size) for size in range(6)
+    ):
+        after = math.fsum(p * wealth((*before, x)) for x, p in enumerate(pmf))
+        assert after <= wealth(before) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("error", [0.05, 1e-6])
+def test_the_ends_are_where_the_wealth_reaches_its_threshold(error):
+    total, first, second = 10_000, 31_000, 103_000
+    mean, low, high = confidence_sequence([[total, first, second]], 20, 1 - error)
+    spread = np.array([second / total]) - mean**2
+    for distance in (mean - low, high - mean):
+        reached = log_wealth(np.array([total]), spread, distance, 20)
+        assert reached[0] == pytest.approx(math.log(2 / error), abs=1e-9)
 
 
 def test_simulated_time_uniform_coverage_and_its_control():
