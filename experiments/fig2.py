@@ -82,7 +82,7 @@ def _draw(settings: Settings, prediction: Prediction, runs, average, band):
         grid = figure.add_gridspec(1, 2)
         left = figure.add_subplot(grid[0, 0])
         draw_running_average(left, runs, average, exact, confidence=settings.confidence, exact_label="exact")
-        printed = f" (paper prints {PRINTED})" if _is_published(settings) else ""
+        printed = f" (printed: {PRINTED})" if _is_published(settings) else ""
         left.set_title(f"Running average, E[$N_{{rej}}$] = {exact:.4f}{printed}")
         upper, lower = residual_axes(figure, grid[0, 1])
         draw_pmf(upper, lower, band, prediction.rejections_pmf, confidence=settings.confidence)

@@ -27,6 +27,10 @@ def save_figure(
     cannot be written.
     """
     folder = Path(folder)
+    with style():
+        # Placing everything takes longer than drawing it: once, and not for each of the two pictures.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     contents = {
         folder / f"{name}.png": _picture(figure, "png", {"Title": name, **metadata, "Software": "simlab"}),
         folder / f"{name}.svg": _picture(figure, "svg", _dublin_core(name, metadata)),
