@@ -1,0 +1,114 @@
+"""The README's Python, and theory against simulation through the public names, odd pairs included."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simlab
+from simlab.evidence import marginals_verdict, mean_verdict, pmf_verdict
+
+DECODERS = [
+    simlab.Autoregressive(),
+    simlab.Speculative(),
+    simlab.BatchSpeculative(1),
+    simlab.BatchSpeculative(2),
+    simlab.BatchSpeculative(7),
+]
+HALVES = np.array([[0.5, 0.5, 0.0, 0.0]] * 4), np.array([[0.0, 0.0, 0.5, 0.5]] * 4)
+TINY = np.array([[1e-12, 0.5, 0.5 - 1e-12], [0.0, 1.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
+
+
+def _stationary(draft, target, horizon):
+    initial = np.zeros(len(draft))
+    initial[0] = 1.0
+    return simlab.ChainPair.stationary(draft, target, initial, horizon)
+
+
+PAIRS = {
+    "paper": simlab.pairs.paper(12),
+    "one token": simlab.pairs.paper(5, states=1),
+    "one step": simlab.pairs.paper(1, states=3),
+    "equal": _stationary(HALVES[0], HALVES[0], 6),
+    "disjoint": _stationary(*HALVES, 6),
+    "certain": _stationary(np.eye(4)[[1, 2, 3, 0]], np.eye(4)[[2, 2, 3, 0]], 6),
+    "tiny": _stationary(TINY, TINY[[2, 0, 1]], 6),
+    "corpus": simlab.pairs.corpus(horizon=8),
+}
+
+
+def _verdicts(exact: simlab.Prediction, counts: simlab.Counts) -> list:
+    return [
+        mean_verdict("mean", counts.rejections, exact.expected_rejections, resolution=0.2),
+        pmf_verdict("law", counts.rejections, exact.rejections_pmf, resolution=0.02),
+        marginals_verdict(
+            "tokens", counts.tokens, counts.trajectories, exact.token_marginals, resolution=0.02
+        ),
+    ]
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=str)
+@pytest.mark.parametrize("name", PAIRS)
+def test_simulation_agrees_with_theory(name, decoder):
+    """Three verdicts, each with a false-alarm probability of 1e-6."""
+    exact = simlab.predict(PAIRS[name], decoder)
+    counts = simlab.simulate(PAIRS[name], decoder, trajectories=150_000, seed=20)
+    assert counts.trajectories == 150_000
+    assert counts.rejections_per_position.sum() == counts.rejections @ np.arange(len(counts.rejections))
+    assert [verdict.status for verdict in _verdicts(exact, counts)] == ["PASS"] * 3
+
+
+@pytest.mark.parametrize(
+    ("predicted", "simulated"),
+    [
+        (simlab.BatchSpeculative(2), simlab.BatchSpeculative(3)),
+        (simlab.Speculative(), simlab.BatchSpeculative(2)),
+    ],
+    ids=str,
+)
+def test_and_another_decoders_theory_is_refuted(predicted, simulated):
+    exact = simlab.predict(PAIRS["paper"], predicted)
+    counts = simlab.simulate(PAIRS["paper"], simulated, trajectories=150_000, seed=20)
+    mean, law, tokens = _verdicts(exact, counts)
+    assert mean.status == law.status == "FAIL"
+    assert tokens.status == "PASS"  # both are unbiased
+
+
+def test_counts_add_and_refuse_what_does_not_belong_together():
+    one, other = (simlab.simulate(PAIRS["paper"], DECODERS[1], trajectories=10, seed=s) for s in (1, 2))
+    both = one + other
+    assert both.trajectories == 20 and both == other + one and both != one
+    assert one + simlab.Counts.zero(12, 7) == one
+    with pytest.raises(simlab.SimlabError, match="do not belong together"):
+        one + simlab.Counts.zero(12, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"trajectories": 0}, "trajectories"),
+        ({"trajectories": 2.5}, "trajectories"),
+        ({"trajectories": 10, "seed": -1}, "seed"),
+        ({"trajectories": 10, "workers": 0}, "workers"),
+        ({"trajectories": 10, "decoder": "speculative"}, "is no decoder"),
+        ({"trajectories": 10, "decoder": simlab.BatchSpeculative(float("inf"))}, "finite"),
+        ({"trajectories": 10, "pair": np.eye(2)}, "give a simlab.ChainPair"),
+    ],
+    ids=str,
+)
+def test_simulate_names_the_argument(arguments, words):
+    pair = arguments.pop("pair", PAIRS["paper"])
+    decoder = arguments.pop("decoder", simlab.Speculative())
+    with pytest.raises(simlab.SimlabError, match=words):
+        simlab.simulate(pair, decoder, **arguments)
+
+
+def test_the_readmes_python_runs(capsys):
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(code.strip().splitlines()) <= 10
+    exec(compile(code, "README.md", "exec"), {})
+    assert "PASS" in capsys.readouterr().out
