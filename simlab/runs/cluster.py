@@ -144,7 +144,7 @@ class ClusterPool:
         if address is None:
             with _sigint_ignored():  # the workers inherit it: Ctrl-C is this process's business
                 self._cluster = LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0
+                    n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
                 )
         try:
             self._client = Client(self._cluster or address, timeout=CONNECT_SECONDS, set_as_default=False)

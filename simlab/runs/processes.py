@@ -1,8 +1,12 @@
-"""Runs on this machine's cores: worker processes by joblib's loky, and the calling process beside them.
+"""Runs on this machine's cores: threads at once, and joblib's worker processes (loky) for long runs.
 
-joblib.Parallel would be the shorter way, but it runs nothing in worker processes when there is only one of
-them, waits for processes to start before anything is done, and takes the whole call down with one worker.
-So the parcels go straight to the executor beneath it.
+The samplers hold no lock of the interpreter, so threads compute side by side from the first moment, over one
+copy of the tables. Processes take a second of a core each to start, but beyond a few cores the threads' turns
+in the interpreter would begin to tell. So a run begins with a thread a worker, and where enough work is left
+processes take the place of all threads but one.
+
+joblib.Parallel would be the shorter way to the processes, but it does nothing while they start, and starts
+none where there is one beside the calling process. So the parcels go to the executor beneath it.
 """
 
 from __future__ import annotations
@@ -21,8 +25,8 @@ from simlab.runs.pool import Outcome, simulate_here
 from simlab.runs.task import whole_number
 from simlab.runs.work import ready, simulate_batches, start_process
 
-WORTH_STARTING = 1.0
-"""Seconds of work left that are worth starting processes for: about what starting them costs."""
+WORTH_STARTING = 20.0
+"""Seconds of one core's work left that are worth starting processes for."""
 
 SMALL_PAIR = 1 << 16
 """Bytes of a pair that travels with every parcel; a larger one travels when a process asks for it."""
@@ -37,10 +41,8 @@ _ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Loky:
-    """`workers` workers (>= 1): a thread of the calling process and workers - 1 processes.
-
-    The samplers hold no lock of the interpreter, so the calling process computes as fast as the others, and
-    it does so while they start. Raises SimlabError for a bad number.
+    """`workers` cores (>= 1): threads of the calling process, and in a long run one thread and workers - 1
+    processes. Raises SimlabError for a bad number.
     """
 
     workers: int = 2
@@ -53,19 +55,19 @@ class Loky:
 
 
 class ProcessPool:
-    """See `Pool`. Processes start when there is enough work left for them, and again when one was killed."""
+    """See `Pool`. When a process dies threads take over, and new processes start if they are worth it."""
 
     def __init__(self, workers: int) -> None:
         self.slots = _QUEUED * workers
-        self._processes = workers - 1
+        self._workers = workers
         self._executor = None
         self._started = False  # the executor has answered
-        self._needed = False
+        self._seconds_left = 0.0
         self._failed_starts = 0
         self._here = self._there = 0  # parcels under way in this process, in the others
         self._messages: queue.SimpleQueue = queue.SimpleQueue()
         self._parcels: queue.SimpleQueue = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._threads = 0
         self._closed = False
 
     @property
@@ -73,25 +75,25 @@ class ProcessPool:
         return self._here + self._there
 
     def wants(self) -> bool:
-        return self._here < _QUEUED or (self._started and self._there < _QUEUED * self._processes)
+        here = _QUEUED * (1 if self._started else self._workers)
+        there = _QUEUED * (self._workers - 1) if self._started else 0
+        return self._here < here or self._there < there
 
     def submit(self, parcel: Parcel) -> None:
-        if self._here >= _QUEUED:
+        if self._started and self._here >= _QUEUED:
             self._send(parcel, parcel.job.pair if _is_small(parcel.job.pair) else None)
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True)
-            self._thread.start()
+        if not self._threads:
+            self._start_threads(self._workers)
         self._here += 1
         self._parcels.put(parcel)
 
     def expect(self, seconds: float) -> None:
-        if seconds > WORTH_STARTING and self._processes:
-            self._needed = True
+        self._seconds_left = seconds
 
     def wait(self, seconds: float) -> Outcome | None:
-        if self._needed and self._executor is None:
-            self._start()
+        if self._workers > 1 and self._executor is None and self._seconds_left > WORTH_STARTING:
+            self._start_processes()
         try:
             parcel, answer, executor = self._messages.get(timeout=seconds)
         except queue.Empty:
@@ -107,24 +109,32 @@ class ProcessPool:
 
     def close(self, *, at_once: bool) -> None:
         self._closed = True
-        self._parcels.put(None)
+        self._retire_threads(self._threads)
         if self._executor is not None:
-            # Processes that still start would be waited for, and nobody needs them any more.
-            self._executor.shutdown(wait=not at_once, kill_workers=at_once or not self._started)
+            # Nobody waits for processes to end: they are idle. Those that still start are killed.
+            self._executor.shutdown(wait=False, kill_workers=at_once or not self._started)
             self._executor = None
-        if self._thread is not None and not at_once:
-            self._thread.join()
+
+    def _start_threads(self, number: int) -> None:
+        for _ in range(number):
+            threading.Thread(target=self._work, daemon=True).start()
+        self._threads += number
+
+    def _retire_threads(self, number: int) -> None:
+        for _ in range(number):
+            self._parcels.put(None)
+        self._threads -= number
 
     def _work(self) -> None:
         while (parcel := self._parcels.get()) is not None and not self._closed:
             self._messages.put((parcel, simulate_here(parcel), None))
 
-    def _start(self) -> None:
+    def _start_processes(self) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
 
         with _sigint_ignored():  # the processes inherit it
             executor = ProcessPoolExecutor(
-                self._processes, initializer=start_process, initargs=(os.getpid(),), env=_ONE_THREAD
+                self._workers - 1, initializer=start_process, initargs=(os.getpid(),), env=_ONE_THREAD
             )
             future = executor.submit(ready)
         self._executor, self._started = executor, False
@@ -149,6 +159,7 @@ class ProcessPool:
         if error is None:
             self._started = True
             self._failed_starts = 0
+            self._retire_threads(self._workers - 1)
         elif _is_death(error):
             self._failed_starts += 1
             self._drop(executor)
@@ -173,9 +184,11 @@ class ProcessPool:
         return Outcome(parcel, done)
 
     def _drop(self, executor) -> None:
-        """Forget an executor that lost a process; `wait` starts another."""
+        """Forget an executor that lost a process."""
         if executor is self._executor:
             executor.shutdown(wait=False, kill_workers=True)
+            if self._started:
+                self._start_threads(self._workers - 1)
             self._executor, self._started = None, False
 
 

@@ -1,0 +1,92 @@
+"""A run in a process of its own, for tests that kill it: a ledger, two fixed jobs and an adaptive one.
+
+Prints a line of JSON for each look at the run, and the results at the end; a mistake or an interruption as
+`simlab run` would. Usage: python driver.py LEDGER BACKEND WORKERS SCALE
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+
+import simlab
+from simlab.runs import (
+    Dask,
+    HalfWidth,
+    Interrupted,
+    Job,
+    Ledger,
+    Loky,
+    Result,
+    Serial,
+    Task,
+    Trajectories,
+    collect,
+    engine,
+    processes,
+)
+
+BATCH = 10_000
+
+
+def jobs(scale: int) -> list[Job]:
+    """Two fixed jobs, the second with a partial last batch, then an adaptive one; `scale` batches each."""
+    pair = simlab.pairs.paper(horizon=50)
+    identity = {"name": "paper", "horizon": 50}
+
+    def task(seed: int) -> Task:
+        return Task(identity, simlab.Speculative(), seed, BATCH)
+
+    width = 13.5 / (scale * BATCH) ** 0.5  # reached after some four fifths of at_most
+    return [
+        Job(task(1), pair, Trajectories(scale * BATCH)),
+        Job(task(2), pair, Trajectories(scale * BATCH - 7_777)),
+        Job(task(1), pair, Trajectories(scale * BATCH)),
+        Job(task(3), pair, HalfWidth(width, 0.95, scale * BATCH)),
+    ]
+
+
+def digest(result: Result) -> dict:
+    """What must be the same however a job was run."""
+    counts = result.counts
+    parts = (counts.rejections, counts.tokens, counts.rejections_per_position, result.batch_sums)
+    return {
+        "trajectories": counts.trajectories,
+        "batches": len(result.batch_sums),
+        "sha": hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest(),
+    }
+
+
+def main(path: str, backend: str, workers: str, scale: str) -> None:
+    # A shell that starts this in the background may have told it to ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if backend.startswith("tcp:"):
+        pool = Dask(backend)
+    else:
+        pool = {"serial": Serial, "loky": lambda: Loky(int(workers))}[backend]()
+    engine.FLUSH_SECONDS = 0.1  # many flushes in a run that is short,
+    processes.WORTH_STARTING = 0.0  # and worker processes in it, too
+    results = {}
+    try:
+        with Ledger(path) as ledger:
+            for step in collect(jobs(int(scale)), ledger=ledger, backend=pool):
+                results.update({result.task.id: digest(result) for result in step.results})
+                line = {
+                    "done": step.trajectories_done,
+                    "simulated": step.simulated,
+                    "stopping": step.stopping,
+                }
+                print(json.dumps(line), flush=True)
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)
+        sys.exit(130)
+    except simlab.SimlabError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    print(json.dumps({"results": results}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,112 @@
+"""The same tasks on a Dask cluster: a real scheduler, real workers, one of them killed; the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import simlab
+from simlab import SimlabError
+from simlab.pairs import paper
+from simlab.runs import Dask, Job, Task, Trajectories, run
+from tests.runs.running import Run, children, command_line, rows, wait_for
+
+pytestmark = pytest.mark.processes
+pytest.importorskip("distributed")
+
+SCALE = 150
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """(address, two worker processes) of a cluster on this machine's loopback."""
+    place = tmp_path / "scheduler.json"
+    common = ("--scheduler-file", str(place), "--host", "127.0.0.1", "--no-dashboard")
+    processes = [start("scheduler", "--port", "0", *common)]
+    options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
+    processes += [start("worker", *common, *options) for _ in range(2)]
+    try:
+        wait_for(lambda: place.exists() and place.stat().st_size > 0, 30)
+        yield json.loads(place.read_text())["address"], processes[1:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_worker_of_the_cluster_is_killed_half_way_and_nothing_is_lost(cluster, tmp_path):
+    address, workers = cluster
+    serial = Run(tmp_path / "serial", "serial", 1, SCALE).finish()
+    run = Run(tmp_path / "dask", address, 2, SCALE)
+    whole = serial.steps[-1]["done"]
+    run.wait_until(lambda step: step["done"] > 0.5 * whole)
+    os.kill(workers[0].pid, signal.SIGKILL)
+    run.finish()
+    assert run.process.returncode == 0, run.errors
+    assert run.results == serial.results
+    assert rows(tmp_path / "dask") == rows(tmp_path / "serial")
+    assert workers[1].poll() is None
+
+    # And the run itself killed, half-way through the same work: what is saved is not run again.
+    interrupted = Run(tmp_path / "again", address, 2, SCALE)
+    interrupted.wait_until(lambda step: step["done"] > 0.5 * whole)
+    os.killpg(interrupted.process.pid, signal.SIGINT)
+    interrupted.finish()
+    assert interrupted.process.returncode == 130, interrupted.errors
+    again = Run(tmp_path / "again", address, 2, SCALE).finish()
+    assert again.results == serial.results, again.errors
+    assert rows(tmp_path / "again") == rows(tmp_path / "serial")
+    assert again.simulated < 0.6 * whole
+
+
+def a_job() -> Job:
+    pair = paper(horizon=5)
+    return Job(Task({"digest": pair.digest}, simlab.Speculative(), 0, 1000), pair, Trajectories(20_500))
+
+
+def test_a_local_cluster_is_started_and_ended():
+    alone = run([a_job()])
+    together = run([a_job()], backend=Dask(workers=2))
+    (task,) = alone
+    assert together[task].counts == alone[task].counts
+    wait_for(lambda: not [child for child in children(os.getpid()) if b"spawn_main" in command_line(child)])
+
+
+def test_an_error_on_the_cluster_names_its_task():
+    pair = paper(horizon=5)
+    task = Task({}, simlab.BatchSpeculative(float("inf")))
+    with pytest.raises(SimlabError, match=f"task {task.id[:12]} .*drafts = inf"):
+        run([Job(task, pair, Trajectories(10))], backend=Dask(workers=1))
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "http://x", ""])
+def test_no_scheduler_at_the_address(monkeypatch, address):
+    monkeypatch.setattr("simlab.runs.cluster.CONNECT_SECONDS", 0.5)
+    with pytest.raises(SimlabError, match="no Dask scheduler at") as caught:
+        run([a_job()], backend=Dask(address))
+    assert "\n" not in str(caught.value)
+
+
+def test_dask_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(SimlabError, match=r"pip install simlab\[cluster\]"):
+        run([a_job()], backend=Dask())
+
+
+def test_bad_numbers_of_workers():
+    with pytest.raises(SimlabError, match="workers = 0"):
+        Dask(workers=0)
