@@ -8,7 +8,6 @@ from simlab.decoders import Autoregressive
 from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
 from simlab.decoding.chunks import CHUNK, U, advance, collect, draw, new_scratch
 from simlab.decoding.jit import compiled
-from simlab.decoding.randomness import fill
 from simlab.decoding.tables import AliasTable, alias_table, initial_table, step_of
 from simlab.pairs.pair import ChainPair
 
@@ -45,6 +44,7 @@ def _sample(initial, target, trajectories, block, state, tally):
     scratch = new_scratch()
     scratch.rejected[:] = 0
     running = new_block(block, tally)
+    last = running.last
     states = U(tally.tokens.shape[1])
     for start in range(U(0), trajectories, block):
         size = min(block, trajectories - start)
@@ -54,10 +54,8 @@ def _sample(initial, target, trajectories, block, state, tally):
             rows = AliasTable(target.entries[step], target.lows[step])
             for begin in range(U(0), size, U(CHUNK)):
                 count = min(U(CHUNK), size - begin)
-                last = running.last[begin : begin + count]
-                fill(state, scratch.words, count)
-                draw(rows, last, states, count, scratch, scratch.tokens)
+                draw(rows, last[begin:], states, count, scratch, state, scratch.tokens)
                 note(scratch, begin, count, start, t, running, tally)
-                advance(last, scratch.tokens, count, running.histogram)
+                advance(last, begin, scratch.tokens, count, running.histogram)
             collect(running.histogram, tally.tokens[t])
         count_block(size, running, tally)

@@ -34,8 +34,9 @@ from simlab.decoding.chunks import (
     advance,
     choose,
     collect,
+    draft,
     draft_and_verify,
-    keeps_slot,
+    gather_origins,
     new_scratch,
     replace,
 )
@@ -52,8 +53,7 @@ from simlab.decoding.tables import (
 )
 from simlab.pairs.pair import ChainPair
 
-_11, _16, _32, _48 = U(11), U(16), U(32), U(48)
-_LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
+_11 = U(11)
 _UNIT = 2.0**-53
 
 
@@ -145,6 +145,7 @@ def sample(tables: BatchTables, trajectories: int, block: int, state, tally: Tal
 def _sample(initial, drafts, residual, tries, final, trajectories, block, state, tally):
     scratch = new_scratch()
     running = new_block(block, tally)
+    last, fresh = running.last, running.fresh
     states = U(tally.tokens.shape[1])
     failures = np.empty(CHUNK, np.uint32)
     for start in range(U(0), trajectories, block):
@@ -152,71 +153,62 @@ def _sample(initial, drafts, residual, tries, final, trajectories, block, state,
         first_tokens(initial, size, start, scratch, state, running, tally)
         for t in range(tally.tokens.shape[0]):
             step = step_of(drafts.records, t)
-            draft = DraftTable(drafts.records[step], drafts.lows[step], drafts.acceptance_lows[step])
+            rows = DraftTable(drafts.records[step], drafts.lows[step], drafts.acceptance_lows[step])
             ordinary = AliasTable(residual.entries[step], residual.lows[step])
             last_resort = AliasTable(final.entries[step], final.lows[step])
             for begin in range(U(0), size, U(CHUNK)):
                 count = min(U(CHUNK), size - begin)
-                last = running.last[begin : begin + count]
-                fresh = running.fresh[begin : begin + count]
-                fill(state, scratch.words, count)
-                draft_and_verify(draft, last, states, count, scratch, state)
+                draft_and_verify(rows, last, begin, states, count, scratch, state)
                 failed = choose(scratch.rejected, count, scratch.chosen)
-                open_tries = split(scratch.chosen, failed, fresh, failures)
+                open_tries = split(scratch.chosen, failed, fresh, begin, failures)
                 continuing = failed - open_tries
-                fill(state, scratch.words, continuing)
-                replace(ordinary, last, states, continuing, scratch)
+                replace(ordinary, last, begin, states, continuing, scratch, state)
                 ratios, limits = tries[0][step], tries[1][step]
                 for m in range(limits.shape[1]):
-                    open_tries = try_again(
-                        draft, ratios, limits, m, last, states, failures, open_tries, scratch, state
-                    )
+                    if open_tries > 0:
+                        open_tries = try_again(
+                            rows, ratios, limits, m, last, begin, states, failures, open_tries, scratch, state
+                        )
                 for j in range(open_tries):
                     scratch.chosen[j] = failures[j]
-                fill(state, scratch.words, open_tries)
-                replace(last_resort, last, states, open_tries, scratch)
+                replace(last_resort, last, begin, states, open_tries, scratch, state)
                 tally.per_position[t] += continuing + open_tries
                 for i in range(count):
-                    fresh[i] = scratch.rejected[i]
+                    fresh[begin + i] = scratch.rejected[i]
                 note(scratch, begin, count, start, t, running, tally)
-                advance(last, scratch.tokens, count, running.histogram)
+                advance(last, begin, scratch.tokens, count, running.histogram)
             collect(running.histogram, tally.tokens[t])
         count_block(size, running, tally)
 
 
 @compiled
-def split(chosen, count, fresh, failures):
+def split(chosen, count, fresh, begin, failures):
     """Move the chosen trajectories at a fresh position to `failures`; return how many they are."""
     moved, kept = U(0), U(0)
     for j in range(count):
         place = chosen[j]
         failures[moved] = place
         chosen[kept] = place
-        moved += U(fresh[place])
-        kept += U(1) - U(fresh[place])
+        is_fresh = U(fresh[begin + U(place)])
+        moved += is_fresh
+        kept += U(1) - is_fresh
     return moved
 
 
 @compiled
-def try_again(draft, ratios, limits, m, last, states, failures, count, scratch, state):
+def try_again(drafts, ratios, limits, m, last, begin, states, failures, count, scratch, state):
     """Draft and verify one more first token for the `count` failures; keep and count the new failures."""
-    words = scratch.words
+    origins, drafted, words = scratch.origins, scratch.replacements, scratch.words
+    gather_origins(last, begin, failures, count, origins)
+    draft(drafts, origins, states, count, scratch, state, drafted)
+    fill(state, words, count)
     still = U(0)
-    for begin in range(U(0), count, U(CHUNK // 2)):
-        part = min(U(CHUNK // 2), count - begin)
-        fill(state, words, part + part)
-        for j in range(part):
-            place = failures[begin + j]
-            x = U(last[place])
-            word = words[j + j]
-            slot = ((word >> _16) * states) >> _48
-            record = draft.records[x * states + slot]
-            kept = keeps_slot(record, draft.lows[x * states + slot], word, states)
-            token = slot if kept else (record >> _16) & _LOW16
-            uniform = np.float64(words[j + j + U(1)] >> _11) * _UNIT
-            accepted = limits[x, m, 0] + uniform * limits[x, m, 1] < ratios[x * states + token]
-            failures[still] = place
-            still += U(0) if accepted else U(1)
-            scratch.tokens[place] = np.uint16(token)
-            scratch.rejected[place] = np.uint16(not accepted)
+    for j in range(count):
+        place, x = failures[j], U(origins[j])
+        uniform = np.float64(words[j] >> _11) * _UNIT
+        failed = limits[x, m, 0] + uniform * limits[x, m, 1] >= ratios[x * states + U(drafted[j])]
+        scratch.tokens[place] = drafted[j]
+        scratch.rejected[place] = np.uint16(failed)
+        failures[still] = place
+        still += U(failed)
     return still

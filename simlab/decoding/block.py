@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.decoding.chunks import CHUNK, U, draw
+from simlab.decoding.chunks import CHUNK, U, draw, padded
 from simlab.decoding.jit import compiled
-from simlab.decoding.randomness import fill
 
 
 class Tally(NamedTuple):
@@ -53,9 +52,9 @@ def new_tally(horizon: int, states: int, recorded: int = 0) -> Tally:
 
 @compiled
 def new_block(block, tally):
-    """Room for `block` trajectories."""
+    """Room for `block` trajectories, padded with token 0 so that the last chunk has no remainder."""
     return Block(
-        np.zeros(block, np.uint16),
+        np.zeros(padded(block), np.uint16),
         np.zeros(block, np.uint16),
         np.zeros(block, np.uint16),
         np.zeros((4, tally.tokens.shape[1]), np.int64),
@@ -67,11 +66,10 @@ def first_tokens(initial, size, start, scratch, state, running, tally):
     """Start `size` trajectories: draw their initial tokens, no rejections, all at a fresh position."""
     for begin in range(U(0), size, U(CHUNK)):
         count = min(U(CHUNK), size - begin)
-        last = running.last[begin : begin + count]
+        scratch.origins[:] = 0
+        draw(initial, scratch.origins, U(tally.tokens.shape[1]), count, scratch, state, scratch.tokens)
         for i in range(count):
-            last[i] = np.uint16(0)
-        fill(state, scratch.words, count)
-        draw(initial, last, U(tally.tokens.shape[1]), count, scratch, last)
+            running.last[begin + i] = scratch.tokens[i]
     for i in range(size):
         running.rejections[i] = np.uint16(0)
         running.fresh[i] = np.uint16(1)

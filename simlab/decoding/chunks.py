@@ -2,11 +2,18 @@
 
 A trajectory's draw is a multiplication, one table look-up that depends on it, and a selection. Done token by
 token the processor spends its time on scalar bookkeeping, and at large V it waits for memory. Split into
-short loops over a chunk that lives in the L1 cache, the arithmetic becomes vector instructions, and the
-look-ups stand in a loop of their own where many cache misses overlap.
+short loops over a chunk that stays in the cache, the arithmetic becomes vector instructions of 32 bits and
+less, and the look-ups stand in a loop of their own where many cache misses overlap.
 
-The look-ups read entries with 16-bit thresholds (see alias.py). Where 16 bits cannot decide ("a tie", about
-once in 65,536 draws) a repair loop decides by all 48.
+A draw with its verification takes one 64-bit word: 32 bits for the slot, 16 for the coin that keeps it or
+takes its alias, 16 for the chance that verifies the token. Where these do not decide ("a tie": the upper 16
+bits of coin and threshold, or of chance and threshold, are equal, or more bits of the slot's uniform could
+change the slot; each about once in 65,536 draws) a mending loop takes 32 more bits of each from the spare
+lane. So every draw is as exact as its thresholds of 48 bits, and the bits of slot, coin and chance are
+disjoint and fresh.
+
+The 16- and 32-bit pieces are views of the 64-bit words, in the little-endian order of every processor that
+numba supports.
 """
 
 from __future__ import annotations
@@ -17,13 +24,18 @@ import numpy as np
 
 from simlab.decoding.alias import ALWAYS
 from simlab.decoding.jit import compiled
-from simlab.decoding.randomness import spare_word
+from simlab.decoding.randomness import fill, spare_word
 
-CHUNK = 512
-"""Trajectories taken through one step together: their scratch stays in the L1 cache."""
+CHUNK = 2048
+"""Trajectories taken through one step together: so few that their scratch (70 KB) stays in the L2 cache, so
+many that the fixed cost of a loop (checks for overlap, reference counts) does not matter."""
+WHOLE = 32
+"""Loops run over multiples of this many trajectories, so that none is left to scalar code."""
+FEW = 8
+"""Up to so many tokens are counted by comparing, token by token; more, by incrementing counters."""
 U = np.uint64
-_0, _1, _16, _32, _48 = U(0), U(1), U(16), U(32), U(48)
-_LOW16, _LOW32, _LOW48 = U(0xFFFF), U(0xFFFFFFFF), U(2**48 - 1)
+_0, _1, _2, _3, _4, _16, _32 = U(0), U(1), U(2), U(3), U(4), U(16), U(32)
+_LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
 _ALWAYS = U(ALWAYS)
 _SHORT, _HALF = np.uint32(0xFFFF), np.uint32(16)
 
@@ -32,46 +44,99 @@ class Scratch(NamedTuple):
     """Buffers of CHUNK elements each."""
 
     words: np.ndarray  # uint64: random words
+    uniforms: np.ndarray  # uint32: the same words, by halves
+    pieces: np.ndarray  # uint16: the same words, by quarters
     tokens: np.ndarray  # uint16: the tokens of this step
-    rejected: np.ndarray  # uint16: 1 where the first draft was rejected
-    chosen: np.ndarray  # uint32: places in the chunk of the trajectories to replace
+    rejected: np.ndarray  # uint16: 1 where the token was rejected
+    chosen: np.ndarray  # uint32: places in the chunk of the trajectories whose token is replaced
     origins: np.ndarray  # uint16: their last tokens
     replacements: np.ndarray  # uint16: their new tokens
+    slots: np.ndarray  # uint32
     places: np.ndarray  # uint32: flat index of row and slot
-    points: np.ndarray  # uint32: slot << 16 | upper 16 bits of the coin
-    found: np.ndarray  # uint32: alias << 16 | upper 16 bits of the threshold
-    bars: np.ndarray  # uint32: upper 16 bits of the acceptance thresholds of alias << 16 | slot
-    chances: np.ndarray  # uint16: upper 16 bits of the uniform that verifies
-    ties: np.ndarray  # uint16: 1 where 16 bits do not decide
+    entries: np.ndarray  # uint32: the alias entries found there
+    records: np.ndarray  # uint64: the draft records found there
+    halves: np.ndarray  # uint32: the same records, as pairs (alias entry, acceptance thresholds)
+    ties: np.ndarray  # uint16: 1 where the first bits do not decide
 
 
 @compiled
 def new_scratch():
     """Buffers for one run."""
+    words, records = np.zeros(CHUNK, np.uint64), np.zeros(CHUNK, np.uint64)
     return Scratch(
-        np.empty(CHUNK, np.uint64),
-        np.empty(CHUNK, np.uint16),
-        np.empty(CHUNK, np.uint16),
-        np.empty(CHUNK, np.uint32),
-        np.empty(CHUNK, np.uint16),
-        np.empty(CHUNK, np.uint16),
-        np.empty(CHUNK, np.uint32),
-        np.empty(CHUNK, np.uint32),
-        np.empty(CHUNK, np.uint32),
-        np.empty(CHUNK, np.uint32),
-        np.empty(CHUNK, np.uint16),
-        np.empty(CHUNK, np.uint16),
+        words,
+        words.view(np.uint32),
+        words.view(np.uint16),
+        np.zeros(CHUNK, np.uint16),
+        np.zeros(CHUNK, np.uint16),
+        np.zeros(CHUNK, np.uint32),
+        np.zeros(CHUNK, np.uint16),
+        np.zeros(CHUNK, np.uint16),
+        np.zeros(CHUNK, np.uint32),
+        np.zeros(CHUNK, np.uint32),
+        np.zeros(CHUNK, np.uint32),
+        records,
+        records.view(np.uint32),
+        np.zeros(CHUNK, np.uint16),
     )
 
 
 @compiled
-def locate(last, words, states, count, places, points):
-    """Split the upper 48 bits of each word into a slot and a coin: fill `places` and `points`."""
-    wide = U(states)
+def padded(count):
+    """`count` rounded up to a multiple of WHOLE."""
+    return (count + U(WHOLE - 1)) & ~U(WHOLE - 1)
+
+
+@compiled
+def locate(last, begin, uniforms, states, count, slots, places, ties):
+    """slots[i] = floor(V * uniforms[i] / 2^32), and places[i], its flat index in row last[begin + i].
+
+    ties[i] is set where more bits of the uniform could carry into the slot. V * 2^32 does not fit 32 bits, so
+    the uniform is multiplied by halves, which gives the same floor.
+    """
+    wide = np.uint32(states)
     for i in range(count):
-        product = (words[i] >> _16) * wide
-        places[i] = np.uint32((U(last[i]) * wide + (product >> _48)) & _LOW32)
-        points[i] = np.uint32((product >> _32) & _LOW32)
+        uniform = uniforms[i]
+        lower = np.uint32(np.uint32(uniform & _SHORT) * wide) >> _HALF
+        product = np.uint32(np.uint32(np.uint32(uniform >> _HALF) * wide) + lower)
+        slot = np.uint32(product >> _HALF)
+        slots[i] = slot
+        places[i] = np.uint32(np.uint32(np.uint32(last[begin + i]) * wide) + slot)
+        ties[i] = np.uint16(np.uint32(product & _SHORT) == _SHORT)
+
+
+@compiled
+def look_up(table, places, count, found):
+    """found[i] = table[places[i]]: nothing else, so that many cache misses are under way at once."""
+    for i in range(count):
+        found[i] = table[places[i]]
+
+
+@compiled
+def select(entries, stride, slots, pieces, count, tokens, ties):
+    """Keep the slot or take its alias: entries[i * stride] is the alias entry of draw i."""
+    for i in range(count):
+        entry, coin = entries[i * stride], np.uint32(pieces[_2 * count + i])
+        threshold = np.uint32(entry & _SHORT)
+        tokens[i] = np.uint16(slots[i] if coin < threshold else np.uint32(entry >> _HALF))
+        ties[i] |= np.uint16(coin == threshold)
+
+
+@compiled
+def verify(halves, slots, pieces, count, tokens, rejected, ties):
+    """`select`, and reject where the chance is not below the acceptance threshold of the token selected.
+
+    halves: uint32 (2 * CHUNK,), the records as pairs (alias entry, acceptance thresholds).
+    """
+    for i in range(count):
+        entry, bars = halves[_2 * i], halves[_2 * i + _1]
+        coin, chance = np.uint32(pieces[_2 * count + i]), np.uint32(pieces[_3 * count + i])
+        threshold = np.uint32(entry & _SHORT)
+        kept = coin < threshold
+        bar = np.uint32(bars & _SHORT) if kept else np.uint32(bars >> _HALF)
+        tokens[i] = np.uint16(slots[i] if kept else np.uint32(entry >> _HALF))
+        rejected[i] = np.uint16(chance >= bar)
+        ties[i] |= np.uint16((coin == threshold) | (chance == bar))
 
 
 @compiled
@@ -84,78 +149,88 @@ def any_of(flags, count):
 
 
 @compiled
-def keeps_slot(entry, low, word, states):
-    """Whether the word's coin, all 48 bits of it, keeps the slot."""
-    coin = ((word >> _16) * U(states)) & _LOW48
-    return coin < (((U(entry) & _LOW16) << _32) | U(low))
+def exact_draw(entries, lows, x, states, uniform, coin, more):
+    """(token, place, slot kept?) of a draw with 32 more bits each for its slot and its coin."""
+    product = U(uniform) * states + (((more >> _32) * states) >> _32)
+    place = U(x) * states + (product >> _32)
+    entry = U(entries[place]) & _LOW32
+    if ((U(coin) << _32) | (more & _LOW32)) < (((entry & _LOW16) << _32) | U(lows[place])):
+        return product >> _32, place, True
+    return entry >> _16, place, False
 
 
 @compiled
-def draw(table, last, states, count, scratch, tokens):
-    """tokens[i] ~ the law of row last[i], for i < count, from scratch.words[i].
-
-    table: AliasTable of one step. last, tokens: uint16 of at least `count`; they may be the same array.
-    """
-    words, places, points = scratch.words, scratch.places, scratch.points
-    found, ties, entries = scratch.found, scratch.ties, table.entries
-    locate(last, words, states, count, places, points)
+def mend_draws(entries, lows, last, states, count, scratch, state, tokens):
+    """Draw with more bits where the first ones do not decide."""
     for i in range(count):
-        found[i] = entries[places[i]]
-    for i in range(count):
-        entry, point = found[i], points[i]
-        threshold, coin = np.uint32(entry & _SHORT), np.uint32(point & _SHORT)
-        tokens[i] = np.uint16(np.uint32(point if coin < threshold else entry) >> _HALF)
-        ties[i] = np.uint16(coin == threshold)
-    if any_of(ties, count):
-        for i in range(count):
-            if ties[i]:
-                kept = keeps_slot(found[i], table.lows[places[i]], words[i], states)
-                tokens[i] = np.uint16(np.uint32(points[i] if kept else found[i]) >> _HALF)
+        if scratch.ties[i]:
+            uniform, coin, more = scratch.uniforms[i], scratch.pieces[_2 * count + U(i)], spare_word(state)
+            token, _, _ = exact_draw(entries, lows, last[i], states, uniform, coin, more)
+            tokens[i] = np.uint16(token)
 
 
 @compiled
-def draft_and_verify(table, last, states, count, scratch, state):
-    """Draft a token for each trajectory and verify it: fill scratch.tokens and scratch.rejected.
-
-    table: DraftTable of one step. The token comes from the upper 48 bits of scratch.words[i]; the uniform
-    that verifies it is fresh: the other 16 bits, and 32 more from the spare lane where those do not decide.
-    """
-    words, places, points, found = scratch.words, scratch.places, scratch.points, scratch.found
-    bars, chances, ties = scratch.bars, scratch.chances, scratch.ties
-    tokens, rejected, records = scratch.tokens, scratch.rejected, table.records
-    locate(last, words, states, count, places, points)
-    for i in range(count):
-        record = records[places[i]]
-        found[i] = np.uint32(record & _LOW32)
-        bars[i] = np.uint32(record >> _32)
-    for i in range(count):
-        chances[i] = np.uint16(words[i] & _LOW16)
-    for i in range(count):
-        entry, point, both, chance = found[i], points[i], bars[i], np.uint32(chances[i])
-        threshold, coin = np.uint32(entry & _SHORT), np.uint32(point & _SHORT)
-        kept = coin < threshold
-        bar = np.uint32(both & _SHORT) if kept else np.uint32(both >> _HALF)
-        tokens[i] = np.uint16(np.uint32(point if kept else entry) >> _HALF)
-        rejected[i] = np.uint16(chance >= bar)
-        ties[i] = np.uint16((coin == threshold) | (chance == bar))
-    if any_of(ties, count):
-        repair(table, last, states, count, scratch, state)
-
-
-@compiled
-def repair(table, last, states, count, scratch, state):
-    """Decide by 48 bits the draws and the verifications that 16 bits left open."""
+def mend_verified(table, last, begin, states, count, scratch, state):
+    """Draw and verify with more bits where the first ones do not decide."""
     for i in range(count):
         if not scratch.ties[i]:
             continue
-        entry, point, both = scratch.found[i], scratch.points[i], scratch.bars[i]
-        kept = keeps_slot(entry, table.lows[scratch.places[i]], scratch.words[i], states)
-        token = np.uint16(np.uint32(point if kept else entry) >> _HALF)
-        bar = np.uint32(both & _SHORT) if kept else np.uint32(both >> _HALF)
-        chance = (U(scratch.chances[i]) << _32) | (spare_word(state) >> _32)
-        needed = (U(bar) << _32) | U(table.acceptance_lows[U(last[i]) * U(states) + U(token)])
-        scratch.tokens[i] = token
+        uniform, coin, more = scratch.uniforms[i], scratch.pieces[_2 * count + U(i)], spare_word(state)
+        x = last[begin + U(i)]
+        token, place, kept = exact_draw(table.records, table.lows, x, states, uniform, coin, more)
+        bars = table.records[place] >> _32
+        bar = (bars & _LOW16) if kept else (bars >> _16)
+        needed = (bar << _32) | U(table.acceptance_lows[U(x) * states + token])
+        chance = (U(scratch.pieces[_3 * count + U(i)]) << _32) | (spare_word(state) >> _32)
+        scratch.tokens[i] = np.uint16(token)
         scratch.rejected[i] = np.uint16(chance >= needed and needed != _ALWAYS)
+
+
+@compiled
+def draw(table, last, states, count, scratch, state, tokens):
+    """tokens[i] ~ the law of row last[i], for i < count.
+
+    table: AliasTable of one step. last, tokens: two uint16 arrays of `padded(count)` elements, all of `last`
+    legal tokens. states, count: uint64.
+    """
+    count = padded(count)
+    slots, places, ties = scratch.slots, scratch.places, scratch.ties
+    fill(state, scratch.words, _3 * count // _4)
+    locate(last, _0, scratch.uniforms, states, count, slots, places, ties)
+    look_up(table.entries, places, count, scratch.entries)
+    select(scratch.entries, _1, slots, scratch.pieces, count, tokens, ties)
+    if any_of(ties, count):
+        mend_draws(table.entries, table.lows, last, states, count, scratch, state, tokens)
+
+
+@compiled
+def draft(table, last, states, count, scratch, state, tokens):
+    """`draw` from a DraftTable of one step, without verifying."""
+    count = padded(count)
+    slots, places, ties = scratch.slots, scratch.places, scratch.ties
+    fill(state, scratch.words, _3 * count // _4)
+    locate(last, _0, scratch.uniforms, states, count, slots, places, ties)
+    look_up(table.records, places, count, scratch.records)
+    select(scratch.halves, _2, slots, scratch.pieces, count, tokens, ties)
+    if any_of(ties, count):
+        mend_draws(table.records, table.lows, last, states, count, scratch, state, tokens)
+
+
+@compiled
+def draft_and_verify(table, last, begin, states, count, scratch, state):
+    """Draft a token for each trajectory and verify it: fill scratch.tokens and scratch.rejected.
+
+    table: DraftTable of one step. last: uint16, `padded(count)` legal tokens from `begin` on. begin, states,
+    count: uint64.
+    """
+    count = padded(count)
+    slots, places, ties = scratch.slots, scratch.places, scratch.ties
+    fill(state, scratch.words, count)
+    locate(last, begin, scratch.uniforms, states, count, slots, places, ties)
+    look_up(table.records, places, count, scratch.records)
+    verify(scratch.halves, slots, scratch.pieces, count, scratch.tokens, scratch.rejected, ties)
+    if any_of(ties, count):
+        mend_verified(table, last, begin, states, count, scratch, state)
 
 
 @compiled
@@ -169,35 +244,58 @@ def choose(flags, count, chosen):
 
 
 @compiled
-def replace(table, last, states, count, scratch):
-    """Replace the tokens of the first `count` chosen trajectories by draws from `table` with fresh words."""
-    chosen, origins = scratch.chosen, scratch.origins
-    replacements, tokens = scratch.replacements, scratch.tokens
+def gather_origins(last, begin, chosen, count, origins):
+    """The last tokens of the chosen trajectories, padded with token 0."""
     for j in range(count):
-        origins[j] = last[chosen[j]]
-    draw(table, origins, states, count, scratch, replacements)
+        origins[j] = last[begin + U(chosen[j])]
+    for j in range(count, padded(count)):
+        origins[j] = np.uint16(0)
+
+
+@compiled
+def replace(table, last, begin, states, count, scratch, state):
+    """Replace the tokens of the first `count` chosen trajectories by draws from `table`."""
+    chosen, replacements, tokens = scratch.chosen, scratch.replacements, scratch.tokens
+    gather_origins(last, begin, chosen, count, scratch.origins)
+    draw(table, scratch.origins, states, count, scratch, state, replacements)
     for j in range(count):
         tokens[chosen[j]] = replacements[j]
 
 
 @compiled
-def advance(last, tokens, count, histogram):
-    """Make `tokens` the last ones and count them.
+def advance(last, begin, tokens, count, histogram):
+    """Make `tokens` the last ones, from `begin` on, and count them in `histogram`, int64 (4, V)."""
+    if histogram.shape[1] <= FEW:
+        count_few(tokens, count, histogram)
+    else:
+        count_many(tokens, count, histogram)
+    for i in range(count):
+        last[begin + i] = tokens[i]
 
-    histogram: int64 (4, V). Neighbours count in different rows: a run of one token would otherwise wait for
-    its own increments to come back from the store buffer.
-    """
+
+@compiled
+def count_few(tokens, count, histogram):
+    """Count each token by comparing all with it: vector instructions, V passes."""
+    for y in range(histogram.shape[1]):
+        token, found = np.uint16(y), np.uint16(0)
+        for i in range(count):
+            found = np.uint16(found + np.uint16(tokens[i] == token))
+        histogram[0, y] += found
+
+
+@compiled
+def count_many(tokens, count, histogram):
+    """Count by incrementing. Neighbours count in different rows: a run of one token would otherwise wait for
+    its own increments to come back from the store buffer."""
     first, second, third, fourth = histogram[0], histogram[1], histogram[2], histogram[3]
-    whole = count & ~U(3)
-    for i in range(_0, whole, U(4)):
+    whole = count & ~_3
+    for i in range(_0, whole, _4):
         first[tokens[i]] += 1
         second[tokens[i + _1]] += 1
-        third[tokens[i + U(2)]] += 1
-        fourth[tokens[i + U(3)]] += 1
+        third[tokens[i + _2]] += 1
+        fourth[tokens[i + _3]] += 1
     for i in range(whole, count):
         first[tokens[i]] += 1
-    for i in range(count):
-        last[i] = tokens[i]
 
 
 @compiled

@@ -22,6 +22,14 @@ def source_stamp() -> str:
     return sha.hexdigest()
 
 
+def inlined(function):
+    """`function` for use inside compiled ones, put in their place before anything is optimised.
+
+    For the few bodies of vector loops that return more than one value, which LLVM inlines too late.
+    """
+    return numba.njit(inline="always")(function)
+
+
 def compiled(function):
     """`function` compiled at its first call, or loaded from the cache; itself under NUMBA_DISABLE_JIT=1.
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.decoding.jit import compiled
+from simlab.decoding.jit import compiled, inlined
 
 LANES = 32
+BATCH = 2 * LANES
+"""Words come in batches: each lane takes two steps between loading and storing its state."""
 U = np.uint64
 _17, _19, _23, _41, _45 = U(17), U(19), U(23), U(41), U(45)
 
@@ -20,30 +22,9 @@ def seed_state(seed: np.random.SeedSequence) -> np.ndarray:
     return seed.generate_state(4 * (LANES + 1), np.uint64).reshape(4, LANES + 1)
 
 
-@compiled
-def fill(state, words, count):
-    """Write at least `count` fresh words to `words`, whose size is a multiple of LANES."""
-    first, second, third, fourth = state[0], state[1], state[2], state[3]
-    for start in range(U(0), count, U(LANES)):
-        out = words[start : start + U(LANES)]
-        for lane in range(LANES):
-            s0, s1, s2, s3 = first[lane], second[lane], third[lane], fourth[lane]
-            mixed = s0 + s3
-            out[lane] = ((mixed << _23) | (mixed >> _41)) + s0
-            shifted = s1 << _17
-            s2 ^= s0
-            s3 ^= s1
-            s1 ^= s2
-            s0 ^= s3
-            s2 ^= shifted
-            s3 = (s3 << _45) | (s3 >> _19)
-            first[lane], second[lane], third[lane], fourth[lane] = s0, s1, s2, s3
-
-
-@compiled
-def spare_word(state):
-    """One fresh word of the spare lane: for the few draws that need more bits than their word has."""
-    s0, s1, s2, s3 = state[0, LANES], state[1, LANES], state[2, LANES], state[3, LANES]
+@inlined
+def next_word(s0, s1, s2, s3):
+    """One step of one lane: its word and its new state."""
     mixed = s0 + s3
     word = ((mixed << _23) | (mixed >> _41)) + s0
     shifted = s1 << _17
@@ -52,6 +33,26 @@ def spare_word(state):
     s1 ^= s2
     s0 ^= s3
     s2 ^= shifted
-    state[0, LANES], state[1, LANES], state[2, LANES] = s0, s1, s2
-    state[3, LANES] = (s3 << _45) | (s3 >> _19)
+    return word, s0, s1, s2, (s3 << _45) | (s3 >> _19)
+
+
+@compiled
+def fill(state, words, count):
+    """Write at least `count` fresh words to `words`, whose size is a multiple of BATCH."""
+    first, second, third, fourth = state[0], state[1], state[2], state[3]
+    for start in range(U(0), count, U(BATCH)):
+        # With the start in a slice, not in the index, the compiler can tell that the loop may be vectorised.
+        early, late = words[start : start + U(LANES)], words[start + U(LANES) : start + U(BATCH)]
+        for lane in range(LANES):
+            s0, s1, s2, s3 = first[lane], second[lane], third[lane], fourth[lane]
+            early[lane], s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+            late[lane], s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+            first[lane], second[lane], third[lane], fourth[lane] = s0, s1, s2, s3
+
+
+@compiled
+def spare_word(state):
+    """One fresh word of the spare lane: for the few draws that need more bits than their word has."""
+    word, s0, s1, s2, s3 = next_word(state[0, LANES], state[1, LANES], state[2, LANES], state[3, LANES])
+    state[0, LANES], state[1, LANES], state[2, LANES], state[3, LANES] = s0, s1, s2, s3
     return word

@@ -13,7 +13,6 @@ from simlab.decoders import Speculative
 from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
 from simlab.decoding.chunks import CHUNK, U, advance, choose, collect, draft_and_verify, new_scratch, replace
 from simlab.decoding.jit import compiled
-from simlab.decoding.randomness import fill
 from simlab.decoding.tables import (
     AliasTable,
     DraftTable,
@@ -61,6 +60,7 @@ def sample(tables: SpeculativeTables, trajectories: int, block: int, state, tall
 def _sample(initial, drafts, residual, trajectories, block, state, tally):
     scratch = new_scratch()
     running = new_block(block, tally)
+    last = running.last
     states = U(tally.tokens.shape[1])
     for start in range(U(0), trajectories, block):
         size = min(block, trajectories - start)
@@ -72,14 +72,11 @@ def _sample(initial, drafts, residual, trajectories, block, state, tally):
             spare = AliasTable(residual.entries[step], residual.lows[step])
             for begin in range(U(0), size, U(CHUNK)):
                 count = min(U(CHUNK), size - begin)
-                last = running.last[begin : begin + count]
-                fill(state, scratch.words, count)
-                draft_and_verify(draft, last, states, count, scratch, state)
+                draft_and_verify(draft, last, begin, states, count, scratch, state)
                 failed = choose(scratch.rejected, count, scratch.chosen)
-                fill(state, scratch.words, failed)
-                replace(spare, last, states, failed, scratch)
+                replace(spare, last, begin, states, failed, scratch, state)
                 note(scratch, begin, count, start, t, running, tally)
                 tally.per_position[t] += failed
-                advance(last, scratch.tokens, count, running.histogram)
+                advance(last, begin, scratch.tokens, count, running.histogram)
             collect(running.histogram, tally.tokens[t])
         count_block(size, running, tally)

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.decoding.alias import acceptance_threshold, alias_row, coin_threshold, pack_row, pack_rows
+from simlab.decoding.alias import acceptance_threshold, pack_row, pack_rows
 from simlab.decoding.jit import compiled
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
 LARGEST = 65535
 U = np.uint64
-_16, _32, _48 = U(16), U(32), U(48)
+_16, _32 = U(16), U(32)
 _LOW32 = U(0xFFFFFFFF)
 
 
@@ -32,9 +32,10 @@ class AliasTable(NamedTuple):
 class DraftTable(NamedTuple):
     """Rows to draft from, each slot with the acceptance thresholds of both tokens it can give.
 
-    records: uint64 (S, V * V); from the lowest bits: upper 16 bits of the slot's threshold, its alias, the
-    upper 16 bits of the slot's acceptance threshold, those of the alias's. lows: uint32 (S, V * V), the lower
-    32 bits of the slots' thresholds. acceptance_lows: uint32 (S, V * V), those of the tokens' acceptance.
+    records: uint64 (S, V * V), to be seen as pairs of uint32: the slot's alias entry, and the upper 16 bits
+    of two acceptance thresholds, the alias's << 16 | the slot's, so that one look-up gives it all. lows:
+    uint32 (S, V * V), the lower 32 bits of the slots' thresholds. acceptance_lows: uint32 (S, V * V), those
+    of the tokens' acceptance.
     """
 
     records: np.ndarray
@@ -99,7 +100,7 @@ def draft_table(draft: np.ndarray, target: np.ndarray) -> DraftTable:
     steps, states = max(len(draft), len(target)), draft.shape[1]
     shape = (steps, states * states)
     table = DraftTable(np.empty(shape, np.uint64), np.empty(shape, np.uint32), np.empty(shape, np.uint32))
-    _pack_drafts(draft, target, *table)
+    _pack_drafts(draft, target, table.records.view(np.uint32), table.lows, table.acceptance_lows)
     return table
 
 
@@ -110,27 +111,23 @@ def step_of(rows, step):
 
 
 @compiled
-def _pack_drafts(draft, target, records, lows, acceptance_lows):
+def _pack_drafts(draft, target, halves, lows, acceptance_lows):
     states = draft.shape[2]
     shares, aliases = np.empty(states), np.empty(states, np.int64)
     stack, needed = np.empty(states, np.int64), np.empty(states, np.uint64)
-    for step in range(records.shape[0]):
+    entries = np.empty(states, np.uint32)
+    for step in range(lows.shape[0]):
         for x in range(states):
             drafted, goal = draft[step_of(draft, step), x], target[step_of(target, step), x]
-            alias_row(drafted, shares, aliases, stack)
+            row = slice(x * states, (x + 1) * states)
+            pack_row(drafted, entries, lows[step, row], shares, aliases, stack)
             for y in range(states):
                 needed[y] = acceptance_threshold(goal[y], drafted[y])
+                acceptance_lows[step, row][y] = np.uint32(needed[y] & _LOW32)
             for y in range(states):
-                place = x * states + y
-                threshold = coin_threshold(shares[y])
-                records[step, place] = (
-                    (threshold >> _32)
-                    | (U(aliases[y]) << _16)
-                    | ((needed[y] >> _32) << _32)
-                    | ((needed[aliases[y]] >> _32) << _48)
-                )
-                lows[step, place] = np.uint32(threshold & _LOW32)
-                acceptance_lows[step, place] = np.uint32(needed[y] & _LOW32)
+                bars = ((needed[aliases[y]] >> _32) << _16) | (needed[y] >> _32)
+                halves[step, 2 * (x * states + y)] = entries[y]
+                halves[step, 2 * (x * states + y) + 1] = np.uint32(bars)
 
 
 @compiled
