@@ -26,8 +26,8 @@ from simlab.decoding.alias import ALWAYS
 from simlab.decoding.jit import compiled
 from simlab.decoding.randomness import fill, spare_word
 
-CHUNK = 2048
-"""Trajectories taken through one step together: so few that their scratch (70 KB) stays in the L2 cache, so
+CHUNK = 4096
+"""Trajectories taken through one step together: so few that their scratch (140 KB) stays in the L2 cache, so
 many that the fixed cost of a loop (checks for overlap, reference counts) does not matter."""
 WHOLE = 32
 """Loops run over multiples of this many trajectories, so that none is left to scalar code."""

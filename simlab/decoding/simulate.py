@@ -21,8 +21,11 @@ from simlab.pairs.pair import ChainPair, check_count
 
 Tables = AutoregressiveTables | SpeculativeTables | BatchTables
 
-BLOCK = 65536
-"""Trajectories that go through one step before the next."""
+BLOCK, LARGE_BLOCK = 2**16, 2**18
+"""Trajectories that go through one step before the next. Where a step's tables do not fit the L2 cache, more
+of them share the price of fetching the tables from memory."""
+LARGE_STEP = 2**20
+"""Bytes of one step's records and residual from which the large block pays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
 def _sample(tables: Tables, trajectories: int, seed: np.random.SeedSequence, recorded: int = 0):
     algorithms = {AutoregressiveTables: autoregressive, SpeculativeTables: speculative, BatchTables: batch}
     tally = new_tally(tables.horizon, tables.states, recorded)
-    block = min(BLOCK, trajectories)
+    block = min(LARGE_BLOCK if 12 * tables.states**2 > LARGE_STEP else BLOCK, trajectories)
     with np.errstate(over="ignore"):  # uncompiled, numpy would notice that the generator wraps around
         algorithms[type(tables)].sample(tables, trajectories, block, seed_state(seed), tally)
     return tally
@@ -73,7 +76,11 @@ def simulate_batch(tables: Tables, trajectories: int, seed: np.random.SeedSequen
 
 def sample_paths(pair: ChainPair, decoder: Decoder, trajectories: int, seed: int) -> Paths:
     """The trajectories themselves, from the same kernels as `simulate_batch`: N * T * 3 bytes."""
+    return record_paths(build_tables(pair, decoder), trajectories, np.random.SeedSequence(seed))
+
+
+def record_paths(tables: Tables, trajectories: int, seed: np.random.SeedSequence) -> Paths:
+    """The trajectories that `simulate_batch` counts for the same arguments."""
     trajectories = check_count("trajectories", trajectories)
-    tables = build_tables(pair, decoder)
-    tally = _sample(tables, trajectories, np.random.SeedSequence(seed), recorded=trajectories)
+    tally = _sample(tables, trajectories, seed, recorded=trajectories)
     return Paths(tally.path_tokens.T, tally.path_rejected.T.astype(bool), tally.path_initial)

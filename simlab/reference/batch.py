@@ -10,7 +10,7 @@ from simlab.reference.draws import draw, residual
 
 
 def decode(draft, target, start: int, drafts: int, rng) -> tuple[list[int], list[bool]]:
-    """One trajectory with M = `drafts`: draft, target (T, V, V) as nested lists, start the prompt's last token."""
+    """One trajectory with M = `drafts`: draft, target (T, V, V) as nested lists, start given."""
     horizon = len(target)
     tokens: list[int] = []
     rejected: list[bool] = []

@@ -1,0 +1,108 @@
+"""What the bench compares with: speculative decoding in good vectorised NumPy, and in a plain Python loop.
+
+Neither shares code with simlab's samplers.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from itertools import accumulate
+
+import numpy as np
+
+
+def alias_tables(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Alias tables of rows (T, V, V) by Vose's method: chances to keep and int32 aliases, (T, V * V) each."""
+    steps, states = rows.shape[:2]
+    keep = np.ones((steps * states, states))
+    alias = np.tile(np.arange(states, dtype=np.int32), (steps * states, 1))
+    for r, row in enumerate(rows.reshape(-1, states)):
+        weights = (row * (states / row.sum())).tolist()
+        small = [y for y, weight in enumerate(weights) if weight < 1]
+        large = [y for y, weight in enumerate(weights) if weight >= 1]
+        while small and large:
+            poor, rich = small.pop(), large[-1]
+            keep[r, poor], alias[r, poor] = weights[poor], rich
+            weights[rich] -= 1 - weights[poor]
+            if weights[rich] < 1:
+                small.append(large.pop())
+    return keep.reshape(steps, -1), alias.reshape(steps, -1)
+
+
+class NumpySpeculative:
+    """Speculative decoding of many trajectories at once, a step at a time, as a good NumPy user writes it.
+
+    Alias tables, flat `take` with preallocated output, one uniform split into slot and coin, the replacement
+    for the rejected trajectories alone, `bincount` for the token counts.
+    """
+
+    def __init__(self, draft: np.ndarray, target: np.ndarray, most_steps: int | None = None):
+        self.horizon, self.states = draft.shape[:2]
+        built = slice(most_steps)  # the tables take long in Python: build some steps and copy them
+        draft, target = draft[built], target[built]
+        residual = np.maximum(target - draft, 0.0)
+        copies = -(-self.horizon // len(draft))
+        tables = [*alias_tables(draft), *alias_tables(residual)]
+        tables.append(np.minimum(target / draft, 1.0).reshape(len(draft), -1))
+        self.tables = [np.concatenate([table] * copies)[: self.horizon].copy() for table in tables]
+
+    def run(self, trajectories: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Histograms of the rejections (T+1,) and the tokens (T, V); the initial token is uniform."""
+        states, tokens = self.states, np.zeros((self.horizon, self.states), np.int64)
+        rejections = np.zeros(trajectories, np.int32)
+        uniform, chance = np.empty(trajectories), np.empty(trajectories)
+        slot, place = np.empty(trajectories, np.int32), np.empty(trajectories, np.int32)
+        found = np.empty(trajectories)
+        last = generator.integers(states, size=trajectories, dtype=np.int32)
+        for t in range(self.horizon):
+            keep, alias, residual_keep, residual_alias, accept = (table[t] for table in self.tables)
+            row = last * np.int32(states)
+            generator.random(out=uniform)
+            uniform *= states
+            slot[:] = uniform
+            uniform -= slot
+            np.add(row, slot, out=place)
+            keep.take(place, out=found, mode="clip")
+            token = np.where(uniform < found, slot, alias.take(place, mode="clip"))
+            np.add(row, token, out=place)
+            accept.take(place, out=found, mode="clip")
+            generator.random(out=chance)
+            rejected = np.flatnonzero(chance >= found)
+            if rejected.size:
+                again = generator.random(rejected.size)
+                again *= states
+                drawn = again.astype(np.int32)
+                again -= drawn
+                spots = row[rejected] + drawn
+                kept = again < residual_keep.take(spots)
+                token[rejected] = np.where(kept, drawn, residual_alias.take(spots))
+                rejections[rejected] += 1
+            last = token
+            tokens[t] = np.bincount(token, minlength=states)
+        return np.bincount(rejections, minlength=self.horizon + 1), tokens
+
+
+class PythonSpeculative:
+    """The same, token by token, in plain Python: distribution functions made once, inverted by bisection."""
+
+    def __init__(self, draft: np.ndarray, target: np.ndarray):
+        self.horizon, self.states = draft.shape[:2]
+        residual = np.maximum(target - draft, 0.0)
+        self.draft = [[list(accumulate(row)) for row in step] for step in draft.tolist()]
+        self.residual = [[list(accumulate(row)) for row in step] for step in residual.tolist()]
+        self.ratio = (target / draft).tolist()
+
+    def run(self, trajectories: int, rng: random.Random) -> list[int]:
+        """The histogram of the rejections (T+1,); the initial token is uniform."""
+        histogram, most = [0] * (self.horizon + 1), self.states - 1
+        for _ in range(trajectories):
+            x, rejections = rng.randrange(self.states), 0
+            for draft, residual, ratio in zip(self.draft, self.residual, self.ratio, strict=True):
+                y = min(bisect_right(draft[x], rng.random() * draft[x][-1]), most)
+                if rng.random() >= ratio[x][y]:
+                    y = min(bisect_right(residual[x], rng.random() * residual[x][-1]), most)
+                    rejections += 1
+                x = y
+            histogram[rejections] += 1
+        return histogram

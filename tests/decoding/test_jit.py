@@ -1,0 +1,71 @@
+"""The on-disk cache: loaded by the next process, voided by an edit in any file, never in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simlab
+
+SCRIPT = """
+import numpy as np
+from simlab.decoding.randomness import seed_state, spare_word
+state = seed_state(np.random.SeedSequence(1))
+spare_word(state)
+stats = spare_word.stats
+print(spare_word.__module__, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package, without caches."""
+    shutil.copytree(
+        Path(simlab.__file__).parent, tmp_path / "code/simlab", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path / "code/simlab"
+
+
+def hits_and_misses(package: Path, home: Path) -> tuple[int, int]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG"))}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        env={**kept, "PYTHONPATH": str(package.parent), "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    module, hits, misses = done.stdout.split()
+    assert module == "simlab.decoding.randomness"
+    return int(hits), int(misses)
+
+
+def test_a_warm_process_loads_and_an_edit_in_another_file_is_noticed(package, tmp_path):
+    assert hits_and_misses(package, tmp_path) == (0, 1)
+    assert hits_and_misses(package, tmp_path) == (1, 0)
+    neighbour = package / "decoding/counts.py"
+    neighbour.write_text(neighbour.read_text() + "# edited\n")
+    assert hits_and_misses(package, tmp_path) == (0, 1)
+    assert hits_and_misses(package, tmp_path) == (1, 0)
+
+
+def test_a_folder_that_cannot_be_written_moves_the_cache_to_the_user(package, tmp_path):
+    (package / "decoding/__pycache__").write_text("in the way, also of root")
+    home = tmp_path / "home"
+    home.mkdir()
+    assert hits_and_misses(package, home) == (0, 1)
+    assert hits_and_misses(package, home) == (1, 0)
+    assert list(home.rglob("*.nbi"))
+
+
+def test_no_folder_at_all_compiles_anew(package, tmp_path):
+    (package / "decoding/__pycache__").write_text("in the way, also of root")
+    home = tmp_path / "home"
+    home.write_text("in the way too")
+    assert [hits_and_misses(package, home) for _ in range(2)] == [(0, 1)] * 2

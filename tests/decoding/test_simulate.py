@@ -1,0 +1,203 @@
+"""Tables and counts: what the counts say, what they depend on, and what is refused."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoding import Counts, build_tables, simulate_batch, tables
+from simlab.decoding.chunks import CHUNK
+from simlab.decoding.simulate import BLOCK, record_paths
+from simlab.errors import SimlabError
+from simlab.pairs import ChainPair
+from tests.oracles.pairs import as_pair, rational_chains
+from tests.strategies import pairs
+
+DECODERS = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 5))]
+
+
+def seeded(n: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(n)
+
+
+def paper(horizon: int, states: int = 7) -> ChainPair:
+    random = np.random.RandomState(10)
+    rows = [random.rand(horizon, states, states) for _ in range(2)]
+    return ChainPair(*(r / r.sum(-1, keepdims=True) for r in rows), np.full(states, 1 / states))
+
+
+@settings(deadline=None, max_examples=60)
+@given(pairs())
+def test_any_legal_pair_is_simulated_within_its_support(pair):
+    for decoder in DECODERS:
+        counts = simulate_batch(build_tables(pair, decoder), 300, seeded(1))
+        assert counts.trajectories == counts.rejections.sum() == 300
+        assert (counts.tokens.sum(axis=1) == 300).all()
+        assert counts.rejections @ np.arange(pair.horizon + 1) == counts.rejections_per_position.sum()
+        reachable = pair.initial > 0
+        for t in range(pair.horizon):
+            reachable = (pair.target[t][reachable] > 0).any(axis=0)
+            assert not counts.tokens[t][~reachable].any()
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=str)
+@pytest.mark.parametrize("trajectories", [1, 33, CHUNK, CHUNK + 1, BLOCK + 777])
+def test_counts_are_those_of_the_paths(decoder, trajectories):
+    tables = build_tables(paper(3, states=9), decoder)
+    counts = simulate_batch(tables, trajectories, seeded(4))
+    paths = record_paths(tables, trajectories, seeded(4))
+    assert paths.tokens.shape == paths.rejected.shape == (trajectories, 3)
+    assert np.array_equal(np.bincount(paths.rejected.sum(axis=1), minlength=4), counts.rejections)
+    assert np.array_equal(paths.rejected.sum(axis=0), counts.rejections_per_position)
+    for t in range(3):
+        assert np.array_equal(np.bincount(paths.tokens[:, t], minlength=9), counts.tokens[t])
+
+
+@pytest.mark.parametrize(
+    ("decoder", "exact"),
+    [
+        (Autoregressive(), 0.0),
+        (Speculative(), 16.404890),
+        (BatchSpeculative(1), 16.404890),
+        (BatchSpeculative(2), 15.002349),
+        (BatchSpeculative(4), 14.090080),
+        (BatchSpeculative(16), 13.026362),
+        (BatchSpeculative(400), 12.165307),
+    ],
+    ids=str,
+)
+def test_the_mean_number_of_rejections(decoder, exact):
+    """Published recipe, values of two independent programs. False alarm below 1e-6 (5.1 standard errors of a
+    mean of 60,000, normal to that precision here); 0.12 off is missed with probability below 1e-6."""
+    n = 60_000
+    counts = simulate_batch(build_tables(paper(50), decoder), n, seeded(6))
+    values = np.arange(51)
+    mean = counts.rejections @ values / n
+    error = math.sqrt((counts.rejections @ values**2 / n - mean**2) / n)
+    assert abs(mean - exact) <= 5.1 * error + 1e-6
+    assert 10.2 * error < 0.16
+
+
+def test_same_seed_same_counts_on_every_machine():
+    """Frozen numbers: the stream and the tables are part of the contract. A change here voids old ledgers."""
+    counts = simulate_batch(build_tables(paper(4), Speculative()), 10_000, seeded(2024))
+    frozen = counts.rejections.tolist(), counts.tokens[3].tolist()
+    assert frozen == FROZEN
+
+
+FROZEN = ([2081, 4033, 2907, 877, 102], [1461, 1538, 1303, 1500, 973, 1702, 1523])
+
+
+def test_seeds_matter_and_children_differ():
+    tables = build_tables(paper(4), Speculative())
+    first, second = (simulate_batch(tables, 5000, child) for child in seeded(0).spawn(2))
+    assert first != second
+    assert first == simulate_batch(tables, 5000, seeded(0).spawn(1)[0])
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=str)
+def test_a_stationary_pair_keeps_one_copy_and_gives_the_same_counts(decoder):
+    draft, target, initial = as_pair(*rational_chains(1, 5, seed=3)).__reduce__()[1][:3]
+    folded = ChainPair.stationary(draft[0], target[0], initial, 6)
+    unfolded = ChainPair(np.repeat(draft, 6, 0), np.repeat(target, 6, 0), initial)
+    half = ChainPair(folded.draft, unfolded.target, initial)
+    one, many, mixed = (build_tables(pair, decoder) for pair in (folded, unfolded, half))
+    assert simulate_batch(one, 5000, seeded(1)) == simulate_batch(many, 5000, seeded(1))
+    assert simulate_batch(mixed, 5000, seeded(1)) == simulate_batch(many, 5000, seeded(1))
+    steps = {len(array) for array in _arrays(one) if array.ndim > 1}
+    assert steps == {1}
+
+
+def _arrays(value):
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _arrays(part)
+    elif hasattr(value, "__dataclass_fields__"):
+        for name in value.__dataclass_fields__:
+            yield from _arrays(getattr(value, name))
+
+
+def test_refusals_are_one_clear_line(monkeypatch):
+    pair = paper(2)
+    with pytest.raises(SimlabError, match="exact limit; simulate needs a finite number"):
+        build_tables(pair, BatchSpeculative(math.inf))
+    with pytest.raises(SimlabError, match="no decoder"):
+        build_tables(pair, "speculative")
+    with pytest.raises(SimlabError, match="trajectories = 0"):
+        simulate_batch(build_tables(pair, Speculative()), 0, seeded(0))
+    one = np.ones((1, 1))
+    with pytest.raises(SimlabError, match="T = 65536"):
+        build_tables(ChainPair.stationary(one, one, np.ones(1), 65_536), Speculative())
+    with pytest.raises(SimlabError, match=r"need 1\.5 GiB"):
+        monkeypatch.setattr("simlab.decoding.tables._physical_memory", lambda: 2**30)
+        build_tables(pair, BatchSpeculative(7_200_000))
+
+
+def test_no_memory_is_one_clear_line(monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("simlab.decoding.speculative.draft_table", exhausted)
+    with pytest.raises(SimlabError, match="GiB, more than there is"):
+        build_tables(paper(2), Speculative())
+
+
+def test_too_many_tokens_are_refused_before_anything_is_allocated():
+    class Huge:
+        states, horizon = 65_537, 1
+        draft_rows = target_rows = (None,)
+
+    with pytest.raises(SimlabError, match="V = 65537"):
+        tables.check_size(Huge(), 1)
+
+
+def test_the_longest_horizon_fits_its_fields():
+    draft, target = np.array([[1.0, 0.0]] * 2), np.array([[0.0, 1.0]] * 2)
+    pair = ChainPair.stationary(draft, target, [1.0, 0.0], 65_535)
+    counts = simulate_batch(build_tables(pair, Speculative()), 3, seeded(0))
+    assert counts.rejections[65_535] == 3
+
+
+def test_counts_add_up():
+    tables = build_tables(paper(3), BatchSpeculative(2))
+    parts = [simulate_batch(tables, 500, child) for child in seeded(5).spawn(3)]
+    whole = sum(parts, Counts.zero(3, 7))
+    assert whole.trajectories == 1500 == whole.rejections.sum()
+
+
+UNCOMPILED = """
+import numba, numpy as np, sys
+from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoding import build_tables, simulate_batch
+from tests.decoding.test_simulate import paper, seeded
+from tests.oracles.pairs import as_pair, rational_chains
+for pair in (paper(2, 3), paper(2, 9), as_pair(*rational_chains(2, 3, 1)), paper(1, 1)):
+    for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3)):
+        counts = simulate_batch(build_tables(pair, decoder), 70, seeded(3))
+        print(counts.rejections.tolist(), counts.tokens.tolist(), counts.rejections_per_position.tolist())
+print(numba.config.DISABLE_JIT, file=sys.stderr)
+"""
+
+
+def test_uncompiled_python_gives_the_same_counts():
+    outputs = []
+    for disabled in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-W", "error::RuntimeWarning", "-c", UNCOMPILED],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "NUMBA_DISABLE_JIT": disabled},
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.split()[-1] == disabled
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1]

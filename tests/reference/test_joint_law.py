@@ -1,0 +1,129 @@
+"""The joint law of the references against brute force, and broken samplers that must be caught."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections import Counter
+from itertools import accumulate
+
+import numpy as np
+import pytest
+
+from simlab import reference
+from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.errors import SimlabError
+from simlab.reference.draws import draw, residual
+from tests.oracles.enumerate import joint_law
+from tests.oracles.pairs import as_pair, rational_chains
+from tests.oracles.statistics import mismatches
+
+N = 30_000
+
+
+def cells(paths):
+    return Counter((tuple(tokens), tuple(rejected)) for tokens, rejected in paths)
+
+
+@pytest.mark.parametrize(
+    "decoder", [Autoregressive(), Speculative(), BatchSpeculative(1), BatchSpeculative(3)], ids=str
+)
+@pytest.mark.parametrize(("horizon", "states"), [(3, 3), (1, 2), (2, 1)])
+def test_the_references_follow_the_joint_law(decoder, horizon, states):
+    chains = rational_chains(horizon, states, seed=horizon)
+    paths = reference.simulate(as_pair(*chains), decoder, N, random.Random(7))
+    assert not mismatches(joint_law(*chains, decoder), cells(paths))
+
+
+def test_takes_a_numpy_generator_too():
+    chains = rational_chains(2, 2, seed=1)
+    paths = reference.simulate(as_pair(*chains), Speculative(), 2000, np.random.default_rng(3))
+    assert not mismatches(joint_law(*chains, Speculative()), cells(paths))
+
+
+def test_a_draw_past_the_end_gives_the_last_token_of_positive_mass():
+    class Highest:
+        def random(self):
+            return 1.0 - 2.0**-53
+
+    assert draw([0.1] * 10 + [0.0, 0.0], Highest()) == 9
+    with pytest.raises(ValueError, match="positive weight"):
+        draw([0.0, 0.0], Highest())
+
+
+def test_refuses_what_it_cannot_run():
+    pair = as_pair(*rational_chains(1, 2, seed=0))
+    with pytest.raises(SimlabError, match="exact limit"):
+        reference.simulate(pair, BatchSpeculative(float("inf")), 1, random.Random(0))
+    with pytest.raises(SimlabError, match="no decoder"):
+        reference.simulate(pair, "speculative", 1, random.Random(0))
+    with pytest.raises(SimlabError, match="trajectories"):
+        reference.simulate(pair, Speculative(), 0, random.Random(0))
+
+
+# Negative controls: one step of samplers broken as others broke theirs. The test above must catch each.
+
+
+def invert(law, level):
+    """An inverse distribution function without the clamp: one past the end where the law falls short."""
+    return bisect_right(list(accumulate(law)), level)
+
+
+def shared_uniform(draft, target, rng):
+    y, level = draw(draft, rng), rng.random()
+    accept = min(1.0, target[y] / draft[y])
+    if level < accept:
+        return y, False
+    return invert(residual(target, draft), level), True
+
+
+def clamp_missing(draft, target, rng):
+    y = draw(draft, rng)
+    if rng.random() < min(1.0, target[y] / draft[y]):
+        return y, False
+    return invert([max(b - a, 0.0) for a, b in zip(draft, target, strict=True)], rng.random()), True
+
+
+def clamped_to_a_token_without_mass(draft, target, rng):
+    y, rejected = clamp_missing(draft, target, rng)
+    return min(y, len(draft) - 1), rejected
+
+
+def residual_twice(draft, target, rng):
+    goal = target
+    for _ in range(2):
+        y = draw(draft, rng)
+        if rng.random() < min(1.0, goal[y] / draft[y]):
+            return y, False
+        goal = residual(goal, draft)
+    return draw(residual(goal, draft), rng), True
+
+
+def correct(draft, target, rng):
+    y = draw(draft, rng)
+    if rng.random() < min(1.0, target[y] / draft[y]):
+        return y, False
+    return draw(residual(target, draft), rng), True
+
+
+DRAFT, TARGET = [0.5, 0.25, 0.125, 0.125], [0.125, 0.25, 0.625, 0.0]
+SPREAD_DRAFT, SPREAD_TARGET = [0.5, 0.25, 0.125, 0.125], [0.0625, 0.1875, 0.4375, 0.3125]
+
+
+@pytest.mark.parametrize(
+    ("step", "decoder", "draft", "target", "caught"),
+    [
+        (correct, Speculative(), DRAFT, TARGET, False),
+        (correct, Speculative(), SPREAD_DRAFT, SPREAD_TARGET, False),
+        (shared_uniform, Speculative(), SPREAD_DRAFT, SPREAD_TARGET, True),
+        (clamp_missing, Speculative(), DRAFT, TARGET, True),
+        (clamped_to_a_token_without_mass, Speculative(), DRAFT, TARGET, True),
+        (residual_twice, BatchSpeculative(2), SPREAD_DRAFT, SPREAD_TARGET, True),
+    ],
+)
+def test_broken_samplers_are_caught(step, decoder, draft, target, caught):
+    law = joint_law([[draft] * 4], [[target] * 4], [1, 0, 0, 0], decoder)
+    rng = random.Random(5)
+    steps = (step(draft, target, rng) for _ in range(N))
+    sample = Counter(((y,), (rejected,)) for y, rejected in steps)
+    assert bool(mismatches(law, sample)) == caught
