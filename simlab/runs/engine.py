@@ -114,7 +114,11 @@ def _drive(plan: Plan, pool: Pool, ledger: Ledger | None, ctrl_c: _CtrlC) -> Ite
             _save(plan, ledger)
             saved = time.monotonic()
         if now - reported > REPORT_SECONDS:
-            yield _progress(plan, ledger, now - start, ctrl_c.requested)
+            try:
+                yield _progress(plan, ledger, now - start, ctrl_c.requested)
+            except GeneratorExit:  # who asked for progress has had enough
+                _save(plan, ledger)
+                raise
             reported = time.monotonic()
     _save(plan, ledger)
     yield _progress(plan, ledger, time.monotonic() - start, ctrl_c.requested)

@@ -83,8 +83,7 @@ class ProcessPool:
         if self._started and self._here >= _QUEUED:
             self._send(parcel, parcel.job.pair if _is_small(parcel.job.pair) else None)
             return
-        if not self._threads:
-            self._start_threads(self._workers)
+        self._set_threads(1 if self._started else self._workers)
         self._here += 1
         self._parcels.put(parcel)
 
@@ -109,21 +108,18 @@ class ProcessPool:
 
     def close(self, *, at_once: bool) -> None:
         self._closed = True
-        self._retire_threads(self._threads)
+        self._set_threads(0)
         if self._executor is not None:
             # Nobody waits for processes to end: they are idle. Those that still start are killed.
             self._executor.shutdown(wait=False, kill_workers=at_once or not self._started)
             self._executor = None
 
-    def _start_threads(self, number: int) -> None:
-        for _ in range(number):
-            threading.Thread(target=self._work, daemon=True).start()
-        self._threads += number
-
-    def _retire_threads(self, number: int) -> None:
-        for _ in range(number):
+    def _set_threads(self, number: int) -> None:
+        for _ in range(number, self._threads):
             self._parcels.put(None)
-        self._threads -= number
+        for _ in range(self._threads, number):
+            threading.Thread(target=self._work, daemon=True).start()
+        self._threads = number
 
     def _work(self) -> None:
         while (parcel := self._parcels.get()) is not None and not self._closed:
@@ -159,7 +155,6 @@ class ProcessPool:
         if error is None:
             self._started = True
             self._failed_starts = 0
-            self._retire_threads(self._workers - 1)
         elif _is_death(error):
             self._failed_starts += 1
             self._drop(executor)
@@ -187,8 +182,6 @@ class ProcessPool:
         """Forget an executor that lost a process."""
         if executor is self._executor:
             executor.shutdown(wait=False, kill_workers=True)
-            if self._started:
-                self._start_threads(self._workers - 1)
             self._executor, self._started = None, False
 
 

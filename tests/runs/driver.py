@@ -1,7 +1,9 @@
 """A run in a process of its own, for tests that kill it: a ledger, two fixed jobs and an adaptive one.
 
-Prints a line of JSON for each look at the run, and the results at the end; a mistake or an interruption as
-`simlab run` would. Usage: python driver.py LEDGER BACKEND WORKERS SCALE
+Prints a line of JSON for each look at the run and waits for a line on stdin, or for the end of stdin, before
+it goes on; prints the results at the end, a mistake or an interruption as `simlab run` would.
+
+Usage: python driver.py LEDGER BACKEND WORKERS SCALE
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ def main(path: str, backend: str, workers: str, scale: str) -> None:
                     "stopping": step.stopping,
                 }
                 print(json.dumps(line), flush=True)
+                sys.stdin.readline()
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         sys.exit(130)

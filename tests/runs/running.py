@@ -21,6 +21,7 @@ class Run:
     def __init__(self, ledger, backend: str = "serial", workers: int = 1, scale: int = 100) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(DRIVER), str(ledger), backend, str(workers), str(scale)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -31,7 +32,9 @@ class Run:
         self.errors = ""
 
     def step(self) -> dict | None:
-        """The next look at the run; None when it has ended."""
+        """The next look at the run, which does not go on behind our back; None when it has ended."""
+        if self.steps:
+            self.go_on()
         line = self.process.stdout.readline()
         if not line:
             return None
@@ -42,13 +45,21 @@ class Run:
         self.steps.append(read)
         return read
 
+    def go_on(self) -> None:
+        """Let the run continue to the next look."""
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
     def wait_until(self, condition) -> None:
         """Look on until condition(step) holds; fails if the run ends before."""
         while not condition(step := self.step()):
             assert step is not None, self.finish().errors
 
     def finish(self) -> Run:
-        """Look on until the process has ended."""
+        """Let the run go on by itself and look on until the process has ended."""
         try:
             rest, self.errors = self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
@@ -70,6 +81,18 @@ class Run:
         """The process ids of its worker processes."""
         return [child for child in children(self.process.pid) if b"popen_loky" in command_line(child)]
 
+    def with_busy_workers(self) -> list[int]:
+        """Look on until worker processes have started and have work; their process ids."""
+        self.wait_until(lambda step: step is not None and self.workers())
+        # The run waits for us now and hands out nothing: a worker that has started uses no more time.
+        before = None
+        while (now := [cpu_ticks(worker) for worker in self.workers()]) != before or min(now) < 10:
+            before = now
+            time.sleep(0.5)
+        for _ in range(3):
+            assert self.step() is not None
+        return self.workers()
+
 
 def children(parent: int) -> list[int]:
     found = []
@@ -88,6 +111,11 @@ def command_line(process: int) -> bytes:
         return Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def cpu_ticks(process: int) -> int:
+    """User time, in hundredths of a second."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11])
 
 
 def alive(process: int) -> bool:

@@ -8,11 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import simlab
+from simlab.runs import Job, Ledger, Task, Trajectories, collect, processes, run
+from simlab.runs.plan import Parcel
+from simlab.runs.pool import simulate_here
+from simlab.runs.work import start_process
+from tests.runs.driver import digest, jobs
 from tests.runs.running import Run, alive, children, rows, saved_trajectories, wait_for
 
 pytestmark = [
@@ -78,14 +85,16 @@ def test_all_that_is_saved_is_not_run_again(reference, tmp_path):
 def test_kill_9_at_a_random_moment_and_the_same_command_again(reference, tmp_path, backend, workers):
     ledger = tmp_path / "ledger"
     orphans: set[int] = set()
-    for _ in range(2):
+    for _ in range(workers):
         run = Run(ledger, backend, workers)
         share = random.random()
-        run.wait_until(lambda step, share=share: step["done"] > share * 0.9 * reference.trajectories)
+        run.wait_until(lambda step, share=share: step["done"] > share * 0.7 * reference.trajectories)
         orphans.update(children(run.process.pid))
+        run.go_on()
+        time.sleep(random.random() / 10)  # anywhere between two looks, or in the middle of a flush
         run.process.kill()
         run.finish()
-        assert run.results is None
+        assert run.process.returncode == -signal.SIGKILL
     wait_for(lambda: not any(map(alive, orphans)))  # workers do not outlive their run
     saved = saved_trajectories(ledger)
     run = Run(ledger, backend, workers).finish()
@@ -95,8 +104,7 @@ def test_kill_9_at_a_random_moment_and_the_same_command_again(reference, tmp_pat
 
 def test_kill_9_of_a_worker(reference, tmp_path):
     run = Run(tmp_path / "ledger", "loky", 3)
-    victim = wait_for(run.workers)[0]
-    run.wait_until(lambda step: step["done"] > 0.2 * reference.trajectories)
+    victim = run.with_busy_workers()[0]
     os.kill(victim, signal.SIGKILL)
     later = set()
     while run.step() is not None:
@@ -109,17 +117,16 @@ def test_kill_9_of_a_worker(reference, tmp_path):
 def test_two_runs_on_one_ledger_at_once(reference, tmp_path):
     ledger = tmp_path / "ledger"
     both = [Run(ledger), Run(ledger, "loky", 2)]
-    for run in both:
-        run.finish()
-    for run in both:
-        assert_same(reference, run, ledger)
+    for each in both:
+        each.finish()
+    for each in both:
+        assert_same(reference, each, ledger)
 
 
 def test_the_first_ctrl_c_saves_what_is_under_way(reference, tmp_path):
     ledger = tmp_path / "ledger"
     run = Run(ledger, "loky", 2)
-    workers = wait_for(run.workers)
-    run.wait_until(lambda step: step["done"] > 0.3 * reference.trajectories)
+    workers = run.with_busy_workers()
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does: to the run and all its workers
     run.finish()
     assert run.process.returncode == 130
@@ -143,8 +150,7 @@ def test_ctrl_c_in_a_fixed_job_saves_every_batch(tmp_path):
 def test_the_second_ctrl_c_stops_at_once(reference, tmp_path):
     ledger = tmp_path / "ledger"
     run = Run(ledger, "loky", 2)
-    workers = wait_for(run.workers)
-    run.wait_until(lambda step: step["done"] > 0.3 * reference.trajectories)
+    workers = run.with_busy_workers()
     flushed = rows(ledger)
     for worker in workers:  # what is under way does not end by itself
         os.kill(worker, signal.SIGSTOP)
@@ -164,20 +170,17 @@ def test_the_second_ctrl_c_stops_at_once(reference, tmp_path):
 
 
 def test_merged_ledgers_of_two_machines_finish_as_one(reference, tmp_path):
-    from simlab.runs import Ledger
-
-    for name, share in (("a", 0.2), ("b", 0.6)):
-        run = Run(tmp_path / name)
-        run.wait_until(lambda step, share=share: step["done"] > share * reference.trajectories)
-        run.process.kill()
-        run.finish()
+    first, second, _, adaptive = jobs(100)
+    part = Job(second.task, second.pair, Trajectories(400_000))
+    for name, done in (("a", [first]), ("b", [part, adaptive])):
+        with Ledger(tmp_path / name) as ledger:
+            run(done, ledger=ledger)
     with Ledger(tmp_path / "a") as ledger:
         ledger.merge(tmp_path / "b")
-    saved = saved_trajectories(tmp_path / "a")
-    assert saved >= saved_trajectories(tmp_path / "b")
-    run = Run(tmp_path / "a").finish()
-    assert_same(reference, run, tmp_path / "a")
-    assert 0 <= run.simulated - (reference.trajectories - saved) <= AHEAD
+        *_, last = steps = list(collect(jobs(100), ledger=ledger))
+    assert last.simulated == second.stop.total - 400_000
+    assert {r.task.id: digest(r) for step in steps for r in step.results} == reference.results
+    assert rows(tmp_path / "a") == reference.rows
 
 
 def test_a_worker_process_imports_what_it_needs_and_no_more():
@@ -188,3 +191,60 @@ def test_a_worker_process_imports_what_it_needs_and_no_more():
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert output.stdout.strip() == "[]", output
+
+
+def hold_much_memory(megabytes: int) -> int:
+    import builtins
+
+    import numpy as np
+
+    builtins.held = np.ones(megabytes << 17)
+    return os.getpid()
+
+
+@pytest.mark.parametrize(("initializer", "stays"), [(start_process, True), (None, False)])
+def test_a_worker_with_large_tables_is_not_taken_for_one_that_leaks(initializer, stays):
+    pytest.importorskip("psutil")  # without it joblib does not look
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    arguments = {"initializer": initializer, "initargs": (os.getpid(),)} if initializer else {}
+    executor = ProcessPoolExecutor(1, **arguments)
+    try:
+        before = executor.submit(os.getpid).result()
+        time.sleep(1.1)  # it looks once a second
+        executor.submit(hold_much_memory, 400).result()
+        assert (executor.submit(os.getpid).result() == before) is stays
+    finally:
+        executor.shutdown(kill_workers=True)
+
+
+def test_a_large_pair_travels_to_a_process_that_asks_for_it(monkeypatch):
+    sent = []
+    original = processes.ProcessPool._send
+
+    def spied(pool, parcel, pair):
+        sent.append(pair)
+        original(pool, parcel, pair)
+
+    monkeypatch.setattr(processes.ProcessPool, "_send", spied)
+    pair = simlab.pairs.dirichlet(states=40, horizon=20, seed=1)
+    job = Job(Task({"digest": pair.digest}, simlab.Speculative(), 0, 1000), pair, Trajectories(40_000))
+    parcels = [Parcel(job, ((2 * number, 1000), (2 * number + 1, 1000))) for number in range(20)]
+    pool = processes.ProcessPool(2)
+    try:
+        pool.expect(100.0)
+        wait_for(lambda: (pool.wait(0.1), pool._started)[1])
+        waiting, outcomes = list(parcels), []
+        end = time.monotonic() + 30
+        while len(outcomes) < len(parcels) and time.monotonic() < end:
+            while waiting and pool.wants():
+                pool.submit(waiting.pop())
+            if (outcome := pool.wait(1.0)) is not None:
+                outcomes.append(outcome)
+    finally:
+        pool.close(at_once=True)
+    for outcome in outcomes:
+        assert outcome.done.counts == simulate_here(outcome.parcel).done.counts
+    assert {outcome.parcel for outcome in outcomes} == set(parcels)
+    travels = sum(pair is not None for pair in sent)
+    assert sent[0] is None and 0 < travels <= 2  # the process had two parcels when it was new
