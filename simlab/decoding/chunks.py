@@ -5,12 +5,11 @@ token the processor spends its time on scalar bookkeeping, and at large V it wai
 short loops over a chunk that stays in the cache, the arithmetic becomes vector instructions of 32 bits and
 less, and the look-ups stand in a loop of their own where many cache misses overlap.
 
-A draw with its verification takes one 64-bit word: 32 bits for the slot, 16 for the coin that keeps it or
-takes its alias, 16 for the chance that verifies the token. Where these do not decide ("a tie": the upper 16
-bits of coin and threshold, or of chance and threshold, are equal, or more bits of the slot's uniform could
-change the slot; each about once in 65,536 draws) a mending loop takes 32 more bits of each from the spare
-lane. So every draw is as exact as its thresholds of 48 bits, and the bits of slot, coin and chance are
-disjoint and fresh.
+A draw takes 32 bits: times V, the integer part is the slot, the fraction is the coin that keeps the slot or
+takes its alias. A verification takes 16 bits of its own. Where these do not decide ("a tie": the upper 16
+bits of the coin, or the chance that verifies, equal those of the threshold, or would if more bits carried
+into them; about four times in 65,536 draws) a mending loop takes 32 more bits for each from the spare lane.
+So every draw is as exact as its thresholds of 48 bits.
 
 The 16- and 32-bit pieces are views of the 64-bit words, in the little-endian order of every processor that
 numba supports.
@@ -37,7 +36,7 @@ U = np.uint64
 _0, _1, _2, _3, _4, _16, _32 = U(0), U(1), U(2), U(3), U(4), U(16), U(32)
 _LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
 _ALWAYS = U(ALWAYS)
-_SHORT, _HALF = np.uint32(0xFFFF), np.uint32(16)
+_SHORT, _HALF, _NEAR = np.uint32(0xFFFF), np.uint32(16), np.uint32(2)
 
 
 class Scratch(NamedTuple):
@@ -52,6 +51,7 @@ class Scratch(NamedTuple):
     origins: np.ndarray  # uint16: their last tokens
     replacements: np.ndarray  # uint16: their new tokens
     slots: np.ndarray  # uint32
+    coins: np.ndarray  # uint16: their upper 16 bits
     places: np.ndarray  # uint32: flat index of row and slot
     entries: np.ndarray  # uint32: the alias entries found there
     records: np.ndarray  # uint64: the draft records found there
@@ -73,6 +73,7 @@ def new_scratch():
         np.zeros(CHUNK, np.uint16),
         np.zeros(CHUNK, np.uint16),
         np.zeros(CHUNK, np.uint32),
+        np.zeros(CHUNK, np.uint16),
         np.zeros(CHUNK, np.uint32),
         np.zeros(CHUNK, np.uint32),
         records,
@@ -88,11 +89,11 @@ def padded(count):
 
 
 @compiled
-def locate(last, begin, uniforms, states, count, slots, places, ties):
-    """slots[i] = floor(V * uniforms[i] / 2^32), and places[i], its flat index in row last[begin + i].
+def locate(last, begin, uniforms, states, count, slots, coins, places):
+    """Slots and coins: integer part and fraction of V * uniforms[i] / 2^32, the fraction cut to 16 bits.
 
-    ties[i] is set where more bits of the uniform could carry into the slot. V * 2^32 does not fit 32 bits, so
-    the uniform is multiplied by halves, which gives the same floor.
+    places[i] is the slot's flat index in row last[begin + i]. V * 2^32 does not fit 32 bits, so the uniform
+    is multiplied by halves, which gives the same floor.
     """
     wide = np.uint32(states)
     for i in range(count):
@@ -101,8 +102,8 @@ def locate(last, begin, uniforms, states, count, slots, places, ties):
         product = np.uint32(np.uint32(np.uint32(uniform >> _HALF) * wide) + lower)
         slot = np.uint32(product >> _HALF)
         slots[i] = slot
+        coins[i] = np.uint16(product & _SHORT)
         places[i] = np.uint32(np.uint32(np.uint32(last[begin + i]) * wide) + slot)
-        ties[i] = np.uint16(np.uint32(product & _SHORT) == _SHORT)
 
 
 @compiled
@@ -113,30 +114,36 @@ def look_up(table, places, count, found):
 
 
 @compiled
-def select(entries, stride, slots, pieces, count, tokens, ties):
-    """Keep the slot or take its alias: entries[i * stride] is the alias entry of draw i."""
+def select(entries, stride, slots, coins, count, tokens, ties):
+    """Keep the slot or take its alias: entries[i * stride] is the alias entry of draw i.
+
+    More bits of the uniform could raise the coin by one in its last place: a tie, then, is a coin at its
+    threshold or just below, or one that could carry into the slot.
+    """
     for i in range(count):
-        entry, coin = entries[i * stride], np.uint32(pieces[_2 * count + i])
+        entry, coin = entries[i * stride], np.uint32(coins[i])
         threshold = np.uint32(entry & _SHORT)
         tokens[i] = np.uint16(slots[i] if coin < threshold else np.uint32(entry >> _HALF))
-        ties[i] |= np.uint16(coin == threshold)
+        below = np.uint32(np.uint32(threshold - coin) & _SHORT)
+        ties[i] = np.uint16((below < _NEAR) | (coin == _SHORT))
 
 
 @compiled
-def verify(halves, slots, pieces, count, tokens, rejected, ties):
+def verify(halves, slots, coins, pieces, count, tokens, rejected, ties):
     """`select`, and reject where the chance is not below the acceptance threshold of the token selected.
 
     halves: uint32 (2 * CHUNK,), the records as pairs (alias entry, acceptance thresholds).
     """
     for i in range(count):
         entry, bars = halves[_2 * i], halves[_2 * i + _1]
-        coin, chance = np.uint32(pieces[_2 * count + i]), np.uint32(pieces[_3 * count + i])
+        coin, chance = np.uint32(coins[i]), np.uint32(pieces[_2 * count + i])
         threshold = np.uint32(entry & _SHORT)
         kept = coin < threshold
         bar = np.uint32(bars & _SHORT) if kept else np.uint32(bars >> _HALF)
         tokens[i] = np.uint16(slots[i] if kept else np.uint32(entry >> _HALF))
         rejected[i] = np.uint16(chance >= bar)
-        ties[i] |= np.uint16((coin == threshold) | (chance == bar))
+        below = np.uint32(np.uint32(threshold - coin) & _SHORT)
+        ties[i] = np.uint16((below < _NEAR) | (coin == _SHORT) | (chance == bar))
 
 
 @compiled
@@ -149,12 +156,14 @@ def any_of(flags, count):
 
 
 @compiled
-def exact_draw(entries, lows, x, states, uniform, coin, more):
-    """(token, place, slot kept?) of a draw with 32 more bits each for its slot and its coin."""
-    product = U(uniform) * states + (((more >> _32) * states) >> _32)
+def exact_draw(entries, lows, x, states, uniform, more):
+    """(token, place, slot kept?) of a draw whose uniform has the upper 32 bits of `more` as further bits."""
+    tail = (more >> _32) * states
+    product = U(uniform) * states + (tail >> _32)
     place = U(x) * states + (product >> _32)
+    coin = ((product & _LOW32) << _16) | ((tail & _LOW32) >> _16)
     entry = U(entries[place]) & _LOW32
-    if ((U(coin) << _32) | (more & _LOW32)) < (((entry & _LOW16) << _32) | U(lows[place])):
+    if coin < (((entry & _LOW16) << _32) | U(lows[place])):
         return product >> _32, place, True
     return entry >> _16, place, False
 
@@ -164,8 +173,7 @@ def mend_draws(entries, lows, last, states, count, scratch, state, tokens):
     """Draw with more bits where the first ones do not decide."""
     for i in range(count):
         if scratch.ties[i]:
-            uniform, coin, more = scratch.uniforms[i], scratch.pieces[_2 * count + U(i)], spare_word(state)
-            token, _, _ = exact_draw(entries, lows, last[i], states, uniform, coin, more)
+            token, _, _ = exact_draw(entries, lows, last[i], states, scratch.uniforms[i], spare_word(state))
             tokens[i] = np.uint16(token)
 
 
@@ -175,13 +183,12 @@ def mend_verified(table, last, begin, states, count, scratch, state):
     for i in range(count):
         if not scratch.ties[i]:
             continue
-        uniform, coin, more = scratch.uniforms[i], scratch.pieces[_2 * count + U(i)], spare_word(state)
-        x = last[begin + U(i)]
-        token, place, kept = exact_draw(table.records, table.lows, x, states, uniform, coin, more)
+        x, more = last[begin + U(i)], spare_word(state)
+        token, place, kept = exact_draw(table.records, table.lows, x, states, scratch.uniforms[i], more)
         bars = table.records[place] >> _32
         bar = (bars & _LOW16) if kept else (bars >> _16)
         needed = (bar << _32) | U(table.acceptance_lows[U(x) * states + token])
-        chance = (U(scratch.pieces[_3 * count + U(i)]) << _32) | (spare_word(state) >> _32)
+        chance = (U(scratch.pieces[_2 * count + U(i)]) << _32) | (more & _LOW32)
         scratch.tokens[i] = np.uint16(token)
         scratch.rejected[i] = np.uint16(chance >= needed and needed != _ALWAYS)
 
@@ -194,11 +201,11 @@ def draw(table, last, states, count, scratch, state, tokens):
     legal tokens. states, count: uint64.
     """
     count = padded(count)
-    slots, places, ties = scratch.slots, scratch.places, scratch.ties
-    fill(state, scratch.words, _3 * count // _4)
-    locate(last, _0, scratch.uniforms, states, count, slots, places, ties)
+    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    fill(state, scratch.words, count // _2)
+    locate(last, _0, scratch.uniforms, states, count, slots, coins, places)
     look_up(table.entries, places, count, scratch.entries)
-    select(scratch.entries, _1, slots, scratch.pieces, count, tokens, ties)
+    select(scratch.entries, _1, slots, coins, count, tokens, ties)
     if any_of(ties, count):
         mend_draws(table.entries, table.lows, last, states, count, scratch, state, tokens)
 
@@ -207,11 +214,11 @@ def draw(table, last, states, count, scratch, state, tokens):
 def draft(table, last, states, count, scratch, state, tokens):
     """`draw` from a DraftTable of one step, without verifying."""
     count = padded(count)
-    slots, places, ties = scratch.slots, scratch.places, scratch.ties
-    fill(state, scratch.words, _3 * count // _4)
-    locate(last, _0, scratch.uniforms, states, count, slots, places, ties)
+    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    fill(state, scratch.words, count // _2)
+    locate(last, _0, scratch.uniforms, states, count, slots, coins, places)
     look_up(table.records, places, count, scratch.records)
-    select(scratch.halves, _2, slots, scratch.pieces, count, tokens, ties)
+    select(scratch.halves, _2, slots, coins, count, tokens, ties)
     if any_of(ties, count):
         mend_draws(table.records, table.lows, last, states, count, scratch, state, tokens)
 
@@ -224,11 +231,11 @@ def draft_and_verify(table, last, begin, states, count, scratch, state):
     count: uint64.
     """
     count = padded(count)
-    slots, places, ties = scratch.slots, scratch.places, scratch.ties
-    fill(state, scratch.words, count)
-    locate(last, begin, scratch.uniforms, states, count, slots, places, ties)
+    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    fill(state, scratch.words, _3 * count // _4)
+    locate(last, begin, scratch.uniforms, states, count, slots, coins, places)
     look_up(table.records, places, count, scratch.records)
-    verify(scratch.halves, slots, scratch.pieces, count, scratch.tokens, scratch.rejected, ties)
+    verify(scratch.halves, slots, coins, scratch.pieces, count, scratch.tokens, scratch.rejected, ties)
     if any_of(ties, count):
         mend_verified(table, last, begin, states, count, scratch, state)
 
