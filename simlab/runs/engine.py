@@ -97,12 +97,12 @@ def collect(
 def _drive(plan: Plan, pool: Pool, ledger: Ledger | None, ctrl_c: _CtrlC) -> Iterator[Progress]:
     start = saved = reported = time.monotonic()
     while True:
-        plan.slots = pool.slots
-        while not ctrl_c.requested and pool.wants() and (parcel := plan.next_parcel()):
-            pool.submit(parcel)
-        if not pool.in_flight:
-            break
         try:
+            plan.slots = pool.slots
+            while not ctrl_c.requested and pool.wants() and (parcel := plan.next_parcel()):
+                pool.submit(parcel)
+            if not pool.in_flight:
+                break
             outcome = pool.wait(REPORT_SECONDS)
             if outcome is not None:
                 _book(plan, pool, outcome)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 DRIVER = Path(__file__).with_name("driver.py")
-PATIENCE = 60.0  # seconds after which a run hangs
+PATIENCE = 180.0  # seconds after which a run hangs; it may have to compile first
 
 
 class Run:
@@ -125,7 +125,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def wait_for(condition, seconds: float = 20.0):
+def wait_for(condition, seconds: float = 60.0):
     """The first true value of condition()."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
