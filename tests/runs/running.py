@@ -88,7 +88,7 @@ class Run:
         before = None
         while (now := [cpu_ticks(worker) for worker in self.workers()]) != before or min(now) < 10:
             before = now
-            time.sleep(0.5)
+            time.sleep(0.3)
         for _ in range(3):
             assert self.step() is not None
         return self.workers()
