@@ -20,7 +20,7 @@ from tests.runs.running import Run, children, command_line, rows, wait_for
 pytestmark = pytest.mark.processes
 pytest.importorskip("distributed")
 
-SCALE = 150
+SCALE = 100
 
 
 def start(*arguments: str) -> subprocess.Popen:
