@@ -72,7 +72,8 @@ def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair,
 
 @functools.lru_cache(maxsize=8)
 def _instance(name: str, options: str) -> tuple[ChainPair, dict]:
-    return make_pair(name, **json.loads(options)), pair_identity(name, **json.loads(options))
+    pair = make_pair(name, **json.loads(options))
+    return pair, pair_identity(pair, name, **json.loads(options))
 
 
 def job(settings: Settings, decoder: Decoder | None = None, horizon: int | None = None) -> Job:

@@ -1,4 +1,4 @@
-"""The doors between the rooms (pyproject.toml, [tool.importlinter]), and what a quick start may not import."""
+"""The doors between the rooms (pyproject.toml, [tool.importlinter]), and what a quick start leaves out."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.decoders import Autoregressive, BatchSpeculative, Decoder, Speculative, decoder_name
 from simlab.decoding import autoregressive, batch, speculative
 from simlab.decoding.autoregressive import AutoregressiveTables
@@ -17,7 +18,7 @@ from simlab.decoding.randomness import seed_state
 from simlab.decoding.speculative import SpeculativeTables
 from simlab.decoding.tables import check_size, memory_error
 from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair, check_count
+from simlab.pairs.pair import ChainPair
 
 Tables = AutoregressiveTables | SpeculativeTables | BatchTables
 

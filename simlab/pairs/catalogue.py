@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 
 from simlab.errors import SimlabError
 from simlab.pairs import generators
-from simlab.pairs.corpus import corpus, read_text
+from simlab.pairs.corpus import corpus
 from simlab.pairs.pair import ChainPair
 
 GENERATORS: dict[str, Callable[..., ChainPair]] = {
@@ -26,22 +25,18 @@ def make_pair(name: str, **options) -> ChainPair:
     return GENERATORS[_known(name)](**_known_options(name, options))
 
 
-def pair_identity(name: str, **options) -> dict:
-    """What makes this pair this pair, JSON-able: the generator, every option, and the content behind a path.
+def pair_identity(pair: ChainPair, name: str, **options) -> dict:
+    """What tells `pair`, made by `make_pair(name, **options)`, from all others, JSON-able.
 
-    Two files with the same content are the same pair wherever they lie; the same path with a new content
-    is a new one. Raises SimlabError as make_pair does.
+    The generator and every option, for the reader, and the digest of the numbers, which is what counts: two
+    files with one content are one pair wherever they lie, and a path with new content, or a generator that
+    was changed, is a new one. Raises SimlabError as make_pair does.
     """
     signature = inspect.signature(GENERATORS[_known(name)])
     bound = signature.bind_partial(**_known_options(name, options))
     bound.apply_defaults()
-    identity: dict = {"generator": name, **bound.arguments}
-    path = identity.pop("path", None)
-    if name == "file":
-        identity["content"] = ChainPair.load(path).digest if path else None
-    if name == "corpus":
-        identity["content"] = hashlib.sha256(read_text(path).encode()).hexdigest()
-    return identity
+    spelled = {option: value for option, value in bound.arguments.items() if option != "path"}
+    return {"generator": name, **spelled, "digest": pair.digest}
 
 
 def _known(name: str) -> str:

@@ -9,12 +9,12 @@ import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.runs.plan import Parcel
 from simlab.runs.pool import Outcome
 from simlab.runs.processes import _sigint_ignored
-from simlab.runs.task import whole_number
 from simlab.runs.work import simulate_batches
 
 CONNECT_SECONDS = 15.0
@@ -35,7 +35,7 @@ class Dask:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "workers", whole_number("workers", self.workers, least=1))
+        object.__setattr__(self, "workers", check_count("workers", self.workers, least=1))
 
     def start(self) -> ClusterPool:
         return ClusterPool(self.address, self.workers)

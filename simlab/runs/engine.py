@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 
+from simlab.checks import check_count
 from simlab.decoders import Decoder, decoder_name
 from simlab.decoding.counts import Counts
 from simlab.errors import SimlabError
@@ -24,7 +25,7 @@ from simlab.runs.processes import Loky
 from simlab.runs.progress import Progress, gather
 from simlab.runs.serial import Serial
 from simlab.runs.stopping import Trajectories
-from simlab.runs.task import Task, whole_number
+from simlab.runs.task import Task
 from simlab.runs.work import release_large_tables
 
 Backend = Serial | Loky | Dask
@@ -40,7 +41,7 @@ class Interrupted(KeyboardInterrupt):
 
 def local_backend(workers: int) -> Serial | Loky:
     """The backend for so many workers (>= 1) on this machine. Raises SimlabError for a bad number."""
-    return Loky(workers) if whole_number("workers", workers, least=1) > 1 else Serial()
+    return Loky(workers) if check_count("workers", workers, least=1) > 1 else Serial()
 
 
 def run(

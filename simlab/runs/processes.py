@@ -19,10 +19,10 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.runs.plan import Parcel
 from simlab.runs.pool import Outcome, simulate_here
-from simlab.runs.task import whole_number
 from simlab.runs.work import ready, simulate_batches, start_process
 
 WORTH_STARTING = 20.0
@@ -48,7 +48,7 @@ class Loky:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "workers", whole_number("workers", self.workers, least=1))
+        object.__setattr__(self, "workers", check_count("workers", self.workers, least=1))
 
     def start(self) -> ProcessPool:
         return ProcessPool(self.workers)

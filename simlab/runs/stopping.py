@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from numbers import Real
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
-from simlab.runs.task import whole_number
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Trajectories:
     total: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "total", whole_number("trajectories", self.total, least=1))
+        object.__setattr__(self, "total", check_count("trajectories", self.total, least=1))
 
     @property
     def at_most(self) -> int:
@@ -49,7 +49,7 @@ class HalfWidth:
             raise SimlabError(f"confidence = {self.confidence!r}: give a probability between 0 and 1")
         object.__setattr__(self, "width", float(self.width))
         object.__setattr__(self, "confidence", float(self.confidence))
-        object.__setattr__(self, "at_most", whole_number("at_most", self.at_most, least=1))
+        object.__setattr__(self, "at_most", check_count("at_most", self.at_most, least=1))
 
 
 Stop = Trajectories | HalfWidth

@@ -19,6 +19,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.decoders import Decoder, decoder_name
 from simlab.errors import SimlabError
 
@@ -48,8 +49,8 @@ class Task:
         if not isinstance(self.pair, Mapping):
             raise SimlabError(f"pair = {self.pair!r}: identify the pair by a mapping, e.g. {{'digest': ...}}")
         object.__setattr__(self, "pair", canonical(self.pair, "pair"))
-        object.__setattr__(self, "seed", whole_number("seed", self.seed, least=0))
-        object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, least=1))
+        object.__setattr__(self, "seed", check_count("seed", self.seed, least=0))
+        object.__setattr__(self, "batch_size", check_count("batch_size", self.batch_size, least=1))
         decoder_name(self.decoder)
 
     @cached_property
@@ -59,7 +60,7 @@ class Task:
 
     def seed_sequence(self, batch: int) -> np.random.SeedSequence:
         """The seed of one batch: SeedSequence(seed, spawn_key=(the id's eight 32-bit words, batch))."""
-        batch = whole_number("batch", batch, least=0)
+        batch = check_count("batch", batch, least=0)
         words = (int(word) for word in np.frombuffer(bytes.fromhex(self.id), dtype=">u4"))
         return np.random.SeedSequence(self.seed, spawn_key=(*words, batch))
 
@@ -127,10 +128,3 @@ def _key(key, place: str) -> str:
     if not isinstance(key, str) or (key.startswith("$") and key != "$float"):
         raise SimlabError(f"{place} has the key {key!r}: give text that does not start with $")
     return str(key)
-
-
-def whole_number(name: str, value, *, least: int) -> int:
-    """`value` as an int of at least `least`; raises SimlabError naming it otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise SimlabError(f"{name} = {value!r}: give a whole number of at least {least}")
-    return int(value)

@@ -10,7 +10,7 @@ import pytest
 
 from simlab.cli.main import main
 from simlab.decoders import BatchSpeculative, Speculative
-from simlab.pairs import mixture, paper
+from simlab.pairs import mixture, pair_identity, paper
 from simlab.runs import Ledger, Task
 from simlab.theory import predict
 
@@ -107,7 +107,7 @@ def test_a_verdict_that_fails_makes_the_exit_code_1(run, tmp_path):
     """Negative control: the ledger is fed with honest counts of another pair under this task's name."""
     from simlab import simulate
 
-    task = Task({"generator": "paper", "horizon": 50, "states": 7, "seed": 10}, Speculative(), 0)
+    task = Task(pair_identity(paper(50), "paper"), Speculative(), 0)
     other = mixture(50, 7)
     (tmp_path / "results").mkdir()
     with Ledger(tmp_path / "results" / "ledger.sqlite") as ledger:

@@ -43,6 +43,7 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
     @cache
     def speculative(t: int, x: int) -> tuple:
         """The law of the rest from position t on, after token x: one drafted token, verified."""
+
         def branches():
             for y, mass, accepted in _verified(draft[t][x], target[t][x]):
                 if accepted:
@@ -59,6 +60,7 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
     @cache
     def batch(t: int, x: int, fresh: bool) -> tuple:
         """The same with `drafts` drafts at a fresh position; ordinary speculative decoding elsewhere."""
+
         def branches():
             tries = decoder.drafts if fresh else 1
             law = draft[t][x]

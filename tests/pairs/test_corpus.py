@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simlab.errors import SimlabError
-from simlab.pairs import corpus, pair_identity
+from simlab.pairs import corpus
 
 
 @pytest.fixture
@@ -94,8 +94,7 @@ def test_options_out_of_range(options, words):
         corpus(**options)
 
 
-def test_the_identity_follows_the_content_not_the_path(text):
-    first = pair_identity("corpus", path=text("abc\n" * 500, "one"))
-    assert first == pair_identity("corpus", path=text("abc\n" * 500, "two"))
-    assert first != pair_identity("corpus", path=text("abd\n" * 500, "two"))
-    assert "path" not in first
+def test_the_digest_follows_the_content_not_the_path(text):
+    first = corpus(text("abc\n" * 500, "one")).digest
+    assert first == corpus(text("abc\n" * 500, "two")).digest
+    assert first != corpus(text("abb\n" * 500, "two")).digest

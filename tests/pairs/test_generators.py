@@ -76,10 +76,16 @@ def test_names_the_option_and_the_mend(name, options, words):
 
 
 def test_an_identity_spells_out_every_option_and_the_content_of_files(tmp_path):
-    assert pair_identity("paper") == {"generator": "paper", "horizon": 50, "states": 7, "seed": 10}
-    assert pair_identity("paper", seed=3)["seed"] == 3
+    pair = paper()
+    spelled = {"generator": "paper", "horizon": 50, "states": 7, "seed": 10, "digest": pair.digest}
+    assert pair_identity(pair, "paper") == spelled
+    assert pair_identity(paper(seed=3), "paper", seed=3)["seed"] == 3
     here, there = tmp_path / "a.npz", tmp_path / "b.npz"
     paper(2, 3).save(here), paper(2, 3).save(there)
-    assert pair_identity("file", path=str(here)) == pair_identity("file", path=str(there))
+
+    def identity(path):
+        return pair_identity(make_pair("file", path=str(path)), "file", path=str(path))
+
+    assert identity(here) == identity(there) and "path" not in identity(here)
     paper(2, 3, seed=11).save(there)
-    assert pair_identity("file", path=str(here)) != pair_identity("file", path=str(there))
+    assert identity(here) != identity(there)

@@ -65,8 +65,7 @@ def test_plain_lines_are_few_and_the_last_one_is_whole(monkeypatch):
 @pytest.mark.processes
 def test_a_terminal_gets_a_live_line():
     script = (
-        "from tests.runs.test_progress import *;"
-        "print(len(show(collect([job(1, Trajectories(300_000))]))))"
+        "from tests.runs.test_progress import *;print(len(show(collect([job(1, Trajectories(300_000))]))))"
     )
     main, side = pty.openpty()
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=side) as process:
