@@ -79,6 +79,8 @@ def describe(step: Progress) -> str:
     if step.simulated:
         parts.append(f"{_short(step.rate)}/s")
         parts.append(f"{_clock(step.seconds_left)} left")
+    elif step.jobs_done < step.jobs:
+        parts.append("preparing (samplers are compiled once and kept on disk)")
     if (interval := step.interval) is not None:
         half_width = (interval.high - interval.low) / 2
         parts.append(f"{step.task.id[:8]}: {interval.estimate:.6g} ± {half_width:.2g} rejections")
