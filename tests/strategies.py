@@ -10,7 +10,9 @@ from simlab.pairs import ChainPair
 
 @st.composite
 def pairs(draw, most_steps: int = 4, most_states: int = 5) -> ChainPair:
-    """A legal pair of any kind: rows are random, sparse, one-hot or dense, the draft's often the target's."""
+    """A legal pair of any kind: rows random, sparse, one-hot or with masses down to subnormal numbers; the
+    draft equal to the target, off by rounding, or disjoint; either chain stationary, or both.
+    """
     horizon = draw(st.integers(1, most_steps))
     states = draw(st.integers(1, most_states))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -27,9 +29,19 @@ def pairs(draw, most_steps: int = 4, most_states: int = 5) -> ChainPair:
             draft = _normalised(np.where(half, draft, 0.0) + 1e-3 * half)
             target = _normalised(np.where(half, 0.0, target) + 1e-3 * ~half)
     initial = _rows(random, 1, states)[0, 0]
-    if draw(st.booleans()):
-        return ChainPair.stationary(draft[0], target[0], initial, horizon)
+    for chain in (draft, target):
+        _sprinkle(random, chain, draw(st.sampled_from([0.0, 0.0, 1e-9, 1e-17, 1e-20, 1e-300, 1e-310])))
+    draft, target = (
+        np.broadcast_to(chain[0], chain.shape) if draw(st.booleans()) else chain for chain in (draft, target)
+    )
     return ChainPair(draft, target, initial)
+
+
+def _sprinkle(random: np.random.Generator, chain: np.ndarray, mass: float) -> None:
+    """Give some entries that are 0 a tiny mass, far below what a row's sum can tell."""
+    if mass:
+        chain[(chain == 0) & (random.random(chain.shape) < 0.5)] = mass
+        chain /= chain.sum(-1, keepdims=True)
 
 
 def _rows(random: np.random.Generator, horizon: int, states: int) -> np.ndarray:

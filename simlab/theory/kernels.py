@@ -45,19 +45,23 @@ def batch_rejected(draft: np.ndarray, target: np.ndarray, drafts: int | float) -
 
 
 def _many_drafts(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarray:
-    """S = s_1 + ... + s_M for each row, (V,), in as many rounds as a row has distinct ratios at most.
+    """S = s_1 + ... + s_M for each row, (V,), in about as many rounds as a row has distinct ratios.
 
     Own argument: subtracting in parts and clipping at zero commute, so u_{m+1} = [target - S_m draft]_+ and
-    S_{m+1} = S_m + sum [target - S_m draft]_+. While the tokens with ratio target/draft > S stay the same
-    this map is linear, S -> S + a - b S with a, b their target and draft mass: its j-th iterate is
-    a/b - (a/b - S)(1 - b)^j, and the first j that passes the smallest active ratio ends the segment.
+    S_{m+1} = S_m + sum [target - S_m draft]_+. While the tokens with ratio target/draft > S stay the same,
+    with target mass a and draft mass b, this is S -> S + a - b S, and j such steps from S add
+
+        (a - b S) (1 - (1 - b)^j) / b,    j (a - b S) where b = 0.
+
+    The first j that reaches the smallest active ratio ends the segment. Written with expm1 and log1p, which
+    lose nothing where b is tiny.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(target > 0, target / draft, 0.0)
     order = np.argsort(-ratio, axis=1, kind="stable")
     ratio = np.take_along_axis(ratio, order, axis=1)
     target_mass = np.cumsum(np.take_along_axis(target, order, axis=1), axis=1)
-    draft_mass = np.cumsum(np.take_along_axis(draft, order, axis=1), axis=1)
+    draft_mass = np.minimum(np.cumsum(np.take_along_axis(draft, order, axis=1), axis=1), 1.0)
     rows = np.arange(len(ratio))
     last = np.full(len(ratio), ratio.shape[1] - 1)
     lost = np.zeros(len(ratio))
@@ -71,15 +75,21 @@ def _many_drafts(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarr
         running = (last >= 0) & (left > 0)
         if not running.any():
             return lost
-        a = target_mass[rows, last][running]
-        b = np.minimum(draft_mass[rows, last][running], 1.0)
-        edge, s, remaining = ratio[rows, last][running], lost[running], left[running]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            fixed = a / b
-            steps = np.ceil(np.log((fixed - edge) / (fixed - s)) / np.log1p(-b))
-            # No crossing where the fixed point is the edge itself (equal ratios) or lies at infinity (b = 0).
-            steps = np.maximum(np.nan_to_num(steps, nan=1.0), 1.0)
-            steps = np.minimum(np.where((fixed > edge) & (b > 0), steps, remaining), remaining)
-            moved = np.where(b > 0, fixed - (fixed - s) * np.power(1.0 - b, steps), s + a * steps)
-        lost[running] = np.maximum(moved, s)
-        left[running] -= steps
+        place = (rows[running], last[running])
+        lost[running], taken = _along_segment(
+            target_mass[place], draft_mass[place], ratio[place], lost[running], left[running]
+        )
+        left[running] -= taken
+
+
+def _along_segment(a, b, edge, lost, left) -> tuple[np.ndarray, np.ndarray]:
+    """(S after the steps taken, steps taken): to the first S >= edge, but at most `left` steps; arrays."""
+    with np.errstate(all="ignore"):  # every case that divides by zero or overflows is sorted out below
+        first = a - b * lost
+        way = b * (edge - lost)  # of `first`, which the steps use up geometrically
+        steps = np.where(way < first, np.log1p(-way / first) / np.log1p(-b), left)
+        flat = (b < np.finfo(float).tiny) | (way < np.finfo(float).tiny)
+        steps = np.where(flat, (edge - lost) / first, steps)
+        steps = np.minimum(np.maximum(np.ceil(np.nan_to_num(steps, nan=1.0)), 1.0), left)
+        grown = np.where(b < np.finfo(float).tiny, steps, -np.expm1(steps * np.log1p(-b)) / b)
+        return np.maximum(lost + first * grown, lost), steps

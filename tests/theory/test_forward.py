@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
@@ -130,6 +131,63 @@ def test_many_drafts_at_once_equal_one_after_the_other(pair, drafts):
         np.testing.assert_allclose(np.maximum(target - draft * lost[:, None], 0), residual, atol=1e-12)
 
 
+def _residual_in_many_digits(draft, target, drafts: int) -> list[float]:
+    """The residual after `drafts` tries of one row, by the closed form of each segment in 120 digits."""
+    with localcontext(prec=120):
+        draft, target = ([Decimal(float(value)) for value in row] for row in (draft, target))
+        lost, left = Decimal(0), drafts
+        while left > 0:
+            active = [i for i, goal in enumerate(target) if goal - draft[i] * lost > Decimal("1e-60")]
+            a, b = (sum((law[i] for i in active), Decimal(0)) for law in (target, draft))
+            first = a - b * lost
+            if not active:
+                break
+            if b == 0:
+                lost += first * left
+                break
+            way = b * (min(target[i] / draft[i] for i in active if draft[i] > 0) - lost) / first
+            steps = left
+            if way < 1:
+                needed = (1 - way).ln() / (1 - b).ln() if b < 1 else Decimal(1)
+                steps = max(1, min(left, int(needed.to_integral_value(ROUND_CEILING))))
+            lost += first * (1 - (1 - b) ** steps if b < 1 else 1) / b
+            left -= steps
+        return [float(max(goal - draft[i] * lost, 0)) for i, goal in enumerate(target)]
+
+
+HARD_ROWS = [
+    ([1, 1e-310], [0.5, 0.5], 65),
+    ([1, 1e-18, 1e-19], [0.5, 1e-17, 0.5], 10**5),
+    ([1, 1e-18, 1e-19], [0.5, 1e-17, 0.5], 10**9),
+    ([1.0, 1e-17], [0.5, 0.5], 10**12),
+    ([1 - 1e-13, 1e-13], [0.5, 0.5], 10**9),
+    ([1 - 1e-13, 1e-13], [0.5, 0.5], 10**12),
+    ([1 - 1e-12, 1e-12], [0.5, 0.5], 10**6),
+    ([0.5, 0.5 - 1e-8, 1e-8], [0.2, 0.3, 0.5], 10**7),
+    ([0.0, 1 - 1e-9, 1e-9], [0.3, 0.3, 0.4], 10**8),
+    ([1e-320, 1 - 1e-5, 1e-5], [0.2, 0.3, 0.5], 10**7),
+    ([0.25, 0.75], [0.25, 0.75], 10**6),
+]
+
+
+@pytest.mark.parametrize(("draft", "target", "drafts"), HARD_ROWS, ids=str)
+def test_many_drafts_lose_no_digits_where_masses_are_tiny(draft, target, drafts):
+    rows = [np.array([row], float) for row in (draft, target)]
+    found = kernels.batch_rejected(*rows, drafts)[0]
+    np.testing.assert_allclose(found, _residual_in_many_digits(draft, target, drafts), atol=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_many_drafts_on_random_rows_of_all_scales(seed):
+    random = np.random.default_rng(seed)
+    states = random.integers(2, 7)
+    draft, target = (random.random(states) ** random.choice([1, 10, 40, 200]) for _ in range(2))
+    draft, target = draft / draft.sum(), target / target.sum()
+    drafts = int(10 ** random.uniform(1.9, 13))
+    found = kernels.batch_rejected(draft[None], target[None], drafts)[0]
+    np.testing.assert_allclose(found, _residual_in_many_digits(draft, target, drafts), atol=1e-13)
+
+
 def test_the_limit_is_positive_where_the_draft_cannot_go():
     draft = np.array([[[1.0, 0.0], [1.0, 0.0]]])
     target = np.array([[[0.25, 0.75], [0.25, 0.75]]])
@@ -166,6 +224,19 @@ def test_a_stationary_pair_and_the_same_rows_repeated_agree():
     for decoder in DECODERS:
         one, other = predict(pair, decoder), predict(repeated, decoder)
         np.testing.assert_array_equal(one.rejections_pmf, other.rejections_pmf)
+
+
+@pytest.mark.parametrize("which", ["draft", "target"])
+def test_one_chain_may_be_stationary_and_the_other_not(which):
+    plain = paper(5, 4)
+    mixed = {"draft": plain.draft, "target": plain.target}
+    mixed[which] = np.broadcast_to(mixed[which][0], mixed[which].shape)
+    pair = ChainPair(mixed["draft"], mixed["target"], plain.initial)
+    copied = ChainPair(np.array(pair.draft), np.array(pair.target), pair.initial)
+    for decoder in DECODERS:
+        np.testing.assert_array_equal(
+            predict(pair, decoder).rejections_pmf, predict(copied, decoder).rejections_pmf
+        )
 
 
 def test_a_long_horizon_stays_a_law():
