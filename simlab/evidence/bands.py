@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.evidence.interval import Interval, check_histogram, error_of
 
@@ -13,9 +14,9 @@ def clopper_pearson(hits, trials: int, tail: float) -> Interval:
 
     hits: whole numbers of any shape, each in 0..trials. Returns float64 arrays of that shape. The lower end
     is the probability at which `hits` or more has probability `tail`, and 0 for no hits; the upper end
-    mirrors it. Holds at tails of 1e-14 and 1e10 trials, where relative errors of the tail stay below 1e-5
-    (but for an upper end within 1e-15 of 1, which is rounded). Raises SimlabError for hits outside 0..trials
-    or trials < 1. Source: Clopper and Pearson, Biometrika 1934.
+    mirrors it. Holds at tails of 1e-14 and 1e10 trials, where relative errors of the tail stay below 1e-4
+    (at 1e-120 below 0.2%; but for an upper end within 1e-15 of 1, which is rounded). Raises SimlabError for
+    hits outside 0..trials or trials < 1. Source: Clopper and Pearson, Biometrika 1934.
     """
     from scipy.special import betainccinv, betaincinv
 
@@ -33,15 +34,18 @@ def clopper_pearson(hits, trials: int, tail: float) -> Interval:
     return Interval(hits / trials, low[where], high[where])
 
 
-def pmf_band(histogram, confidence: float) -> Interval:
+def pmf_band(histogram, confidence: float, looks: int = 1) -> Interval:
     """The simulated pmf and a band that holds the whole exact one with probability >= confidence.
 
-    histogram: whole numbers (T+1,), how many trajectories had each count. Returns float64 arrays (T+1,).
-    Raises SimlabError for a malformed histogram or a confidence outside (0, 1). Source: Clopper-Pearson for
-    each cell, its error divided by 2 (T+1) (Bonferroni), which holds whatever the dependence of the cells.
+    histogram: whole numbers (T+1,), how many trajectories had each count. looks: at how many sizes, named
+    beforehand, the run might have stopped; the band holds at all of them at once. Returns float64 arrays
+    (T+1,). Raises SimlabError for a malformed histogram, a confidence outside (0, 1) or looks < 1. Source:
+    Clopper-Pearson for each cell, its error divided by 2 (T+1) looks (Bonferroni), which holds whatever the
+    dependence of cells and looks.
     """
     histogram = check_histogram(histogram)
-    return clopper_pearson(histogram, int(histogram.sum()), error_of(confidence) / (2 * histogram.size))
+    error = error_of(confidence) / check_count("looks", looks)
+    return clopper_pearson(histogram, int(histogram.sum()), error / (2 * histogram.size))
 
 
 def marginals_band(tokens, trajectories: int, confidence: float) -> Interval:

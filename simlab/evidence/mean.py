@@ -54,8 +54,12 @@ def mean_interval(histogram, confidence: float) -> Interval:
     on 0..T, without approximation. Returns floats, 0 <= low <= estimate <= high <= T. Raises SimlabError for
     an empty or malformed histogram, or a confidence outside (0, 1). Source: the module's docstring.
     """
+    return mean_interval_at(histogram, error_of(confidence))
+
+
+def mean_interval_at(histogram, error: float) -> Interval:
+    """`mean_interval` by its error probability, which 1 - confidence would round: 1e-20 becomes 0."""
     histogram = check_histogram(histogram)
-    error = error_of(confidence)
     bound = histogram.size - 1
     variances = _variance_interval(histogram, VARIANCE_SHARE * error)
     side_error = (1 - VARIANCE_SHARE) * error / 2

@@ -46,8 +46,12 @@ def confidence_sequence(batch_sums, bound: float, confidence: float) -> Interval
     intervals are not intersected over k. Raises SimlabError for malformed sums, a bound <= 0, or a confidence
     outside (0, 1). Source: the module's docstring.
     """
+    return confidence_sequence_at(batch_sums, bound, error_of(confidence))
+
+
+def confidence_sequence_at(batch_sums, bound: float, error: float) -> Interval:
+    """`confidence_sequence` by its error probability, which 1 - confidence would round: 1e-20 becomes 0."""
     sums = _check_sums(batch_sums, bound)
-    error = error_of(confidence)
     total, first, second = np.cumsum(sums, axis=0).astype(float).T
     mean = first / total
     spread = np.maximum(second / total - mean**2, 0.0)

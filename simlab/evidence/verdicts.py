@@ -9,6 +9,10 @@ that probability, at any sample size. It says what it could have seen as well: `
 It is read off the data, and holds without approximation: with probability 1 - miss the truth lies in the
 interval [low', high'] at that level; and an exact value further from it than max(high' - low, high - low')
 lies outside [low, high]. A PASS that could not have seen what the caller cares about is INCONCLUSIVE.
+
+Intervals for a fixed size also serve a size chosen by looking at the data, if it is one of K sizes named
+beforehand: at a K-th of either error they hold, and so do both statements above, at all K sizes at once (own:
+a union over the sizes).
 """
 
 from __future__ import annotations
@@ -18,14 +22,18 @@ from enum import StrEnum
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.evidence.bands import check_tokens, clopper_pearson
 from simlab.evidence.interval import ROUNDING, Interval, check_histogram, scaled_residuals
-from simlab.evidence.mean import mean_interval
-from simlab.evidence.sequence import confidence_sequence
+from simlab.evidence.mean import mean_interval_at
+from simlab.evidence.sequence import confidence_sequence_at
 
 MISS = 1e-6
 """The probability with which a discrepancy of more than `detectable` may go unnoticed."""
+
+LEAST_ERROR = 1e-100
+"""The least error probability of one size: the binomial ends are accurate at tails down to 1e-120."""
 
 
 class Status(StrEnum):
@@ -47,8 +55,8 @@ class Verdict:
     interval, in a table one that holds all cells at once. false_alarm: at most the probability of FAIL if the
     claim is true. miss, detectable: a discrepancy (in a table: of any cell) of more than `detectable` is
     flagged with probability >= 1 - miss. resolution: the discrepancy that the caller wants to see. method:
-    "fixed size" or "confidence sequence", which stays valid when the sample size was chosen by looking at the
-    data.
+    "fixed size"; "fixed size, at each of K sizes at once", where the size may be any of those; or "confidence
+    sequence", which stays valid when the size was chosen by looking at the data.
     """
 
     name: str
@@ -73,13 +81,14 @@ def mean_verdict(
     """Is the mean of the counts `exact`? For a sample size fixed beforehand.
 
     histogram: whole numbers (T+1,). resolution: in the unit of the counts. Raises SimlabError for a malformed
-    histogram, an exact value that is not finite, or a false_alarm outside (0, 1). Source: `mean_interval`.
+    histogram, an exact value that is not finite, or a false_alarm outside [1e-100, 1). Source:
+    `mean_interval`.
     """
     histogram = check_histogram(histogram)
     return _judge_mean(
         name,
-        mean_interval(histogram, 1 - _probability(false_alarm)),
-        mean_interval(histogram, 1 - MISS),
+        mean_interval_at(histogram, _error(false_alarm)),
+        mean_interval_at(histogram, MISS),
         exact,
         trajectories=int(histogram.sum()),
         method="fixed size",
@@ -95,12 +104,12 @@ def running_mean_verdict(
 
     batch_sums: whole numbers (K, 3), as for `confidence_sequence`, of the batches that stopping left.
     bound: the largest count there can be (T). resolution: in the unit of the counts. Raises SimlabError for
-    malformed sums, an exact value that is not finite, or a false_alarm outside (0, 1).
+    malformed sums, an exact value that is not finite, or a false_alarm outside [1e-100, 1).
     """
-    error = _probability(false_alarm)
+    error = _error(false_alarm)
     totals = np.sum(batch_sums, axis=0, keepdims=True) if np.ndim(batch_sums) == 2 else batch_sums
     ends = [
-        Interval(*(float(end[-1]) for end in confidence_sequence(totals, bound, 1 - level)))
+        Interval(*(float(end[-1]) for end in confidence_sequence_at(totals, bound, level)))
         for level in (error, MISS)
     ]
     return _judge_mean(
@@ -114,13 +123,16 @@ def running_mean_verdict(
     )
 
 
-def pmf_verdict(name: str, histogram, exact_pmf, *, resolution: float, false_alarm: float = 1e-6) -> Verdict:
-    """Do the counts follow `exact_pmf`? For a sample size fixed beforehand.
+def pmf_verdict(
+    name: str, histogram, exact_pmf, *, resolution: float, false_alarm: float = 1e-6, looks: int = 1
+) -> Verdict:
+    """Do the counts follow `exact_pmf`? For a sample size fixed beforehand, or one of `looks` such sizes.
 
     histogram: whole numbers (T+1,). exact_pmf: floats (T+1,). resolution: a difference of probability, in any
-    one cell. A cell that `exact_pmf` makes impossible fails on the first hit. Raises SimlabError for
-    malformed counts, shapes that disagree, exact values that are no probabilities, or a false_alarm outside
-    (0, 1). Source: `pmf_band`.
+    one cell. looks: at how many sizes the run might have stopped, by whatever rule; false_alarm and miss are
+    those of all of them together. A cell that `exact_pmf` makes impossible fails on the first hit. Raises
+    SimlabError for malformed counts, shapes that disagree, exact values that are no probabilities, looks < 1,
+    or a false_alarm / looks outside [1e-100, 1). Source: `pmf_band`.
     """
     histogram = check_histogram(histogram)
     return _judge_cells(
@@ -131,18 +143,26 @@ def pmf_verdict(name: str, histogram, exact_pmf, *, resolution: float, false_ala
         cell="P(N = {0})",
         resolution=resolution,
         false_alarm=false_alarm,
+        looks=looks,
     )
 
 
 def marginals_verdict(
-    name: str, tokens, trajectories: int, exact_marginals, *, resolution: float, false_alarm: float = 1e-6
+    name: str,
+    tokens,
+    trajectories: int,
+    exact_marginals,
+    *,
+    resolution: float,
+    false_alarm: float = 1e-6,
+    looks: int = 1,
 ) -> Verdict:
-    """Do the tokens at every position follow `exact_marginals`? For a sample size fixed beforehand.
+    """Do the tokens at every position follow `exact_marginals`? For sizes as `pmf_verdict` has them.
 
     tokens: whole numbers (T, V), every row summing to trajectories. exact_marginals: floats (T, V).
-    resolution: a difference of probability, in any one cell. A token that is impossible fails on the first
-    hit, one that is certain on the first miss. Raises SimlabError as `pmf_verdict` does. Source:
-    `marginals_band`.
+    resolution: a difference of probability, in any one cell. looks: as for `pmf_verdict`. A token that is
+    impossible fails on the first hit, one that is certain on the first miss. Raises SimlabError as
+    `pmf_verdict` does. Source: `marginals_band`.
     """
     return _judge_cells(
         name,
@@ -152,6 +172,7 @@ def marginals_verdict(
         cell="P(token {1} at t = {0})",
         resolution=resolution,
         false_alarm=false_alarm,
+        looks=looks,
     )
 
 
@@ -182,12 +203,13 @@ def _judge_mean(
     )
 
 
-def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_alarm) -> Verdict:
+def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_alarm, looks) -> Verdict:
     exact = _check_exact(name, exact, hits.shape)
-    band = clopper_pearson(hits, trajectories, _probability(false_alarm) / (2 * hits.size))
+    looks = check_count("looks", looks)
+    band = clopper_pearson(hits, trajectories, _error(false_alarm, looks) / (2 * hits.size))
     outside = _outside(hits, trajectories, band, exact)
     # A given discrepancy has its cell and its direction, so missing it takes one tail of one cell.
-    detectable = _detectable(band, clopper_pearson(hits, trajectories, MISS))
+    detectable = _detectable(band, clopper_pearson(hits, trajectories, MISS / looks))
     distance = np.abs(scaled_residuals(band, exact))
     place = np.unravel_index(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))), hits.shape)
     return Verdict(
@@ -204,7 +226,7 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
         detectable=detectable,
         resolution=float(resolution),
         trajectories=trajectories,
-        method="fixed size",
+        method="fixed size" if looks == 1 else f"fixed size, at each of {looks} sizes at once",
     )
 
 
@@ -247,7 +269,11 @@ def _status(outside: bool, detectable: float, resolution: float) -> Status:
     return Status.PASS if detectable <= resolution else Status.INCONCLUSIVE
 
 
-def _probability(false_alarm: float) -> float:
-    if not 0 < false_alarm < 1:
-        raise SimlabError(f"false_alarm = {false_alarm!r}: give a probability between 0 and 1, both excluded")
-    return false_alarm
+def _error(false_alarm: float, looks: int = 1) -> float:
+    """The false alarm that each of `looks` sizes may spend."""
+    if not (false_alarm < 1 and false_alarm / looks >= LEAST_ERROR):
+        shared = f" over {looks} sizes" if looks > 1 else ""
+        raise SimlabError(
+            f"false_alarm = {false_alarm!r}{shared}: give a probability < 1, at least {LEAST_ERROR} a size"
+        )
+    return false_alarm / looks

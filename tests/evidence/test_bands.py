@@ -18,7 +18,7 @@ def upper_tail(k, n, p):
     return sum(math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(k, n + 1))
 
 
-@pytest.mark.parametrize("tail", [0.025, 1e-6, 1e-6 / (2 * 50 * 1000)])
+@pytest.mark.parametrize("tail", [0.025, 1e-6, 1e-6 / (2 * 50 * 1000), 1e-120])
 @pytest.mark.parametrize("n", [1, 2, 30])
 def test_tails_are_exact(n, tail):
     estimate, low, high = clopper_pearson(np.arange(n + 1), n, tail)
@@ -28,7 +28,7 @@ def test_tails_are_exact(n, tail):
     for k in range(n):
         below = 1 - upper_tail(k + 1, n, high[k])
         # An end next to 1 is a float next to 1: what is left below it has few digits.
-        grain = 1e-16 / (1 - high[k]) * n
+        grain = 1e-16 / (1 - high[k]) * n if high[k] < 1 else np.inf
         assert float(below / Fraction(tail)) == pytest.approx(1, rel=1e-8 + 2 * grain)
     np.testing.assert_array_equal(estimate, np.arange(n + 1) / n)
 
@@ -67,6 +67,8 @@ def test_coverage_is_exact_and_a_narrower_band_is_caught():
 def test_bonferroni_over_the_cells():
     histogram = np.array([5, 0, 95])
     np.testing.assert_array_equal(pmf_band(histogram, 0.94), clopper_pearson(histogram, 100, (1 - 0.94) / 6))
+    looked = pmf_band(histogram, 0.94, looks=7)
+    np.testing.assert_array_equal(looked, clopper_pearson(histogram, 100, (1 - 0.94) / 7 / 6))
     tokens = np.array([[40, 60], [100, 0]])
     band = marginals_band(tokens, 100, 0.96)
     np.testing.assert_array_equal(band, clopper_pearson(tokens, 100, (1 - 0.96) / 8))
@@ -105,3 +107,9 @@ def test_scaled_residuals_are_one_at_the_ends_of_a_lopsided_interval():
 def test_mistakes(tokens, trajectories, says):
     with pytest.raises(SimlabError, match=says):
         marginals_band(tokens, trajectories, 0.9)
+
+
+@pytest.mark.parametrize("looks", [0, 2.0, True])
+def test_no_such_number_of_looks(looks):
+    with pytest.raises(SimlabError, match="looks = "):
+        pmf_band([1, 1], 0.9, looks=looks)

@@ -11,7 +11,10 @@ from simlab.errors import SimlabError
 from simlab.evidence import (
     MISS,
     Status,
+    clopper_pearson,
+    confidence_sequence,
     marginals_verdict,
+    mean_interval,
     mean_verdict,
     pmf_verdict,
     running_mean_verdict,
@@ -89,6 +92,140 @@ def test_a_small_sample_is_inconclusive_and_a_gross_error_fails_even_then(judge,
 def test_more_trajectories_detect_less(judge):
     seen = [judge(5, total=total).detectable for total in (1_000, 10_000, 100_000)]
     assert seen[0] > seen[1] > seen[2] > 0
+
+
+def ends(verdict):
+    return verdict.low, verdict.high
+
+
+def reaches(interval, miss_interval):
+    """How far from an exact value that is not flagged the truth may lie: above it, below it."""
+    (_, low, high), (_, miss_low, miss_high) = interval, miss_interval
+    return float(np.max(miss_high - low)), float(np.max(high - miss_low))
+
+
+@pytest.mark.parametrize("looks", [1, 2442])
+@pytest.mark.parametrize("false_alarm", [0.01, 1e-6])
+@pytest.mark.parametrize("hits", [[5, 0, 95], [[40, 60], [97, 3]]])
+def test_every_cell_gets_its_share_of_the_error_at_each_look(hits, false_alarm, looks):
+    """Share: 1/(2 cells) of the false alarm, and one tail of the miss."""
+    hits = np.array(hits)
+    band = clopper_pearson(hits, 100, false_alarm / looks / (2 * hits.size))
+    above, below = reaches(band, clopper_pearson(hits, 100, MISS / looks))
+    options = {"resolution": 1, "false_alarm": false_alarm, "looks": looks}
+    for place in np.ndindex(hits.shape):
+        exact = hits / 100
+        exact[place] += 0.001 if exact[place] < 0.5 else -0.001  # makes it the furthest out
+        verdict = (
+            pmf_verdict("x", hits, exact, **options)
+            if hits.ndim == 1
+            else marginals_verdict("x", hits, 100, exact, **options)
+        )
+        assert verdict.estimate == hits[place] / 100
+        assert ends(verdict) == (band.low[place], band.high[place])
+        assert verdict.detectable == max(above, below)
+        assert (verdict.false_alarm, verdict.miss) == (false_alarm, MISS)
+        assert verdict.method == "fixed size" + ", at each of 2442 sizes at once" * (looks > 1)
+
+
+def test_means_get_the_error_as_it_was_given():
+    histogram = np.array([900, 80, 20])
+    sums = [[1000, 120, 160]]
+    for false_alarm in (0.01, 1e-6):
+        fixed = mean_verdict("x", histogram, 0.12, resolution=1, false_alarm=false_alarm)
+        running = running_mean_verdict("x", sums, 2, 0.12, resolution=1, false_alarm=false_alarm)
+        _, low, high = confidence_sequence(sums, 2, 1 - false_alarm)
+        assert ends(fixed) == pytest.approx(mean_interval(histogram, 1 - false_alarm)[1:], rel=1e-9)
+        assert ends(running) == pytest.approx((low[0], high[0]), rel=1e-9)
+
+
+def test_detectable_looks_to_both_sides():
+    """Of few hits the interval reaches further up, of many further down: which of the two decides differs."""
+    deciding = set()
+    for histogram in ([95, 5], [5, 95]):
+        verdict = mean_verdict("x", histogram, 0.5, resolution=1, false_alarm=0.01)
+        above, below = reaches(mean_interval(histogram, 0.99), mean_interval(histogram, 1 - MISS))
+        assert verdict.detectable == pytest.approx(max(above, below), rel=1e-9)
+        deciding.add(above > below)
+        assert abs(above - below) > 0.01
+    for hits, false_alarm in ((10, 0.01), (10, 1e-6)):
+        tokens = np.full((1, 10), hits)
+        band = clopper_pearson(tokens, 100, false_alarm / 20)
+        above, below = reaches(band, clopper_pearson(tokens, 100, MISS))
+        verdict = marginals_verdict("x", tokens, 100, tokens / 100, resolution=1, false_alarm=false_alarm)
+        assert verdict.detectable == max(above, below)
+        deciding.add(above > below)
+        assert abs(above - below) > 0.001
+    assert deciding == {True, False}
+
+
+def probability_of_ever(bad, truth, sizes):
+    """The exact probability that a coin's hits are ever bad(trials, hits) at one of the sizes."""
+    alive, before, ever = np.array([1.0]), 0, 0.0
+    for size in sizes:
+        step = size - before
+        flips = [math.comb(step, k) * truth**k * (1 - truth) ** (step - k) for k in range(step + 1)]
+        alive, before = np.convolve(alive, flips), size
+        found = np.array([bad(size, hits) for hits in range(size + 1)])
+        ever += alive[found].sum()
+        alive[found] = 0
+    return ever
+
+
+def judge_coin(trials, hits, exact, looks, false_alarm):
+    return pmf_verdict(
+        "x", np.array([trials - hits, hits]), [1 - exact, exact],
+        resolution=1, false_alarm=false_alarm, looks=looks,
+    )  # fmt: skip
+
+
+def test_who_may_stop_at_any_of_many_sizes_is_alarmed_no_more_often():
+    """Stop at the first FAIL. Control: a verdict that knows of one size only fails more than it says."""
+    sizes = range(5, 81, 5)
+
+    def alarms(looks):
+        def bad(trials, hits):
+            return judge_coin(trials, hits, 0.3, looks, 0.2).status == Status.FAIL
+
+        return probability_of_ever(bad, 0.3, sizes)
+
+    assert alarms(len(sizes)) <= 0.2 < alarms(1)
+
+
+def test_who_may_stop_at_any_of_many_sizes_misses_no_more(monkeypatch):
+    """Stop where the verdict claims to see the difference that there is, and does not. Control as above."""
+    monkeypatch.setattr("simlab.evidence.verdicts.MISS", 0.1)
+    sizes, truth, exact = range(30, 101, 2), 0.5, 0.33
+
+    def misses(looks):
+        def bad(trials, hits):
+            verdict = judge_coin(trials, hits, exact, looks, 0.95)
+            return verdict.status != Status.FAIL and verdict.detectable < truth - exact
+
+        return probability_of_ever(bad, truth, sizes)
+
+    assert misses(len(sizes)) <= 0.1 < misses(1)
+
+
+@pytest.mark.parametrize("false_alarm", [1e-17, 1e-30, 1e-100])
+def test_an_error_too_small_for_any_confidence(false_alarm):
+    options = {"resolution": 1, "false_alarm": false_alarm}
+    right = [
+        mean_verdict("x", [7000, 3000], 0.3, **options),
+        running_mean_verdict("x", [[10_000, 3000, 3000]], 1, 0.3, **options),
+        pmf_verdict("x", [7000, 3000], [0.7, 0.3], **options),
+        marginals_verdict("x", [[7000, 3000]], 10_000, [[0.7, 0.3]], **options),
+    ]
+    wrong = [
+        mean_verdict("x", [7000, 3000], 0.95, **options),
+        running_mean_verdict("x", [[10_000, 3000, 3000]], 1, 0.95, **options),
+        pmf_verdict("x", [7000, 3000], [0.05, 0.95], **options),
+        marginals_verdict("x", [[7000, 3000]], 10_000, [[0.05, 0.95]], **options),
+    ]
+    assert {verdict.status for verdict in right} == {Status.PASS}
+    assert all(0 < verdict.low < verdict.exact < verdict.high < 1 for verdict in right)
+    assert {verdict.status for verdict in wrong} == {Status.FAIL}
+    assert {verdict.false_alarm for verdict in right + wrong} == {false_alarm}
 
 
 def test_detectable_is_what_it_says_at_a_moderate_level(monkeypatch):
@@ -191,5 +328,12 @@ def test_mistakes():
         marginals_verdict("x", [[1, 1]], 2, [[1.1, -0.1]], resolution=1)
     with pytest.raises(SimlabError, match="x: the exact value is nan"):
         mean_verdict("x", [1, 1], float("nan"), resolution=1)
-    with pytest.raises(SimlabError, match="false_alarm = 0"):
-        mean_verdict("x", [1, 1], 0.5, resolution=1, false_alarm=0)
+    for false_alarm in (0, 1, 1e-101, -0.1, float("nan")):
+        with pytest.raises(SimlabError, match=f"false_alarm = {false_alarm}: give"):
+            mean_verdict("x", [1, 1], 0.5, resolution=1, false_alarm=false_alarm)
+        with pytest.raises(SimlabError, match=f"false_alarm = {false_alarm}: give"):
+            running_mean_verdict("x", [[2, 1, 1]], 1, 0.5, resolution=1, false_alarm=false_alarm)
+    with pytest.raises(SimlabError, match="false_alarm = 1e-99 over 100 sizes"):
+        pmf_verdict("x", [1, 1], [0.5, 0.5], resolution=1, false_alarm=1e-99, looks=100)
+    with pytest.raises(SimlabError, match="looks = 0"):
+        pmf_verdict("x", [1, 1], [0.5, 0.5], resolution=1, looks=0)
