@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from simlab.evidence import (
@@ -33,12 +31,13 @@ def judge(name: str, job: Job, result: Result, prediction: Prediction) -> list[V
     """Mean, law of N_rej and token marginals of one job against the exact ones.
 
     A job of fixed size gets fixed-size intervals. One that stopped by its own interval gets the confidence
-    sequence for the mean, and for the cells fixed-size bands at a K-th of the error, where K is the number of
-    batches after which it might have stopped (own: a union over those K sizes).
+    sequence for the mean, and for the cells fixed-size bands that hold after every batch after which it might
+    have stopped.
     """
-    counts, looks = result.counts, _looks(job)
-    cells = {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM / looks}
-    on_cells = [
+    counts = result.counts
+    cells = {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM, "looks": _looks(job)}
+    return [
+        _judge_mean(f"{name}: E[N_rej]", job, result, prediction),
         pmf_verdict(f"{name}: law of N_rej", counts.rejections, prediction.rejections_pmf, **cells),
         marginals_verdict(
             f"{name}: tokens follow the target",
@@ -48,10 +47,6 @@ def judge(name: str, job: Job, result: Result, prediction: Prediction) -> list[V
             **cells,
         ),
     ]
-    if looks > 1:
-        method = f"fixed size, at each of {looks} sizes at once"
-        on_cells = [dataclasses.replace(one, false_alarm=FALSE_ALARM, method=method) for one in on_cells]
-    return [_judge_mean(f"{name}: E[N_rej]", job, result, prediction), *on_cells]
 
 
 def judge_running_average(name: str, result: Result, prediction: Prediction) -> Verdict:
@@ -75,7 +70,7 @@ def mean_of(job: Job, result: Result, confidence: float) -> Interval:
 
 def band_of(job: Job, result: Result, confidence: float) -> Interval:
     """The simulated pmf of N_rej and the simultaneous band that the job's stopping rule allows."""
-    return pmf_band(result.counts.rejections, 1 - (1 - confidence) / _looks(job))
+    return pmf_band(result.counts.rejections, confidence, _looks(job))
 
 
 def running_average(result: Result, confidence: float) -> tuple[np.ndarray, Interval]:
