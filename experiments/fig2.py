@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simlab.decoders import Speculative
 from simlab.experiments.settings import (
     Outcome,
     Settings,
+    folder_of,
     instance,
     job,
     only_point,
@@ -24,8 +26,6 @@ from simlab.experiments.shared import (
     rows,
     running_average,
 )
-
-from simlab.decoders import Speculative
 from simlab.report import (
     draw_pmf,
     draw_running_average,
@@ -63,7 +63,7 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         rows(runs, average, prediction.expected_rejections, panel="running average")
         + rows(range(prediction.horizon + 1), band, prediction.rejections_pmf, panel="law of N_rej")
     )
-    folder = settings.output / f"{settings.title}-{settings.pair_name}"
+    folder = folder_of(settings, settings.pair_name)
     files = save_figure(
         figure, folder, "fig2", table, figure_metadata(settings.command, planned, [main, running])
     )

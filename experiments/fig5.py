@@ -10,9 +10,15 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+
+from simlab.checks import check_count
+from simlab.decoders import BatchSpeculative
+from simlab.errors import SimlabError
+from simlab.evidence import Interval
 from simlab.experiments.settings import (
     Outcome,
     Settings,
+    folder_of,
     instance,
     job,
     only_point,
@@ -27,11 +33,6 @@ from simlab.experiments.shared import (
     rows,
     running_average,
 )
-
-from simlab.checks import check_count
-from simlab.decoders import BatchSpeculative
-from simlab.errors import SimlabError
-from simlab.evidence import Interval
 from simlab.report import (
     draw_curve,
     draw_pmf,
@@ -67,7 +68,7 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     """Verdicts, figures and tables, from the results of `jobs`."""
     settings = only_point(points)
     title = f"Figure 5 on {settings.pair_name}"
-    folder = settings.output / f"{settings.title}-{settings.pair_name}"
+    folder = folder_of(settings, settings.pair_name)
     verdicts, files = [], []
     for part in (_present_runs, _present_drafts):
         judged, written = part(settings, results, title, folder)

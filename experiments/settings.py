@@ -26,6 +26,7 @@ class Settings:
     options: the experiment's own settings. pair_name, pair_options: as `simlab.pairs.make_pair` takes them.
     trajectories: of a task, or at most where half_width (rejections) is given. confidence: of intervals
     in tables and pictures. running_average: trajectories behind a running average. command: what makes it.
+    variant: what tells it from the same experiment with the configs' own settings, fit for a folder's name.
     """
 
     experiment: str
@@ -42,6 +43,7 @@ class Settings:
     running_average: int
     output: Path
     command: str
+    variant: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair,
             horizon = horizon if stationary else min(horizon, own.horizon)
         options["horizon"] = horizon
     return _instance(settings.pair_name, json.dumps(options, sort_keys=True))
+
+
+def folder_of(settings: Settings, *names: str) -> Path:
+    """The experiment's own folder: other settings have other folders, so that none overwrites another."""
+    return settings.output / "-".join(filter(None, [settings.title, *names, settings.variant]))
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,21 +1,22 @@
 """A parameter study: every point of a grid simulated and predicted, in one tidy table.
 
 One row a point: its settings as columns, the estimate of E[N_rej] with its interval, the exact value and the
-verdict over the mean, the law of N_rej and the token marginals. Written as Parquet and CSV.
+verdict on it, then the verdicts on the law of N_rej and on the token marginals. Written as Parquet and CSV.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simlab.experiments.settings import Outcome, Settings, instance, job
-from simlab.experiments.shared import judge, mean_of
-
 from simlab.decoders import decoder_name
 from simlab.evidence import Verdict
+from simlab.experiments.settings import Outcome, Settings, folder_of, instance, job
+from simlab.experiments.shared import judge, mean_of
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
 from simlab.theory import predict
+
+VERDICTS = ("verdict", "verdict_law", "verdict_tokens")
 
 
 def jobs(points: list[Settings]) -> list[Job]:
@@ -34,7 +35,7 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         rows.append(row)
         verdicts += judged
     title = points[0].title
-    folder = points[0].output / title
+    folder = folder_of(points[0])
     files = save_table(folder, title, pd.DataFrame(rows))
     return Outcome(title, folder, verdicts, files, notes=[])
 
@@ -60,7 +61,7 @@ def _row(settings: Settings, label: str, results: Mapping[str, Result]) -> tuple
         "rejections_exact": prediction.expected_rejections,
         "rejection_rate": result.counts.rejections_per_position.sum() / positions,
         "acceleration_exact": prediction.acceleration,
-        "verdict": _worst(verdicts),
+        **dict(zip(VERDICTS, (str(verdict.status) for verdict in verdicts), strict=True)),
         "task": one.task.id,
     }, verdicts
 
@@ -84,8 +85,3 @@ def _labels(points: list[Settings]) -> list[str]:
         " ".join(f"{key}={row[key]}" for key in varying if key in row) or f"{row['pair']} {row['decoder']}"
         for row in spelled
     ]
-
-
-def _worst(verdicts: list[Verdict]) -> str:
-    statuses = {str(verdict.status) for verdict in verdicts}
-    return next(status for status in ("FAIL", "INCONCLUSIVE", "PASS") if status in statuses)

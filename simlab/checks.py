@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
 from numbers import Integral, Real
 
 from simlab.errors import SimlabError
 
 
-def check_count(name: str, value, least: int = 1) -> int:
-    """`value` as an int of at least `least`; raises SimlabError naming it otherwise."""
+def check_count(name: str, value, least: int = 1, most: int | None = None) -> int:
+    """`value` as an int with least <= value <= most; raises SimlabError naming it otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise SimlabError(f"{name} = {value!r}: give a whole number of at least {least}")
+    if most is not None and value > most:
+        raise SimlabError(f"{name} = {value!r}: give a whole number of at most {most}")
     return int(value)
+
+
+def check_path(name: str, value) -> str | os.PathLike:
+    """`value` if it can be a path; raises SimlabError naming it otherwise."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise SimlabError(f"{name} = {value!r}: give a path, as text")
+    return value
 
 
 def check_number(

@@ -45,8 +45,13 @@ def compose_points(overrides: Iterable[str]) -> list[dict]:
             if key not in given:
                 values = values if OmegaConf.is_list(values) else [values]
                 axes.append([f"{key}={_word(value)}" for value in values])
-        command = [word for word in words if _key(word).partition(".")[0] not in NUMBERLESS]
+        command = telling(words)
         return [{**_point(fixed, point), "command": command} for point in itertools.product(*axes)]
+
+
+def telling(words: Iterable[str]) -> list[str]:
+    """The overrides that say what comes out, without those that say where and how."""
+    return [word for word in words if _root(word) not in NUMBERLESS]
 
 
 @contextmanager
@@ -64,7 +69,9 @@ def one_line_errors(words: list[str]) -> Iterator[None]:
     """Turn what Hydra raises into SimlabError."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, SimlabError):
+            raise
         raise SimlabError(_explain(error, words)) from error
 
 
@@ -74,7 +81,23 @@ def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> No
 
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = ["simlab run", *words]
+    _check_flags(words)
     hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()
+
+
+def _check_flags(words: list[str]) -> None:
+    """Raise SimlabError for flags that Hydra's parser would answer with its whole usage."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+
+    def refuse(message: str):
+        raise SimlabError(f"{' '.join(message.split())}: simlab run --help and --hydra-help list the flags")
+
+    parser.error = refuse
+    unknown = [word for word in parser.parse_args(words).overrides if word.startswith("-")]
+    if unknown:
+        refuse(f"no option {unknown[0]}")
 
 
 def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
@@ -83,11 +106,18 @@ def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
     axes: list[list[str]] = []
     for word in words:
         override = _parse(word)
-        if override.is_sweep_override():
-            key = override.get_key_element()
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
+        if not override.is_sweep_override():
             fixed.append(word)
+            continue
+        key = override.get_key_element()
+        if _root(word) in NUMBERLESS:
+            raise SimlabError(f"{word}: a grid takes one {key}; use --multirun for several")
+        with one_line_errors(words):
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+    keys = [_key(word) for word in words if not word.startswith("~")]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise SimlabError(f"{key} is given twice: give it once, with a list of values for a grid")
     return fixed, axes
 
 
@@ -115,7 +145,7 @@ def _compose(words: list[str]) -> DictConfig:
 def _explain(error: Exception, words: list[str]) -> str:
     """One line for what Hydra says in many."""
     text = str(error)
-    group = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
+    group = re.search(r"Could not find '([\w/]+)/([^'/]*)'", text)
     if group:
         known = re.findall(r"^\t(\S+)$", text, re.M)
         return f"no {group[1]} {group[2]!r}: known are {', '.join(known)}"
@@ -154,11 +184,17 @@ def _parse(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException as error:
-        raise SimlabError(f"cannot read {word!r}: give key=value ({_one_line(error)})") from error
+        key, equals, value = word.partition("=")
+        mend = f"quote the value, \"{key}='{value}'\"" if equals and value else "give key=value"
+        raise SimlabError(f"cannot read {word!r}: {mend} ({_one_line(error)})") from error
 
 
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+")
+
+
+def _root(word: str) -> str:
+    return _key(word).partition(".")[0].partition("/")[0]
 
 
 def _is_group(word: str) -> bool:

@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as error:
-        return _complain(f"out of memory ({error}): give a smaller pair, fewer workers or smaller batches")
+        return _complain(f"out of memory ({error}): give fewer states, a shorter horizon or fewer workers")
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{error.filename}: " if error.filename else "cannot write the output: "
         return _complain(f"{place}{error.strerror or error}")
 
 
@@ -55,9 +55,14 @@ def _dispatch(arguments: list[str]) -> int:
         raise SimlabError(f"no command {name!r}: known are {', '.join(COMMANDS)}")
     module = importlib.import_module(COMMANDS[name][0])
     words = arguments[1:]
-    if name != "run" and ("-h" in words or "--help" in words):
-        print(module.USAGE, end="")
-        return 0
+    if name != "run":
+        if "-h" in words or "--help" in words:
+            print(module.USAGE, end="")
+            return 0
+        known = ["--json"] if "--json" in module.USAGE else []
+        for word in words:
+            if word.startswith("-") and word not in known:
+                raise SimlabError(f"no option {word}: known are {', '.join([*known, '--help'])}")
     return module.main(words)
 
 

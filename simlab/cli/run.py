@@ -6,13 +6,13 @@ import dataclasses
 import importlib
 import json
 import os
-import re
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from simlab.cli.compose import compose_points, hydra_application, one_line_errors
+from simlab.cli.compose import compose_points, hydra_application, one_line_errors, telling
 from simlab.cli.settings import backend_from, output_from, settings_from
 from simlab.cli.tables import columns
 from simlab.errors import SimlabError
@@ -50,6 +50,7 @@ def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -
             jobs = [job for _, _, jobs in planned for job in jobs]
             results = show(collect(jobs, ledger=ledger, backend=backend))
     except Interrupted as stopped:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would only tear what follows
         print(f"simlab: {stopped}", file=sys.stderr)
         return 130
     outcomes = []
@@ -87,6 +88,7 @@ def _announce(outcome) -> None:
         {
             "verdict": str(verdict.status),
             "claim": verdict.name,
+            "of": verdict.statistic.partition(",")[0],
             "estimate": f"{verdict.estimate:.6g}",
             "interval": f"[{verdict.low:.6g}, {verdict.high:.6g}]",
             "exact": f"{verdict.exact:.6g}",
@@ -130,19 +132,15 @@ def _through_hydra(words: list[str]) -> int:
 def _hydra_job(config) -> None:
     """One job of a Hydra run. It may run in another process: mistakes and verdicts leave as exit codes."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    hydra = HydraConfig.get()
+    words = list(HydraConfig.get().overrides.task)
     try:
         if config.get("grid"):
-            configs = compose_points(list(hydra.overrides.task))
+            configs = compose_points(words)
         else:
             configs = [OmegaConf.to_container(config, resolve=True)]
-            configs[0]["command"] = list(hydra.overrides.task)
-        if hydra.mode == RunMode.MULTIRUN:
-            for point in configs:
-                point["experiment"]["title"] = _job_title(point["experiment"], hydra.job.override_dirname)
+            configs[0]["command"] = telling(words)
         code = execute([configs])
     except SimlabError as error:
         print(f"simlab: {error}", file=sys.stderr)
@@ -151,8 +149,3 @@ def _hydra_job(config) -> None:
         Path(os.environ[_FAILED_FLAG]).write_text("a verdict FAILed")
     elif code:
         raise SystemExit(code)
-
-
-def _job_title(experiment: dict, overrides: str) -> str:
-    title = experiment.get("title", experiment["name"])
-    return f"{title}-{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', overrides)}"[:120] if overrides else title

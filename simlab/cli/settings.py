@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 from pathlib import Path
 
 from simlab.checks import check_count, check_number
 from simlab.decoders import DECODERS, Decoder
 from simlab.errors import SimlabError
+
+LARGEST = 2**62  # what tables on disk hold as a whole number, with room to add
+LARGEST_BATCH = 2**31
+LONGEST_NAME = 100  # of a folder, before its hash
 
 
 def decoder_from(config: dict) -> Decoder:
@@ -16,6 +22,7 @@ def decoder_from(config: dict) -> Decoder:
     name = options.pop("name", None)
     if name not in DECODERS:
         raise SimlabError(f"no decoder {name!r}: known are {', '.join(DECODERS)}")
+    options = {key: _whole(value) for key, value in options.items()}
     if isinstance(options.get("drafts"), str):
         options["drafts"] = _drafts(options["drafts"])
     try:
@@ -27,7 +34,9 @@ def decoder_from(config: dict) -> Decoder:
 
 def pair_from(config: dict) -> tuple[str, dict]:
     """The generator's name and options of a composed configuration."""
-    options = dict(_section(config, "pair"))
+    options = {key: _whole(value) for key, value in _section(config, "pair").items()}
+    if isinstance(options.get("path"), int | float) and not isinstance(options["path"], bool):
+        options["path"] = str(options["path"])  # a file may be called 2024
     return options.pop("name", None), options
 
 
@@ -52,15 +61,33 @@ def settings_from(config: dict):
         pair_name=pair_name,
         pair_options=pair_options,
         decoder=decoder_from(config),
-        seed=check_count("seed", _whole(config["seed"]), least=0),
-        trajectories=check_count("trajectories", _whole(config["trajectories"])),
+        seed=check_count("seed", _whole(config["seed"]), least=0, most=LARGEST),
+        trajectories=check_count("trajectories", _whole(config["trajectories"]), most=LARGEST),
         half_width=half_width,
         confidence=confidence,
-        batch_size=check_count("batch_size", _whole(config["batch_size"])),
-        running_average=check_count("tier.running_average", _whole(config["tier"]["running_average"])),
+        batch_size=check_count("batch_size", _whole(config["batch_size"]), most=LARGEST_BATCH),
+        running_average=_running_average(config),
         output=output_from(config),
         command=" ".join(["simlab run", *config.get("command", [])]),
+        variant=_variant(config.get("command", [])),
     )
+
+
+def _variant(words: list[str]) -> str:
+    """The overrides, but for those that the folder's name says anyway or that only make the numbers finer."""
+    said = ("experiment", "pair", "tier", "trajectories")
+    told = sorted(word for word in words if word.partition("=")[0] not in said)
+    name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "_", "-".join(told))
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _running_average(config: dict) -> int:
+    number = check_count("tier.running_average", _whole(config["tier"]["running_average"]), most=LARGEST)
+    if number % 100:
+        raise SimlabError(f"tier.running_average = {number}: give a multiple of 100, the runs of a batch")
+    return number
 
 
 def output_from(config: dict) -> Path:
@@ -104,7 +131,7 @@ def _section(config: dict, name: str) -> dict:
 
 
 def _drafts(word: str):
-    return math.inf if word.lower() in ("inf", "infinity") else word
+    return math.inf if word.lower() in ("inf", ".inf", "infinity") else word
 
 
 def _whole(value):

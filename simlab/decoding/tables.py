@@ -67,7 +67,7 @@ def memory_error(needed: int) -> SimlabError:
     """The error for tables that do not fit."""
     return SimlabError(
         f"the sampler's tables need {needed / 2**30:.1f} GiB, more than there is: "
-        "give fewer tokens or steps, or a stationary pair"
+        "give fewer tokens, steps or drafts, or a stationary pair"
     )
 
 

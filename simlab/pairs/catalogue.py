@@ -40,7 +40,7 @@ def pair_identity(pair: ChainPair, name: str, **options) -> dict:
 
 
 def _known(name: str) -> str:
-    if name not in GENERATORS:
+    if not isinstance(name, str) or name not in GENERATORS:
         raise SimlabError(f"no pair {name!r}: known are {', '.join(GENERATORS)}")
     return name
 

@@ -7,11 +7,13 @@ so that every character has a successor and the chain may run on for any horizon
 from __future__ import annotations
 
 import codecs
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
 
-from simlab.checks import check_count, check_number
+from simlab.checks import check_count, check_number, check_path
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
@@ -69,7 +71,10 @@ def read_text(path: str | None) -> str:
         from pydoc_data.topics import topics
 
         return "\n".join(topics[name] for name in sorted(topics))
+    check_path("path", path)
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            raise SimlabError(f"{path} is no regular file: give the path of a UTF-8 text file")
         raw = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise SimlabError(f"no text {path}: give the path of a UTF-8 text file") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.checks import check_count, check_number
+from simlab.checks import check_count, check_number, check_path
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
@@ -97,9 +97,9 @@ def file(path: str, horizon: int | None = None) -> ChainPair:
 
     Only a stationary pair can be extended. Raises SimlabError as ChainPair.load and with_horizon do.
     """
-    if not path:
+    if path is None or path == "":
         raise SimlabError("pair=file needs pair.path, the .npz file that holds draft, target and initial")
-    pair = ChainPair.load(path)
+    pair = ChainPair.load(check_path("path", path))
     return pair if horizon is None else pair.with_horizon(horizon)
 
 
@@ -118,16 +118,17 @@ def _steps(horizon: int, stationary: bool) -> int:
 
 def _shape_and_random(horizon, states, seed) -> tuple[int, int, np.random.RandomState]:
     horizon, states = check_count("horizon", horizon), check_count("states", states)
-    seed = check_count("seed", seed, least=0)
-    if seed >= 2**32:
-        raise SimlabError(f"seed = {seed}: a pair's seed is below 2^32 = {2**32}")
+    seed = check_count("seed", seed, least=0, most=2**32 - 1)
     return horizon, states, np.random.RandomState(seed)
 
 
 def _dirichlet_rows(random, concentration: float, steps: int, states: int, name: str) -> np.ndarray:
     rows = random.standard_gamma(concentration, size=(steps, states, states))
-    if not (rows.sum(axis=-1) > 0).all():
-        raise SimlabError(f"{name} concentration = {concentration:g}: too small for {states} states")
+    with np.errstate(over="ignore"):
+        sums = rows.sum(axis=-1)
+    for wrong, word in (((sums <= 0).any(), "small"), ((~np.isfinite(sums)).any(), "large")):
+        if wrong:
+            raise SimlabError(f"{name} concentration = {concentration:g}: too {word} for {states} states")
     return _normalised(rows)
 
 

@@ -29,9 +29,10 @@ class ChainPair:
     """A validated pair of nonstationary Markov chains.
 
     draft, target: float64 (T, V, V), rows summing to 1 within 1e-9. initial: float64 (V,), summing to 1.
-    The arrays are held as read-only views: they are copied only where their type or layout asks for it,
-    so do not change them afterwards. Raises SimlabError, in one line that names the place and the value,
-    for wrong shapes, entries that are negative or not finite, and rows that do not sum to 1.
+    A chain whose steps are all the same is stationary, and kept once. The arrays are held as read-only views,
+    copied only where need be: do not change them afterwards. Raises SimlabError, in one line that names the
+    place and the value, for wrong shapes, entries that are negative or not finite, and rows that do not sum
+    to 1.
     """
 
     draft: np.ndarray
@@ -57,7 +58,7 @@ class ChainPair:
         _check_rows("draft", _rows(draft))
         _check_rows("target", _rows(target))
         _check_rows("initial", initial[None, None, :])
-        for name, array in (("draft", draft), ("target", target), ("initial", initial)):
+        for name, array in (("draft", _folded(draft)), ("target", _folded(target)), ("initial", initial)):
             view = array.view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
@@ -99,10 +100,7 @@ class ChainPair:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over shape, draft, target and initial: two pairs with the same numbers agree.
-
-        A pair that is stationary by its layout has another digest than one that repeats its rows.
-        """
+        """SHA-256 over shape, draft, target and initial: two pairs agree if their numbers do."""
         sha = hashlib.sha256()
         sha.update(repr((self.draft.shape, len(self.draft_rows), len(self.target_rows))).encode())
         for array in (self.draft_rows, self.target_rows, self.initial[None, None]):
@@ -187,6 +185,13 @@ class ChainPair:
         return _restore, (self.draft_rows, self.target_rows, self.initial, self.horizon)
 
 
+def _folded(chain: np.ndarray) -> np.ndarray:
+    """A chain whose steps are all the same, kept once; any other as it is."""
+    if len(chain) == 1 or chain.strides[0] == 0 or any((step != chain[0]).any() for step in chain[1:]):
+        return chain
+    return np.broadcast_to(chain[0].copy(), chain.shape)
+
+
 def _rows(chain: np.ndarray) -> np.ndarray:
     """The distinct steps of a chain: one where the first axis has stride 0."""
     return chain[:1] if chain.strides[0] == 0 else chain
@@ -229,6 +234,8 @@ def _as_floats(value, name: str) -> np.ndarray:
         raise SimlabError(f"{name} is no rectangular array: {_one_line(error)}") from error
     if array.dtype.kind not in "fiub":
         raise SimlabError(f"{name} has type {array.dtype}: give real numbers")
+    if isinstance(value, np.ma.MaskedArray):
+        raise SimlabError(f"{name} is a masked array: give every probability, {name}.filled(0) for instance")
     if array.dtype == np.float64 and array.dtype.isnative:
         return array
     if array.ndim == 3 and array.strides[0] == 0:
@@ -256,7 +263,9 @@ def _check_rows(name: str, rows: np.ndarray) -> None:
         y = int(bad[0])
         place = f"initial[{y}]" if name == "initial" else f"{name}[t={t}, x={x}, y={y}]"
         raise SimlabError(f"{place} = {row[y]!s}: a probability is finite and not negative")
-    raise SimlabError(f"{whole} sums to {float(sums[t, x])!r}: make it sum to 1, e.g. divide it by its sum")
+    raise SimlabError(
+        f"{whole} sums to {float(sums[t, x])!r}: make it sum to 1 in float64, e.g. divide it by its sum"
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -26,15 +26,21 @@ def draw_running_average(
     """The running average after 1, 2, .. batches of runs with its interval, over the exact value.
 
     runs: (K,), number of runs so far, increasing. interval: arrays (K,), such as `confidence_sequence`
-    returns, or fixed-size ones. The y axis is centred on the exact value and shows the running average whole;
-    the band may leave it on the left, where it is as wide as the range of the counts. The last interval is
-    drawn as a bar, too.
+    returns: one that holds after all numbers of runs at once. The y axis is centred on the exact value and
+    shows the running average whole; the band may leave it on the left, where it is as wide as the range of
+    the counts.
     """
     runs = np.asarray(runs)
     mean, low, high = (np.asarray(a, float) for a in interval)
     colour, marker = look(series)
     axes.fill_between(
-        runs, low, high, color=colour, alpha=0.22, linewidth=0, label=f"{percent(confidence)} interval"
+        runs,
+        low,
+        high,
+        color=colour,
+        alpha=0.22,
+        linewidth=0,
+        label=f"{percent(confidence)} interval, all runs at once",
     )
     axes.plot(
         runs,
@@ -46,7 +52,6 @@ def draw_running_average(
         label="average of the runs so far",
     )
     axes.axhline(exact, color=THEORY_COLOUR, linewidth=THEORY_WIDTH, label=exact_label, zorder=3)
-    axes.vlines(runs[-1], low[-1], high[-1], color=colour, linewidth=1.5)
     _log_axis_of_runs(axes, runs)
     middle = np.searchsorted(np.log(runs), np.log(runs[0] * float(runs[-1])) / 2)
     reach = 1.15 * max(np.abs(mean - exact).max(), (high - low)[min(middle, len(runs) - 1)])
@@ -232,6 +237,12 @@ def _evenly_in_log(runs: np.ndarray, markers: int = 12) -> list[int]:
 
 
 def _shown(pmf: np.ndarray, residuals: np.ndarray) -> tuple[int, int]:
-    """First and last cell worth showing: with mass, or outside the band."""
+    """First and last cell worth showing: with mass, or outside the band; three cells at least.
+
+    A single cell would show a slope of the exact line to a neighbour that is not there.
+    """
     worth = np.flatnonzero((pmf >= NEGLIGIBLE * pmf.max()) | (np.abs(residuals) > 1))
-    return int(worth[0]), int(worth[-1])
+    first, last = int(worth[0]), int(worth[-1])
+    if last - first < 2:
+        first, last = max(first - 1, 0), min(last + 1, len(pmf) - 1)
+    return first, last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import time
 import uuid
 import warnings
@@ -36,6 +37,9 @@ class Dask:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "workers", check_count("workers", self.workers, least=1))
+        # Dask's client waits half a minute over an address that is none.
+        if self.address is not None and not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", str(self.address)):
+            raise SimlabError(f"address = {self.address!r}: give a scheduler's, e.g. tcp://127.0.0.1:8786")
 
     def start(self) -> ClusterPool:
         return ClusterPool(self.address, self.workers)

@@ -70,6 +70,8 @@ class Ledger:
         self.path = Path(path)
         if not create and not self.path.exists():
             raise SimlabError(f"no ledger {self.path}: give the path of one that a run has written")
+        if self.path.is_dir():
+            raise SimlabError(f"the ledger {self.path} is a folder: give the path of a file")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

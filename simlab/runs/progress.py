@@ -102,18 +102,27 @@ def show(steps: Iterator[Progress], stream: TextIO | None = None) -> dict[str, R
         steps.close()  # the run itself: its workers end now and not when it is collected
 
 
+def _written(text: str, stream: TextIO) -> str:
+    """`text` in characters that the stream can write."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return text.replace("±", "+-")
+    return text
+
+
 def _lines(steps: Iterator[Progress], stream: TextIO) -> Iterator[Progress]:
     printed = time.monotonic()
     step = None
     try:
         for step in steps:
             if time.monotonic() - printed >= LINE_SECONDS:
-                print(describe(step), file=stream, flush=True)
+                print(_written(describe(step), stream), file=stream, flush=True)
                 printed = time.monotonic()
             yield step
     finally:
         if step is not None:
-            print(describe(step), file=stream, flush=True)
+            print(_written(describe(step), stream), file=stream, flush=True)
 
 
 def _live(steps: Iterator[Progress], stream: TextIO) -> Iterator[Progress]:
@@ -123,7 +132,9 @@ def _live(steps: Iterator[Progress], stream: TextIO) -> Iterator[Progress]:
 
     with Live(console=Console(file=stream), auto_refresh=False, redirect_stdout=False) as live:
         for step in steps:
-            live.update(Text(describe(step), overflow="ellipsis", no_wrap=True), refresh=True)
+            live.update(
+                Text(_written(describe(step), stream), overflow="ellipsis", no_wrap=True), refresh=True
+            )
             yield step
 
 

@@ -52,6 +52,8 @@ class Task:
         object.__setattr__(self, "seed", check_count("seed", self.seed, least=0))
         object.__setattr__(self, "batch_size", check_count("batch_size", self.batch_size, least=1))
         decoder_name(self.decoder)
+        if getattr(self.decoder, "drafts", 1) == math.inf:
+            raise SimlabError("drafts = inf: the exact limit is for predict; simulate takes a finite number")
 
     @cached_property
     def id(self) -> str:

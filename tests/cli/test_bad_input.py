@@ -39,7 +39,6 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["run=slurm"], "no run 'slurm': known are dask, loky, serial"),
         (["tier=huge"], "no tier 'huge': known are paper, smoke"),
         (["paper"], "cannot read 'paper': give key=value"),
-        (["~pair"], "give pair=NAME"),
         (["pair.horizon=0"], "horizon = 0: give a whole number of at least 1"),
         (["pair.horizon=many"], "horizon = 'many'"),
         (["pair.horizon=2.5"], "horizon = 2.5"),
@@ -50,6 +49,13 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
         (["pair=corpus", "pair.path=absent.txt"], "no text absent.txt"),
         (["pair=corpus", "pair.draft_model=trigram"], "give one of bigram, unigram"),
+        (["pair=corpus", "pair.path=/dev/zero"], "is no regular file"),
+        (["pair=corpus", "pair.path=true"], "path = True: give a path"),
+        (["pair=null"], "Got NoneType"),
+        (["decoder="], "no decoder ''"),
+        (["pair.horizon=interval(1,2)"], "INTERVAL"),
+        (["pair.horizon=2", "pair.horizon=3"], "pair.horizon is given twice"),
+        (["pair.path=é b"], "quote the value"),
     ],
     ids=" ".join,
 )
@@ -73,6 +79,16 @@ def test_mistakes_in_settings(complaint, command, words, said):
         (["decoder=batch", "decoder.drafts=inf"], "finite"),
         (["experiment=fig2", "pair.seed=1,2"], "fig2 draws one point and the grid has 2"),
         (["output=''"], "give a folder"),
+        (["output=one,two"], "a grid takes one output"),
+        (["~pair"], "give pair=NAME"),
+        (["seed=99999999999999999999"], "at most"),
+        (["trajectories=1e30"], "at most"),
+        (["batch_size=1e30"], "at most"),
+        (["tier.running_average=150"], "a multiple of 100"),
+        (["run=dask", "run.address=garbage"], "give a scheduler's"),
+        (["--nosuch"], "--nosuch"),
+        (["--cfg", "nosuch"], "nosuch"),
+        (["--multirun", "pair.horizon=0,2"], "horizon = 0"),
         (["--cfg", "job", "pair=papr"], "papr"),
         (["--multirun", "pair=papr,paper"], "papr"),
     ],
@@ -82,7 +98,13 @@ def test_mistakes_in_a_run(complaint, words, said):
     assert said in complaint("run", *words)
 
 
+@pytest.mark.parametrize("words", [["reproduce=[]"], ["reproduce=fig2"], ["reproduce=[fig2]"]], ids=str)
+def test_lists_of_experiments_that_are_none(complaint, words):
+    assert "reproduce" in complaint("reproduce", *words)
+
+
 def test_unknown_commands(complaint):
+    assert "no option --jsno: known are --json, --help" in complaint("predict", "--jsno")
     assert "no command 'prdict': known are predict, run, reproduce, status" in complaint("prdict")
 
 

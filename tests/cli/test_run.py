@@ -29,6 +29,12 @@ def run(tmp_path, monkeypatch, capsys):
     return call
 
 
+def only(tmp_path, name):
+    """The one file of that name under the results."""
+    (path,) = (tmp_path / "results").rglob(name)
+    return path
+
+
 def _words(pair, tmp_path):
     if pair != "file":
         return [f"pair={pair}"]
@@ -40,7 +46,8 @@ def _words(pair, tmp_path):
 @pytest.mark.parametrize("experiment", ["fig2", "fig5"])
 def test_every_figure_runs_on_every_pair_in_the_smoke_tier(run, tmp_path, experiment, pair):
     out = run("run", f"experiment={experiment}", "tier=smoke", "run=serial", *_words(pair, tmp_path))
-    folder = tmp_path / "results" / f"{experiment}-{pair}"
+    folder = only(tmp_path, f"{experiment}.png").parent
+    assert folder.name.startswith(f"{experiment}-{pair}")
     for ending in ("png", "svg", "csv"):
         assert (folder / f"{experiment}.{ending}").stat().st_size > 1000
     table = pd.read_csv(folder / f"{experiment}.csv")
@@ -54,8 +61,8 @@ def test_every_figure_runs_on_every_pair_in_the_smoke_tier(run, tmp_path, experi
 @pytest.mark.parametrize("pair", ["paper", "corpus"])
 def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
     run("run", f"decoder={decoder}", f"pair={pair}", "run=serial", "trajectories=300000")
-    table = pd.read_parquet(tmp_path / "results" / "study" / "study.parquet")
-    assert table.verdict.tolist() == ["PASS"]
+    table = pd.read_parquet(only(tmp_path, "study.parquet"))
+    assert table[["verdict", "verdict_law", "verdict_tokens"]].values.tolist() == [["PASS"] * 3]
     assert table.decoder.tolist() == [decoder] and table.trajectories.tolist() == [300000]
     assert (table.rejections_low <= table.rejections_exact).all()
     assert (table.rejections_exact <= table.rejections_high).all()
@@ -64,12 +71,11 @@ def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
 def test_a_grid_on_the_command_line_is_one_tidy_table(run, tmp_path):
     words = ["decoder=batch", "decoder.drafts=1,2,4,8", "pair.horizon=50,100", "run=serial"]
     run("run", *words, "trajectories=20000")
-    folder = tmp_path / "results" / "study"
-    table = pd.read_csv(folder / "study.csv")
+    table = pd.read_csv(only(tmp_path, "study.csv"))
     assert table[["decoder.drafts", "pair.horizon"]].values.tolist() == [
         [drafts, horizon] for drafts in (1, 2, 4, 8) for horizon in (50, 100)
     ]
-    pd.testing.assert_frame_equal(table, pd.read_parquet(folder / "study.parquet"), check_dtype=False)
+    pd.testing.assert_frame_equal(table, pd.read_parquet(only(tmp_path, "study.parquet")), check_dtype=False)
     assert table.task.nunique() == 8
     for _, row in table.iterrows():
         exact = predict(paper(row["pair.horizon"]), BatchSpeculative(row["decoder.drafts"]))
@@ -78,28 +84,44 @@ def test_a_grid_on_the_command_line_is_one_tidy_table(run, tmp_path):
 
 def test_a_grid_in_a_config_and_over_pairs(run, tmp_path):
     run("run", "experiment=drafts", "trajectories=2000", "run=serial", "pair.horizon=9")
-    table = pd.read_csv(tmp_path / "results" / "drafts" / "drafts.csv")
+    table = pd.read_csv(only(tmp_path, "drafts.csv"))
     assert table["decoder.drafts"].tolist() == [1, 2, 4, 8] and (table["pair.horizon"] == 9).all()
     run("run", "pair=corpus,mixture", "pair.horizon=5", "trajectories=2000", "run=serial")
-    table = pd.read_csv(tmp_path / "results" / "study" / "study.csv")
+    table = pd.read_csv(only(tmp_path, "study.csv"))
     assert table.pair.tolist() == ["corpus", "mixture"]
     assert table["pair.blur"].isna().tolist() == [True, False]
 
 
 def test_a_run_may_stop_at_a_half_width(run, tmp_path):
     run("run", "half_width=0.05", "trajectories=10_000_000", "batch_size=4096", "run=serial")
-    table = pd.read_csv(tmp_path / "results" / "study" / "study.csv")
+    table = pd.read_csv(only(tmp_path, "study.csv"))
     row = table.iloc[0]
     assert row.trajectories < 1_000_000 and row.trajectories % 4096 == 0
     assert (row.rejections_high - row.rejections_low) / 2 <= 0.05
-    verdicts = json.loads((tmp_path / "results" / "study" / "verdicts.json").read_text())
+    verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())
     assert verdicts[0]["method"] == "confidence sequence"
     assert all("at each of 2442 sizes" in verdict["method"] for verdict in verdicts[1:])
 
 
+def test_other_settings_never_overwrite_a_figure(run, tmp_path):
+    words = ["run", "experiment=fig2", "run=serial", "trajectories=2000", "tier.running_average=200"]
+    for more in ([], ["pair.seed=11"], ["decoder=batch"], ["pair.horizon=9", "confidence=0.99"]):
+        run(*words, *more)
+    made = sorted(path.parent.name for path in (tmp_path / "results").rglob("fig2.png"))
+    shared = "tier.running_average=200"
+    assert made == sorted(
+        [
+            f"fig2-paper-{shared}",
+            f"fig2-paper-pair.seed=11-{shared}",
+            f"fig2-paper-decoder=batch-{shared}",
+            f"fig2-paper-confidence=0.99-pair.horizon=9-{shared}",
+        ]
+    )
+
+
 def test_a_sample_too_small_to_tell_is_inconclusive_not_a_pass(run, tmp_path):
     run("run", "trajectories=50", "run=serial")
-    verdicts = json.loads((tmp_path / "results" / "study" / "verdicts.json").read_text())
+    verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())
     assert {verdict["status"] for verdict in verdicts} == {"INCONCLUSIVE"}
 
 

@@ -97,6 +97,20 @@ def test_a_stationary_pair_keeps_one_copy_whatever_the_horizon():
     assert len(integers.draft_rows) == 1
 
 
+def test_equal_steps_are_a_stationary_pair_however_they_are_given():
+    rows = paper(1, 5).draft[0]
+    folded = ChainPair.stationary(rows, rows, np.full(5, 0.2), 4)
+    spelled = ChainPair(np.array([rows] * 4), np.array([rows] * 4), np.full(5, 0.2))
+    assert len(spelled.draft_rows) == 1 and spelled.digest == folded.digest
+    assert spelled.with_horizon(9).horizon == 9
+
+
+def test_a_masked_array_is_refused():
+    draft, target, initial = _arrays()
+    with pytest.raises(SimlabError, match="draft is a masked array"):
+        ChainPair(np.ma.masked_array(draft, mask=draft > 0.5), target, initial)
+
+
 def test_a_shorter_horizon_takes_the_first_steps_and_a_longer_one_is_refused():
     pair = paper(5)
     np.testing.assert_array_equal(pair.with_horizon(2).target, pair.target[:2])
