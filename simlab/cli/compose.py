@@ -69,9 +69,7 @@ def one_line_errors(words: list[str]) -> Iterator[None]:
     """Turn what Hydra raises into SimlabError."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if isinstance(error, SimlabError):
-            raise
+    except (HydraException, OmegaConfBaseException) as error:
         raise SimlabError(_explain(error, words)) from error
 
 
@@ -139,7 +137,10 @@ def _point(fixed: list[str], words: tuple[str, ...]) -> dict:
 
 def _compose(words: list[str]) -> DictConfig:
     with one_line_errors(words):
-        return compose("config", overrides=words)
+        try:
+            return compose("config", overrides=words)
+        except ValueError as error:  # Hydra's word for a group that is null
+            raise SimlabError(_one_line(error)) from error
 
 
 def _explain(error: Exception, words: list[str]) -> str:

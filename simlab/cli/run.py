@@ -125,7 +125,10 @@ def _through_hydra(words: list[str]) -> int:
     with one_line_errors(words), tempfile.TemporaryDirectory() as folder:
         flag = Path(folder) / "failed"
         os.environ[_FAILED_FLAG] = str(flag)
-        hydra_application(words, _hydra_job)
+        try:
+            hydra_application(words, _hydra_job)
+        except SystemExit as stop:  # a job's, which has said why
+            return int(stop.code or 0)
         return 1 if flag.exists() else 0
 
 

@@ -42,8 +42,10 @@ def _words(pair, tmp_path):
     return ["pair=file", "pair.path=mine.npz"]
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("experiment", ["fig2", "fig5"])
+@pytest.mark.parametrize(
+    ("experiment", "pair"),
+    [*(("fig2", pair) for pair in PAIRS), *(("fig5", pair) for pair in ("paper", "corpus", "file"))],
+)
 def test_every_figure_runs_on_every_pair_in_the_smoke_tier(run, tmp_path, experiment, pair):
     out = run("run", f"experiment={experiment}", "tier=smoke", "run=serial", *_words(pair, tmp_path))
     folder = only(tmp_path, f"{experiment}.png").parent
