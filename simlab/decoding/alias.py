@@ -1,10 +1,14 @@
 """Alias tables (Walker 1977, Vose 1991) in packed integers, and the acceptance thresholds.
 
 A draw splits one 48-bit uniform into a slot (uniform on 0..V-1) and a coin (uniform on 0..2^48-1): the slot
-is kept if the coin is below the slot's threshold, else its alias is taken. Probabilities are thereby exact to
-2^-48. A threshold is stored in two pieces, the upper 16 bits beside the alias in one 32-bit entry, the lower
-32 bits in a table of their own, which is read only where the coin's upper 16 bits equal the threshold's: once
-in 65,536 draws. So the tables that every draw reads are small, and nothing is rounded to 16 bits.
+is kept if the coin is below the slot's threshold, else its alias is taken. The coin is exact to 2^-48 given
+its threshold. The threshold, a slot's share, is off by the rounding of floats, which adds up from slot to
+slot: by some 1e5 * 2^-48 in uneven rows of V = 65536. A slot comes up once in V draws, so that each token's
+law was within 2^-45 there.
+
+A threshold is stored in two pieces, the upper 16 bits beside the alias in one 32-bit entry, the lower 32 bits
+in a table of their own, which is read only where the coin's upper 16 bits equal the threshold's: once in
+65,536 draws. So the tables that every draw reads are small, and nothing is rounded to 16 bits.
 
 No token of mass 0 can be drawn, whatever the rounding: its threshold is exactly 0 and no slot names it as
 alias.

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simlab.decoding.chunks import CHUNK, U, draft_and_verify, draw, exact_draw, locate, new_scratch, select
+from simlab.decoding.chunks import (
+    CHUNK,
+    U,
+    draft,
+    draft_and_verify,
+    draw,
+    exact_draw,
+    locate,
+    new_scratch,
+    select,
+)
 from simlab.decoding.randomness import BATCH, LANES, fill, seed_state, spare_word
-from simlab.decoding.tables import AliasTable, DraftTable, alias_table, draft_table
-
-MASK = 2**64 - 1
-
-
-class Lane:
-    """xoshiro256++ as published, in Python integers."""
-
-    def __init__(self, state):
-        self.s = [int(word) for word in state]
-
-    def word(self) -> int:
-        def rotated(x, k):
-            return ((x << k) | (x >> (64 - k))) & MASK
-
-        s = self.s
-        result = (rotated((s[0] + s[3]) & MASK, 23) + s[0]) & MASK
-        t = (s[1] << 17) & MASK
-        s[2] ^= s[0]
-        s[3] ^= s[1]
-        s[1] ^= s[2]
-        s[0] ^= s[3]
-        s[2] ^= t
-        s[3] = rotated(s[3], 45)
-        return result
+from simlab.decoding.tables import AliasTable, DraftTable, draft_table
+from tests.decoding.model import (
+    MASK,
+    Lane,
+    drafting,
+    expected_draw,
+    expected_tokens,
+    random_table,
+    split,
+    undecided,
+)
 
 
 def test_the_published_first_words():
@@ -103,57 +100,50 @@ def test_the_exact_draw_uses_all_bits(states, uniform, more, seed):
     assert [int(part) for part in drawn] == list(expected_draw(table, x, states, uniform, more))
 
 
-def expected_draw(table, x, states, uniform, more):
-    slot, fraction = divmod((uniform << 32 | more >> 32) * states, 2**64)
-    place = x * states + slot
-    entry, low = int(table.entries[place]), int(table.lows[place])
-    kept = fraction >> 16 < ((entry & 0xFFFF) << 32 | low)
-    return (slot if kept else entry >> 16), place, kept
-
-
-def random_table(states, seed):
-    rows = np.random.default_rng(seed).dirichlet(np.ones(states), size=(1, states))
-    return AliasTable(*(array[0] for array in alias_table(rows)))
-
-
-def split(uniforms, states):
-    products = uniforms * U(states)
-    return products >> U(32), (products >> U(16) & U(0xFFFF)).astype(np.int64)
-
-
-def undecided(coins, entries):
-    thresholds = entries.astype(np.int64) & 0xFFFF
-    return ((thresholds - coins) % 2**16 < 2) | (coins == 0xFFFF)
-
-
 ROUNDS = 60  # times 4096 draws: enough for some tens of ties
 
 
-def test_draws_are_exact_with_and_without_ties():
+@pytest.mark.parametrize("sampler", [draw, draft])
+def test_draws_are_exact_with_and_without_ties(sampler):
     states, ties = 3, 0
-    table, scratch = random_table(states, 5), new_scratch()
+    alias, scratch = random_table(states, 5), new_scratch()
+    table = alias if sampler is draw else drafting(alias, np.zeros(states**2, np.uint64))
     state = seed_state(np.random.SeedSequence(8))
     last = (np.arange(CHUNK) % states).astype(np.uint16)
     for _ in range(ROUNDS):
         spare = Lane(state[:, LANES])
         tokens = np.zeros(CHUNK, np.uint16)
-        draw(table, last, U(states), U(CHUNK), scratch, state, tokens)
-        uniforms = scratch.uniforms[:CHUNK].astype(np.uint64)
-        slots, coins = split(uniforms, states)
-        entries = table.entries[last * states + slots.astype(int)]
-        expected = np.where(coins < (entries & 0xFFFF), slots, entries >> 16)
-        tied = undecided(coins, entries)
-        for i in np.flatnonzero(tied):
-            expected[i] = expected_draw(table, int(last[i]), states, int(uniforms[i]), spare.word())[0]
+        sampler(table, last, U(states), U(CHUNK), scratch, state, tokens)
+        expected, tied = expected_tokens(alias, last, scratch.uniforms[:CHUNK], spare.word)
         assert np.array_equal(tokens, expected)
-        ties += tied.sum()
+        ties += tied
     assert ties >= 2
+
+
+@pytest.mark.parametrize("sampler", [draw, draft])
+def test_ties_by_the_thousand_are_mended(sampler):
+    """Each threshold begins with the 16 bits of a coin that will be thrown at it: about half of them turn."""
+    states, random = 64, np.random.default_rng(1)
+    state, scratch = seed_state(np.random.SeedSequence(1)), new_scratch()
+    fill(state.copy(), scratch.words, U(CHUNK // 2))
+    last = random.integers(0, states, CHUNK).astype(np.uint16)
+    slots, coins = split(scratch.uniforms[:CHUNK].astype(np.uint64), states)
+    entries = random.integers(0, states, states**2).astype(np.uint32) << np.uint32(16)
+    for place, coin in zip((last * states + slots.astype(int)).tolist(), coins.tolist(), strict=True):
+        entries[place] = entries[place] >> 16 << 16 | coin
+    alias = AliasTable(entries, random.integers(0, 2**32, states**2).astype(np.uint32))
+    table = alias if sampler is draw else drafting(alias, np.zeros(states**2, np.uint64))
+    expected, ties = expected_tokens(alias, last, scratch.uniforms[:CHUNK], Lane(state[:, LANES]).word)
+    tokens = np.zeros(CHUNK, np.uint16)
+    sampler(table, last, U(states), U(CHUNK), scratch, state, tokens)
+    assert np.array_equal(tokens, expected)
+    assert ties > CHUNK / 2
 
 
 def test_verifications_are_exact_with_and_without_ties():
     states, ties = 3, 0
-    draft, target = np.random.default_rng(4).dirichlet(np.ones(states), size=(2, 1, states))
-    table = DraftTable(*(array[0] for array in draft_table(draft, target)))
+    rows = np.random.default_rng(4).dirichlet(np.ones(states), size=(2, 1, states))
+    table = DraftTable(*(array[0] for array in draft_table(*rows)))
     halves = table.records.view(np.uint32)
     entries_of, bars_of = halves[::2], halves[1::2]
     alias = AliasTable(entries_of, table.lows)
