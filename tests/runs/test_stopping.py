@@ -42,6 +42,9 @@ class Shuffled:
     def __init__(self, seed: int, losses: float = 0.0) -> None:
         self.seed, self.losses = seed, losses
 
+    def __repr__(self) -> str:
+        return f"Shuffled({self.seed}, losses={self.losses})"  # a test's name is the same in every process
+
     def start(self):
         return ShuffledPool(random.Random(self.seed), self.losses)
 
