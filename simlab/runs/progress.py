@@ -105,7 +105,7 @@ def show(steps: Iterator[Progress], stream: TextIO | None = None) -> dict[str, R
 def _written(text: str, stream: TextIO) -> str:
     """`text` in characters that the stream can write."""
     try:
-        text.encode(stream.encoding or "ascii")
+        text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
         return text.replace("±", "+-")
     return text

@@ -89,17 +89,22 @@ def test_a_local_cluster_is_started_and_ended():
 
 def test_an_error_on_the_cluster_names_its_task():
     pair = paper(horizon=5)
-    task = Task({}, simlab.BatchSpeculative(float("inf")))
-    with pytest.raises(SimlabError, match=f"task {task.id[:12]} .*drafts = inf"):
+    task = Task({}, simlab.BatchSpeculative(10**15))
+    with pytest.raises(SimlabError, match=f"task {task.id[:12]} .*tables need"):
         run([Job(task, pair, Trajectories(10))], backend=Dask(workers=1))
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "http://x", ""])
-def test_no_scheduler_at_the_address(monkeypatch, address):
+def test_no_scheduler_at_the_address(monkeypatch):
     monkeypatch.setattr("simlab.runs.cluster.CONNECT_SECONDS", 0.5)
     with pytest.raises(SimlabError, match="no Dask scheduler at") as caught:
-        run([a_job()], backend=Dask(address))
+        run([a_job()], backend=Dask("tcp://127.0.0.1:9"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://x", "", "tcp://host:", 8786])
+def test_an_address_that_is_none(address):
+    with pytest.raises(SimlabError, match="give a scheduler's, e.g. tcp://127.0.0.1:8786"):
+        Dask(address)
 
 
 def test_dask_is_not_installed(monkeypatch):

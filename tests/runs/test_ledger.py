@@ -188,7 +188,7 @@ def test_files_that_are_no_ledger(tmp_path):
     for name, message in [
         ("text", "is no ledger"),
         ("short", "is no ledger"),
-        ("folder", "cannot be opened"),
+        ("folder", "is a folder"),
         ("foreign", "another program's database"),
         ("text/below", "cannot make the folder"),
     ]:

@@ -153,3 +153,8 @@ def test_a_batch_has_its_own_random_numbers():
     assert len(Task(PAIR, Speculative(), 10**100).seed_sequence(0).generate_state(4)) == 4
     with pytest.raises(SimlabError, match="batch = -1"):
         task.seed_sequence(-1)
+
+
+def test_the_limit_of_many_drafts_is_no_task():
+    with pytest.raises(SimlabError, match="drafts = inf: the exact limit is for predict"):
+        Task(PAIR, BatchSpeculative(math.inf))
