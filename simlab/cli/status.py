@@ -55,7 +55,7 @@ def _document(summary) -> dict:
 
 def _row(task: dict) -> dict[str, str]:
     pair, decoder = dict(task["pair"]), dict(task["decoder"])
-    pair.pop("digest")
+    pair.pop("digest", None)
     name = pair.pop("generator", "arrays")
     return {
         "task": task["task"][:12],
