@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from simlab.decoders import Speculative
 from simlab.experiments.settings import (
+    Exhibit,
     Outcome,
     Settings,
     folder_of,
@@ -38,6 +39,11 @@ from simlab.report import (
 from simlab.runs import Job, Result
 from simlab.theory import Prediction, predict
 
+CAPTION = (
+    "Left: the average number of rejections of the runs so far, with an interval that holds after all "
+    "numbers of runs at once, over the exact expectation. Right: the simulated law of the number "
+    "of rejections over the exact one; below, their difference in half-widths of the band."
+)
 PRINTED = "16.41"
 """What the paper prints for E[N_rej] of speculative decoding on its instance, T = 50."""
 
@@ -72,7 +78,8 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         *judge(title, planned[0], main, prediction),
         judge_running_average(f"{title}: running average", running, prediction),
     ]
-    return Outcome(title, folder, verdicts, files, _notes(settings, prediction))
+    figures = [Exhibit("fig2", CAPTION, files)]
+    return Outcome(title, folder, verdicts, figures=figures, notes=_notes(settings, prediction))
 
 
 def _draw(settings: Settings, prediction: Prediction, runs, average, band):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from simlab.errors import SimlabError
 from simlab.evidence import Verdict
 from simlab.pairs import ChainPair, make_pair, pair_identity
 from simlab.runs import HalfWidth, Job, Task, Trajectories
+from simlab.verify import Check
 
 RUNNING_AVERAGE_BATCH = 100  # the paper draws its running averages after 100 N runs
 
@@ -47,14 +48,32 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Exhibit:
+    """A figure or a table on disk. name: of its files, without their endings. caption: what it shows and how
+    to read it, a sentence or a few of plain text. files: one a format (PNG, SVG, CSV; CSV, Parquet).
+    """
+
+    name: str
+    caption: str
+    files: list[Path]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What an experiment leaves: its verdicts, the files it wrote and remarks for the reader."""
+    """What an experiment leaves: verdicts, theorem checks, figures, tables and remarks for the reader."""
 
     title: str
     folder: Path
-    verdicts: list[Verdict]
-    files: list[Path]
-    notes: list[str]
+    verdicts: list[Verdict] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    figures: list[Exhibit] = field(default_factory=list)
+    tables: list[Exhibit] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file of every figure and table."""
+        return [path for exhibit in (*self.figures, *self.tables) for path in exhibit.files]
 
 
 def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair, dict]:

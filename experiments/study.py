@@ -10,12 +10,16 @@ from collections.abc import Mapping
 
 from simlab.decoders import decoder_name
 from simlab.evidence import Verdict
-from simlab.experiments.settings import Outcome, Settings, folder_of, instance, job
+from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, job
 from simlab.experiments.shared import judge, mean_of
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
 from simlab.theory import predict
 
+CAPTION = (
+    "Each row is one point of the grid: the simulated number of rejections with its interval, the exact "
+    "value and the verdicts."
+)
 VERDICTS = ("verdict", "verdict_law", "verdict_tokens")
 
 
@@ -36,8 +40,8 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         verdicts += judged
     title = points[0].title
     folder = folder_of(points[0])
-    files = save_table(folder, title, pd.DataFrame(rows))
-    return Outcome(title, folder, verdicts, files, notes=[])
+    table = Exhibit(title, CAPTION, save_table(folder, title, pd.DataFrame(rows)))
+    return Outcome(title, folder, verdicts, tables=[table])
 
 
 def _row(settings: Settings, label: str, results: Mapping[str, Result]) -> tuple[dict, list[Verdict]]:

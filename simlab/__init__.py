@@ -12,7 +12,7 @@ simulates, `reference` does so slowly and obviously, `runs` runs many, `evidence
 """
 
 from simlab import evidence, pairs
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
 from simlab.theory import Prediction, predict
@@ -20,6 +20,7 @@ from simlab.theory import Prediction, predict
 __all__ = [
     "Autoregressive",
     "BatchSpeculative",
+    "BiasedSpeculative",
     "ChainPair",
     "Counts",
     "Prediction",

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from numbers import Integral
 
+from simlab.checks import check_number
 from simlab.errors import SimlabError
 
 
@@ -48,12 +49,42 @@ class BatchSpeculative:
         object.__setattr__(self, "drafts", int(drafts))
 
 
-Decoder = Autoregressive | Speculative | BatchSpeculative
+REPLACEMENTS = ("optimal", "target", "draft", "residual")
+"""What a rejected token of `BiasedSpeculative` is replaced by."""
+
+
+@dataclass(frozen=True)
+class BiasedSpeculative:
+    """Speculative decoding that accepts too much (Yin et al. 2024, Section 4, Theorems 4 and 5).
+
+    A drafted token is accepted with probability min(1, (target + epsilon)/draft), so fewer are rejected and
+    the output is biased. A rejected token is replaced by a draw from
+
+    optimal: [target - accepted]_+ with accepted = min(draft, target + epsilon), of all replacements one with
+        the least bias (Theorem 4; "Decoding-OPT");
+    target: the target itself ("Decoding-UNO" in the paper's text);
+    draft: the draft ("Decoding-UNO" in the code of the paper's appendix);
+    residual: [target - draft]_+, as in speculative decoding, which epsilon = 0 is exactly.
+
+    epsilon: a finite number >= 0; from 1 on every token is accepted. Raises SimlabError for anything else.
+    """
+
+    epsilon: float = 0.1
+    replacement: str = "optimal"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, least=0.0))
+        if self.replacement not in REPLACEMENTS:
+            raise SimlabError(f"no replacement {self.replacement!r}: known are {', '.join(REPLACEMENTS)}")
+
+
+Decoder = Autoregressive | Speculative | BatchSpeculative | BiasedSpeculative
 
 DECODERS: dict[str, type] = {
     "autoregressive": Autoregressive,
     "speculative": Speculative,
     "batch": BatchSpeculative,
+    "biased": BiasedSpeculative,
 }
 
 

@@ -1,0 +1,33 @@
+"""What a check of a theorem says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simlab.evidence import Status
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement, as two numbers found independently. `dataclasses.asdict` makes it fit for JSON.
+
+    name: short and unique, e.g. "theorem 2, linear program". source: paper and theorem, or "own". statement:
+    what is claimed, in one line. left, right: what the two numbers are, in a few words; left_value,
+    right_value: the numbers, and where many places were compared those of the place with the largest
+    difference. difference: left minus right there. tolerance: up to which size of the difference the claim
+    stands: rounding for two exact numbers, the interval's half-width (at false alarm 1e-6) for a simulated
+    one. status: PASS, FAIL, or INCONCLUSIVE where the sample is too small to see what matters. scope: what
+    was looked at, e.g. "all 350 (t, x)" or "200 random (t, x) of 4,850, seed 0".
+    """
+
+    name: str
+    source: str
+    statement: str
+    left: str
+    left_value: float
+    right: str
+    right_value: float
+    difference: float
+    tolerance: float
+    status: Status
+    scope: str
