@@ -2,12 +2,13 @@
 
 from simlab.pairs.catalogue import GENERATORS, make_pair, pair_identity
 from simlab.pairs.corpus import corpus
-from simlab.pairs.generators import dirichlet, file, mixture, paper, softmax
+from simlab.pairs.generators import bernoulli, dirichlet, file, mixture, paper, softmax, uniform
 from simlab.pairs.pair import ChainPair
 
 __all__ = [
     "GENERATORS",
     "ChainPair",
+    "bernoulli",
     "corpus",
     "dirichlet",
     "file",
@@ -16,4 +17,5 @@ __all__ = [
     "pair_identity",
     "paper",
     "softmax",
+    "uniform",
 ]

@@ -15,6 +15,8 @@ GENERATORS: dict[str, Callable[..., ChainPair]] = {
     "dirichlet": generators.dirichlet,
     "softmax": generators.softmax,
     "mixture": generators.mixture,
+    "bernoulli": generators.bernoulli,
+    "uniform": generators.uniform,
     "file": generators.file,
     "corpus": corpus,
 }

@@ -92,6 +92,32 @@ def mixture(
     return _pair(_normalised((1 - blur) * target + blur * noise), target, horizon)
 
 
+def bernoulli(draft: float = 0.7, target: float = 0.5, horizon: int = 1) -> ChainPair:
+    """Two tokens: token 1 has probability `draft` under the draft and `target` under the target, in [0, 1].
+
+    Memoryless, with a prompt of either token. The pair of Yin et al. 2024, Figure 3, left.
+    """
+    horizon = check_count("horizon", horizon)
+    rows = []
+    for name, value in (("draft", draft), ("target", target)):
+        one = check_number(name, value, least=0.0, most=1.0)
+        rows.append(np.array([1.0 - one, one]))
+    return _memoryless(*rows, horizon)
+
+
+def uniform(states: int = 24, target_states: int = 12, horizon: int = 1) -> ChainPair:
+    """The draft is uniform on `states` tokens, the target on the first `target_states` of them.
+
+    1 <= target_states <= states. Memoryless. The pair of Yin et al. 2024, Figure 3, right, where what matters
+    is r = states / target_states.
+    """
+    horizon, states = check_count("horizon", horizon), check_count("states", states)
+    target_states = check_count("target_states", target_states, most=states)
+    draft = np.full(states, 1.0 / states)
+    target = np.where(np.arange(states) < target_states, 1.0 / target_states, 0.0)
+    return _memoryless(draft, target, horizon)
+
+
 def file(path: str, horizon: int | None = None) -> ChainPair:
     """A user's own pair from `.npz` (see ChainPair.load); horizon, if given, shortens or extends it.
 
@@ -108,6 +134,11 @@ def _pair(draft: np.ndarray, target: np.ndarray, horizon: int) -> ChainPair:
     if len(draft) == 1:
         return ChainPair.stationary(draft[0], target[0], initial, horizon)
     return ChainPair(draft, target, initial)
+
+
+def _memoryless(draft: np.ndarray, target: np.ndarray, horizon: int) -> ChainPair:
+    states = len(draft)
+    return _pair(np.tile(draft, (1, states, 1)), np.tile(target, (1, states, 1)), horizon)
 
 
 def _steps(horizon: int, stationary: bool) -> int:

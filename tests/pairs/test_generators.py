@@ -42,6 +42,18 @@ def test_a_concentrated_law_is_nearly_uniform():
     assert pair.target.std() > 0.1
 
 
+def test_memoryless_pairs_ignore_the_last_token():
+    pair = make_pair("bernoulli", draft=0.75, target=0.5, horizon=3)
+    np.testing.assert_array_equal(pair.draft, np.full((3, 2, 2), [0.25, 0.75]))
+    np.testing.assert_array_equal(pair.target, np.full((3, 2, 2), [0.5, 0.5]))
+    pair = make_pair("uniform", states=4, target_states=2)
+    np.testing.assert_array_equal(pair.draft, np.full((1, 4, 4), 0.25))
+    np.testing.assert_array_equal(pair.target, np.full((1, 4, 4), [0.5, 0.5, 0, 0]))
+    assert len(make_pair("uniform", horizon=9).draft_rows) == 1
+    assert make_pair("bernoulli", draft=1, target=0).draft.tolist() == [[[0, 1], [0, 1]]]
+    assert make_pair("uniform", states=1, target_states=1).target.tolist() == [[[1]]]
+
+
 @pytest.mark.parametrize("name", ["paper", "dirichlet", "softmax", "mixture"])
 def test_a_seed_means_one_instance_and_one_state_is_legal(name):
     make = GENERATORS[name]
@@ -61,6 +73,12 @@ def test_a_seed_means_one_instance_and_one_state_is_legal(name):
         ("dirichlet", {"draft_concentration": 0}, "draft_concentration = 0: give a finite number > 0"),
         ("dirichlet", {"target_concentration": 1e-9}, "too small"),
         ("dirichlet", {"draft_concentration": 1e308}, "too large"),
+        ("bernoulli", {"draft": 1.5}, "draft = 1.5: give a finite number >= 0 and <= 1"),
+        ("bernoulli", {"target": True}, "target = True"),
+        ("bernoulli", {"horizon": 0}, "horizon = 0"),
+        ("uniform", {"states": 3, "target_states": 4}, "target_states = 4: give a whole number of at most 3"),
+        ("uniform", {"target_states": 0}, "target_states = 0"),
+        ("uniform", {"states": 2.5}, "states = 2.5"),
         ("file", {"path": 5}, "path = 5: give a path, as text"),
         ("corpus", {"path": True}, "path = True: give a path, as text"),
         ("softmax", {"draft_temperature": float("nan")}, "draft_temperature"),
