@@ -19,6 +19,7 @@ _HOMES = {
     "Serial": "serial",
     "Task": "task",
     "TaskSummary": "ledger",
+    "Timing": "ledger",
     "Trajectories": "stopping",
     "canonical_json": "task",
     "collect": "engine",

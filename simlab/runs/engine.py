@@ -147,9 +147,9 @@ def _book(plan: Plan, pool: Pool, outcome: Outcome) -> None:
 
 
 def _save(plan: Plan, ledger: Ledger | None) -> None:
-    if ledger is not None and plan.unsaved:
-        ledger.save(plan.unsaved)
-    plan.unsaved = []
+    if ledger is not None and (plan.unsaved or plan.timings):
+        ledger.save(plan.unsaved, plan.timings)
+    plan.unsaved, plan.timings = [], {}
 
 
 def _progress(plan: Plan, ledger: Ledger | None, seconds: float, stopping: bool) -> Progress:

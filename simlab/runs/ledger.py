@@ -1,7 +1,9 @@
 """The ledger: every finished batch, in one SQLite file.
 
 Two tables: tasks(id, json) and batches(task, batch, trajectories, counts), without times or machine names,
-so that two ledgers of the same work hold the same rows. One process writes in one transaction a flush, with
+so that two ledgers of the same work hold the same rows. A third one, timings(task, trajectories, seconds), says
+what the work took and is no result: it is made when the first time is written, and a ledger without it is
+whole. One process writes in one transaction a flush, with
 a rollback journal: after kill -9 at any moment the file holds every batch of the last finished flush and no
 half of one. Several processes may share a ledger, for the same batch has the same counts whoever wrote it.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,17 @@ CREATE TABLE batches (
 );
 """
 
+_TIMINGS = """
+CREATE TABLE IF NOT EXISTS timings (
+    task TEXT PRIMARY KEY, trajectories INTEGER NOT NULL, seconds REAL NOT NULL
+)
+"""
+
+_ADD_TIMING = """
+INSERT INTO timings VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE
+SET trajectories = trajectories + excluded.trajectories, seconds = seconds + excluded.seconds
+"""
+
 _MENDS = {
     sqlite3.SQLITE_NOTADB: "is no ledger: give the path of a ledger, or of a file that does not exist yet",
     sqlite3.SQLITE_CORRUPT: "is damaged: move it away and run again, or rescue it with sqlite3's .recover",
@@ -45,6 +58,14 @@ _MENDS = {
     sqlite3.SQLITE_FULL: "cannot grow, the disk is full: make room and run again; what was saved is safe",
     sqlite3.SQLITE_IOERR: "cannot be read or written: check the disk and run again; what was saved is safe",
 }
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What simulating took: seconds of the workers, added up, for so many trajectories."""
+
+    trajectories: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -103,14 +124,31 @@ class Ledger:
             with self._transaction():
                 self._db.execute("INSERT OR IGNORE INTO tasks VALUES (?, ?)", (task.id, canonical_json(task)))
 
-    def save(self, rows: Iterable[tuple[str, int, int, Counts]]) -> None:
+    def save(
+        self, rows: Iterable[tuple[str, int, int, Counts]], timings: Mapping[str, Timing] | None = None
+    ) -> None:
         """Write batches (task id, batch number, trajectories, counts) in one transaction.
 
-        A batch that is there already stays as it is.
+        A batch that is there already stays as it is. timings: by task id, added to what is there.
         """
         encoded = [(task, batch, size, encode(counts)) for task, batch, size, counts in rows]
+        taken = [(task, timing.trajectories, timing.seconds) for task, timing in (timings or {}).items()]
         with self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?)", encoded)
+            if taken:
+                self._db.execute(_TIMINGS)
+                self._db.executemany(_ADD_TIMING, taken)
+
+    def timings(self) -> dict[str, Timing]:
+        """What simulating took, by task id, as far as it was written down.
+
+        Batches that an adaptive job simulated and then did not need are in it; those that came from another
+        ledger are only where this one had no timing of their task.
+        """
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'timings'"):
+            return {}
+        rows = self._rows("SELECT task, trajectories, seconds FROM timings ORDER BY task")
+        return {task: Timing(trajectories, seconds) for task, trajectories, seconds in rows}
 
     def batches(self, task: str) -> Iterator[tuple[int, int, Counts]]:
         """(batch number, trajectories, counts) of a task, by batch number and then trajectories.
@@ -152,6 +190,7 @@ class Ledger:
             if os.path.samefile(self.path, source.path):
                 return 0
             tasks = source._rows("SELECT id, json FROM tasks ORDER BY id")
+            timings = source.timings()
             with self._transaction():
                 for task, text in tasks:
                     source._settings(task, text)
@@ -161,7 +200,12 @@ class Ledger:
                     for batch, size, blob in source._blobs(task):
                         source._decode(task, batch, blob)
                         self._insert_same(task, batch, size, blob, source.path)
-                return self._db.total_changes - added
+                added = self._db.total_changes - added
+                self._db.execute(_TIMINGS)
+                for task, timing in timings.items():
+                    row = (task, timing.trajectories, timing.seconds)
+                    self._db.execute("INSERT OR IGNORE INTO timings VALUES (?, ?, ?)", row)
+                return added
 
     def drop_damaged(self) -> int:
         """Delete the batches whose counts are damaged, so that the next run simulates them again."""

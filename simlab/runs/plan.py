@@ -14,7 +14,7 @@ import numpy as np
 from simlab.decoding.counts import Counts
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
-from simlab.runs.ledger import Ledger
+from simlab.runs.ledger import Ledger, Timing
 from simlab.runs.stopping import HalfWidth, Stop
 from simlab.runs.task import Task
 
@@ -218,6 +218,7 @@ class Plan:
         self.simulated = 0  # trajectories simulated by this run
         self.latest: Standing | None = None  # the job heard of last
         self.unsaved: list[tuple[str, int, int, Counts]] = []
+        self.timings: dict[str, Timing] = {}  # by task id, not saved yet
 
     @property
     def finished_jobs(self) -> int:
@@ -256,7 +257,10 @@ class Plan:
         """Book what a worker brought, and the seconds it took."""
         trajectories = sum(part.trajectories for part in counts)
         self.simulated += trajectories
-        standing = self.standings.get(parcel.job.task.id)
+        task = parcel.job.task.id
+        spent = self.timings.get(task, Timing(0, 0.0))
+        self.timings[task] = Timing(spent.trajectories + trajectories, spent.seconds + seconds)
+        standing = self.standings.get(task)
         if standing is None:  # an adaptive job that stopped before these batches
             return
         standing.seconds = seconds / trajectories

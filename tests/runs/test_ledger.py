@@ -15,7 +15,7 @@ import pytest
 
 from simlab import SimlabError, Speculative
 from simlab.decoding import Counts
-from simlab.runs import Ledger, Task
+from simlab.runs import Ledger, Task, Timing
 
 
 def some_counts(number: int, trajectories: int = 100) -> Counts:
@@ -118,6 +118,23 @@ def test_merging(tmp_path):
         assert ledger.merge(tmp_path / "a") == 0
     assert rows(tmp_path / "a") == rows(tmp_path / "all")
     assert rows(tmp_path / "b") == before
+
+
+def test_timings_add_up_and_are_no_result(tmp_path):
+    task, other = a_task(), a_task(1)
+    fill(tmp_path / "a", task, range(3))
+    before = rows(tmp_path / "a")
+    with Ledger(tmp_path / "a") as ledger:
+        assert ledger.timings() == {}  # as in ledgers from before timings were kept
+        ledger.save([], {task.id: Timing(100, 0.5)})
+        ledger.save([], {task.id: Timing(300, 0.25), other.id: Timing(7, 2.0)})
+        assert ledger.timings() == {task.id: Timing(400, 0.75), other.id: Timing(7, 2.0)}
+    assert rows(tmp_path / "a") == before
+    with Ledger(tmp_path / "b") as ledger:
+        ledger.save([], {other.id: Timing(5, 1.0)})
+        for _ in range(2):
+            ledger.merge(tmp_path / "a")
+            assert ledger.timings() == {task.id: Timing(400, 0.75), other.id: Timing(5, 1.0)}
 
 
 def test_merging_is_all_or_nothing(tmp_path):
