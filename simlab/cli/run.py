@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from simlab.cli.compose import compose_points, hydra_application, one_line_errors, telling
+from simlab.cli.outcome import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
 from simlab.cli.settings import backend_from, output_from, settings_from
 from simlab.cli.tables import columns
 from simlab.errors import SimlabError
+from simlab.report.rows import check_row, tally, verdict_row
 
-EXPERIMENTS = ("study", "fig2", "fig5")
+EXPERIMENTS = ("study", "fig2", "fig3", "fig5")
 _FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
 
 
@@ -32,8 +34,9 @@ def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -
     """Run experiments, each given by the configurations of its points; returns the exit code.
 
     All simulate first, as one list of jobs (a task that two of them share runs once), then each presents.
-    `report`: where a verdicts.json of all of them together is written. Returns 1 if a verdict FAILed, 130
-    after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything runs where it can be seen.
+    `report`: where a verdicts.json of all of them together is written. Returns 1 if a verdict or a theorem
+    check FAILed, 130 after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything runs
+    where it can be seen.
     """
     from simlab.runs import Interrupted, Ledger, collect, show
 
@@ -49,19 +52,32 @@ def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -
         with Ledger(output / "ledger.sqlite") as ledger:
             jobs = [job for _, _, jobs in planned for job in jobs]
             results = show(collect(jobs, ledger=ledger, backend=backend))
+            timings = ledger.timings()
     except Interrupted as stopped:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would only tear what follows
         print(f"simlab: {stopped}", file=sys.stderr)
         return 130
     outcomes = []
-    for module, points, _ in planned:
-        outcomes.append(module.present(points, results))
-        _announce(outcomes[-1])
-        _write_json(outcomes[-1].folder / "verdicts.json", _document(outcomes[-1]))
+    for (module, points, jobs), configs in zip(planned, experiments, strict=True):
+        start = time.perf_counter()
+        outcome = module.present(points, results)
+        presenting = time.perf_counter() - start
+        outcomes.append(outcome)
+        _announce(outcome)
+        _write_json(outcome.folder / "verdicts.json", _verdicts(outcome))
+        document = outcome_document(outcome, points, tier_of(configs), jobs, results)
+        _write_json(outcome.folder / OUTCOME, document)
+        _write_json(outcome.folder / TIMING, timing_document(jobs, timings, presenting, backend))
     if report is not None:
-        _write_json(report, {"verdicts": [row for outcome in outcomes for row in _document(outcome)]})
+        _write_json(report, {"verdicts": [row for outcome in outcomes for row in _verdicts(outcome)]})
         print(f"\n{_tally(outcomes)}\nwrote {report}")
-    return 1 if any(verdict.status == "FAIL" for outcome in outcomes for verdict in outcome.verdicts) else 0
+    judged = [one for outcome in outcomes for one in (*outcome.verdicts, *outcome.checks)]
+    return 1 if any(one.status == "FAIL" for one in judged) else 0
+
+
+def tier_of(configs: Sequence[dict]) -> str | None:
+    """The name of the sizes that an experiment's points share."""
+    return configs[0]["tier"].get("name")
 
 
 def make_folder(folder: Path) -> None:
@@ -84,39 +100,31 @@ def _experiment(name: str):
 
 def _announce(outcome) -> None:
     print(f"\n{outcome.title}")
-    rows = [
-        {
-            "verdict": str(verdict.status),
-            "claim": verdict.name,
-            "of": verdict.statistic.partition(",")[0],
-            "estimate": f"{verdict.estimate:.6g}",
-            "interval": f"[{verdict.low:.6g}, {verdict.high:.6g}]",
-            "exact": f"{verdict.exact:.6g}",
-            "would see": f"{verdict.detectable:.2g}",
-            "trajectories": f"{verdict.trajectories:,}",
-        }
-        for verdict in outcome.verdicts
-    ]
-    print(columns(rows))
+    if outcome.verdicts:
+        print(columns([verdict_row(dataclasses.asdict(verdict)) for verdict in outcome.verdicts]))
+    if outcome.checks:
+        print(columns([check_row(dataclasses.asdict(check)) for check in outcome.checks]))
     for note in outcome.notes:
         print(note)
-    print("wrote " + ", ".join(str(path) for path in outcome.files))
+    if outcome.files:
+        print("wrote " + ", ".join(str(path) for path in outcome.files))
 
 
-def _document(outcome) -> list[dict]:
+def _verdicts(outcome) -> list[dict]:
     return [{"experiment": outcome.title, **dataclasses.asdict(verdict)} for verdict in outcome.verdicts]
 
 
 def _tally(outcomes) -> str:
-    statuses = [str(verdict.status) for outcome in outcomes for verdict in outcome.verdicts]
-    counts = {status: statuses.count(status) for status in sorted(set(statuses))}
-    return f"{len(statuses)} verdicts: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+    verdicts = [verdict.status for outcome in outcomes for verdict in outcome.verdicts]
+    checks = [check.status for outcome in outcomes for check in outcome.checks]
+    lines = [tally(verdicts)] + [tally(checks, "theorem check")] * bool(checks)
+    return "\n".join(lines)
 
 
 def _write_json(path: Path, document) -> None:
     make_folder(path.parent)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(document, indent=1) + "\n")
+    part.write_text(to_json(plain(document)))
     os.replace(part, path)
 
 

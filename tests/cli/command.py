@@ -19,9 +19,9 @@ def simlab(*words: str, cwd: Path, code: int = 0, env: dict | None = None) -> su
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder` but the ledger, by its path there."""
+    """Every file below `folder` but the ledger and what says how long it took, by its path there."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "ledger.sqlite" not in path.name
+        if path.is_file() and "ledger.sqlite" not in path.name and path.name != "timing.json"
     }

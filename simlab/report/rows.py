@@ -1,0 +1,66 @@
+"""Verdicts and checks as rows of text: the terminal and the page show the same ones.
+
+A verdict or a check comes as a document, a mapping as `dataclasses.asdict` makes it or as JSON holds it:
+numbers, or "inf", "-inf" and "nan", which JSON has no numbers for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+STATUSES = ("FAIL", "INCONCLUSIVE", "PASS")
+"""The worst first."""
+
+
+def verdict_row(verdict: Mapping) -> dict[str, str]:
+    """A verdict as a row: what came out, of which claim, and what it rests on."""
+    return {
+        "verdict": str(verdict["status"]),
+        "claim": verdict["name"],
+        "of": verdict["statistic"].partition(", the furthest")[0],
+        "estimate": number(verdict["estimate"]),
+        "interval": f"[{number(verdict['low'])}, {number(verdict['high'])}]",
+        "exact": exact_of(verdict),
+        "would see": number(verdict["detectable"], 2),
+        "trajectories": f"{verdict['trajectories']:,}",
+    }
+
+
+def exact_of(verdict: Mapping) -> str:
+    """The exact value of a verdict, or the two ends where it is known between two."""
+    value = verdict["exact"]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(number(end) for end in value)}]"
+    return number(value)
+
+
+def check_row(check: Mapping) -> dict[str, str]:
+    """A theorem check as a row: what came out, the two numbers, and how far apart they may be."""
+    return {
+        "verdict": str(check["status"]),
+        "check": check["name"],
+        "left": f"{check['left']} = {number(check['left_value'])}",
+        "right": f"{check['right']} = {number(check['right_value'])}",
+        "difference": number(check["difference"], 2),
+        "tolerance": number(check["tolerance"], 2),
+        "scope": check["scope"],
+    }
+
+
+def number(value, digits: int = 6) -> str:
+    """A number with so many significant digits, as in 16.4049, 2.2e-16 and inf."""
+    return f"{float(value):.{digits}g}"
+
+
+def count_statuses(statuses: Iterable[str]) -> dict[str, int]:
+    """How many there are of each status, the worst first; those that do not occur are left out."""
+    found = [str(status) for status in statuses]
+    return {status: found.count(status) for status in STATUSES if status in found}
+
+
+def tally(statuses: Iterable[str], noun: str = "verdict") -> str:
+    """As in "12 verdicts: 1 FAIL, 11 PASS"."""
+    counts = count_statuses(statuses)
+    total = sum(counts.values())
+    parts = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{total:,} {noun}{'s' * (total != 1)}" + (f": {parts}" if parts else "")
