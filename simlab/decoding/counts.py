@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from simlab.errors import SimlabError
+
+DEVIATION_LEVELS = 1024
+"""A trajectory's deviation is counted in this many equal steps from 0 to 1."""
+
+
+def _none() -> np.ndarray:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,16 +24,22 @@ class Counts:
     tokens: int64 (T, V), how often token y was generated at position t.
     rejections_per_position: int64 (T,), how often position t was rejected.
     trajectories: how many trajectories were simulated.
+    deviations: int64 (1025,) where the decoder is biased, else (0,). How many trajectories x, as sequences of
+    generated tokens, had a deviation [1 - target(x)/output(x)]_+ of 0..1024 steps of 1/1024, both laws given
+    the initial token. Steps are whole because each deviation was rounded up or down at random, with the
+    probabilities that keep its mean: sum(levels * deviations) / (1024 * trajectories) estimates, without
+    bias, the total variation between the laws of the output and the target as sequences.
     """
 
     rejections: np.ndarray
     tokens: np.ndarray
     rejections_per_position: np.ndarray
     trajectories: int
+    deviations: np.ndarray = field(default_factory=_none)
 
     @classmethod
     def zero(cls, horizon: int, states: int) -> Counts:
-        """The counts of no trajectories: the neutral element of `+`."""
+        """The counts of no trajectories: the neutral element of `+`, for biased decoders as for others."""
         return cls(
             np.zeros(horizon + 1, np.int64),
             np.zeros((horizon, states), np.int64),
@@ -46,6 +59,7 @@ class Counts:
             self.tokens + other.tokens,
             self.rejections_per_position + other.rejections_per_position,
             self.trajectories + other.trajectories,
+            _merged(self, other),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -55,6 +69,20 @@ class Counts:
             and np.array_equal(self.rejections, other.rejections)
             and np.array_equal(self.tokens, other.tokens)
             and np.array_equal(self.rejections_per_position, other.rejections_per_position)
+            and np.array_equal(self.deviations, other.deviations)
         )
 
     __hash__ = None
+
+
+def _merged(one: Counts, other: Counts) -> np.ndarray:
+    if one.deviations.size == other.deviations.size:
+        return one.deviations + other.deviations
+    if not one.trajectories:
+        return other.deviations
+    if not other.trajectories:
+        return one.deviations
+    raise SimlabError(
+        f"counts with {one.deviations.size} and {other.deviations.size} levels of deviation do not belong "
+        "together: they are of different decoders"
+    )

@@ -17,9 +17,12 @@ U = np.uint64
 _17, _19, _23, _41, _45 = U(17), U(19), U(23), U(41), U(45)
 
 
-def seed_state(seed: np.random.SeedSequence) -> np.ndarray:
-    """The generator's state, uint64 (4, LANES + 1); the last lane is the spare one of `spare_word`."""
-    return seed.generate_state(4 * (LANES + 1), np.uint64).reshape(4, LANES + 1)
+def seed_state(seed: np.random.SeedSequence, generators: int = 1) -> np.ndarray:
+    """The states of so many generators, one below the other, uint64 (4 * generators, LANES + 1).
+
+    The last lane is the spare one of `spare_word`. The first generator is the same whatever their number.
+    """
+    return seed.generate_state(4 * generators * (LANES + 1), np.uint64).reshape(-1, LANES + 1)
 
 
 @inlined

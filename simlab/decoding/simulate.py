@@ -8,19 +8,40 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.decoders import Autoregressive, BatchSpeculative, Decoder, Speculative, decoder_name
-from simlab.decoding import autoregressive, batch, speculative
+from simlab.decoders import (
+    Autoregressive,
+    BatchSpeculative,
+    BiasedSpeculative,
+    Decoder,
+    Speculative,
+    decoder_name,
+)
+from simlab.decoding import autoregressive, batch, biased, speculative
 from simlab.decoding.autoregressive import AutoregressiveTables
 from simlab.decoding.batch import BatchTables
+from simlab.decoding.biased import BiasedTables
 from simlab.decoding.block import new_tally
-from simlab.decoding.counts import Counts
+from simlab.decoding.counts import DEVIATION_LEVELS, Counts
 from simlab.decoding.randomness import seed_state
 from simlab.decoding.speculative import SpeculativeTables
 from simlab.decoding.tables import check_size, memory_error
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
-Tables = AutoregressiveTables | SpeculativeTables | BatchTables
+Tables = AutoregressiveTables | SpeculativeTables | BatchTables | BiasedTables
+
+_BY_DECODER = {
+    Autoregressive: autoregressive,
+    Speculative: speculative,
+    BatchSpeculative: batch,
+    BiasedSpeculative: biased,
+}
+_BY_TABLES = {
+    AutoregressiveTables: autoregressive,
+    SpeculativeTables: speculative,
+    BatchTables: batch,
+    BiasedTables: biased,
+}
 
 BLOCK, LARGE_BLOCK = 2**16, 2**18
 """Trajectories that go through one step before the next. Where a step's tables do not fit the L2 cache, more
@@ -47,8 +68,7 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
     decoder_name(decoder)
     if isinstance(decoder, BatchSpeculative) and decoder.drafts == math.inf:
         raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
-    algorithms = {Autoregressive: autoregressive, Speculative: speculative, BatchSpeculative: batch}
-    algorithm = algorithms[type(decoder)]
+    algorithm = _BY_DECODER[type(decoder)]
     needed = check_size(pair, algorithm.bytes_per_row(pair, decoder))
     try:
         return algorithm.tables(pair, decoder)
@@ -57,11 +77,12 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
 
 
 def _sample(tables: Tables, trajectories: int, seed: np.random.SeedSequence, recorded: int = 0):
-    algorithms = {AutoregressiveTables: autoregressive, SpeculativeTables: speculative, BatchTables: batch}
-    tally = new_tally(tables.horizon, tables.states, recorded)
+    levels = DEVIATION_LEVELS + 1 if isinstance(tables, BiasedTables) else 0
+    tally = new_tally(tables.horizon, tables.states, levels, recorded)
     block = min(LARGE_BLOCK if 12 * tables.states**2 > LARGE_STEP else BLOCK, trajectories)
     with np.errstate(over="ignore"):  # uncompiled, numpy would notice that the generator wraps around
-        algorithms[type(tables)].sample(tables, trajectories, block, seed_state(seed), tally)
+        state = seed_state(seed, generators=2)
+        _BY_TABLES[type(tables)].sample(tables, trajectories, block, state, tally)
     return tally
 
 
@@ -72,7 +93,7 @@ def simulate_batch(tables: Tables, trajectories: int, seed: np.random.SeedSequen
     """
     trajectories = check_count("trajectories", trajectories)
     tally = _sample(tables, trajectories, seed)
-    return Counts(tally.rejections, tally.tokens, tally.per_position, trajectories)
+    return Counts(tally.rejections, tally.tokens, tally.per_position, trajectories, tally.deviations)
 
 
 def sample_paths(pair: ChainPair, decoder: Decoder, trajectories: int, seed: int) -> Paths:

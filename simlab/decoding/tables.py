@@ -95,12 +95,12 @@ def initial_table(initial: np.ndarray) -> AliasTable:
     return table
 
 
-def draft_table(draft: np.ndarray, target: np.ndarray) -> DraftTable:
-    """The table that drafts from `draft` and verifies against `target`, (1 or S, V, V) each."""
+def draft_table(draft: np.ndarray, target: np.ndarray, epsilon: float = 0.0) -> DraftTable:
+    """The table that drafts from `draft` and verifies against `target` + epsilon, (1 or S, V, V) each."""
     steps, states = max(len(draft), len(target)), draft.shape[1]
     shape = (steps, states * states)
     table = DraftTable(np.empty(shape, np.uint64), np.empty(shape, np.uint32), np.empty(shape, np.uint32))
-    _pack_drafts(draft, target, table.records.view(np.uint32), table.lows, table.acceptance_lows)
+    _pack_drafts(draft, target, epsilon, table.records.view(np.uint32), table.lows, table.acceptance_lows)
     return table
 
 
@@ -111,7 +111,7 @@ def step_of(rows, step):
 
 
 @compiled
-def _pack_drafts(draft, target, halves, lows, acceptance_lows):
+def _pack_drafts(draft, target, epsilon, halves, lows, acceptance_lows):
     states = draft.shape[2]
     shares, aliases = np.empty(states), np.empty(states, np.int64)
     stack, needed = np.empty(states, np.int64), np.empty(states, np.uint64)
@@ -122,7 +122,7 @@ def _pack_drafts(draft, target, halves, lows, acceptance_lows):
             row = slice(x * states, (x + 1) * states)
             pack_row(drafted, entries, lows[step, row], shares, aliases, stack)
             for y in range(states):
-                needed[y] = acceptance_threshold(goal[y], drafted[y])
+                needed[y] = acceptance_threshold(goal[y] + epsilon, drafted[y])
                 acceptance_lows[step, row][y] = np.uint32(needed[y] & _LOW32)
             for y in range(states):
                 bars = ((needed[aliases[y]] >> _32) << _16) | (needed[y] >> _32)

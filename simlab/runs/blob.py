@@ -2,9 +2,10 @@
 
 `SLC1`, then variable-length integers (seven bits a byte, lowest first, the high bit says that more follow):
 T, V, trajectories, rejections (T+1), rejections_per_position (T), tokens (T*V, row by row); then the CRC-32
-of everything before, as four bytes, lowest first. Readable without the pair. The bytes are a function of the
-counts alone: no compressor whose version could change them, so that the ledgers of two machines hold the
-same rows.
+of everything before, as four bytes, lowest first. Counts that have deviations, those of biased decoders,
+begin with `SLC2` instead, and D >= 1 deviations follow the tokens, up to the checksum; all others keep the
+bytes they had before there were any. Readable without the pair. The bytes are a function of the counts alone:
+no compressor whose version could change them, so that the ledgers of two machines hold the same rows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from simlab.decoding.counts import Counts
 from simlab.errors import SimlabError
 
-MAGIC = b"SLC1"
+PLAIN, WITH_DEVIATIONS = b"SLC1", b"SLC2"
 _LONGEST = 9  # bytes of a 63-bit number
 
 
@@ -29,27 +30,32 @@ def encode(counts: Counts) -> bytes:
             counts.rejections,
             counts.rejections_per_position,
             counts.tokens.ravel(),
+            counts.deviations,
         ]
     )
     if numbers.min() < 0:
         raise ValueError("counts are never negative")
-    body = MAGIC + _varints(numbers.astype(np.uint64))
+    magic = WITH_DEVIATIONS if counts.deviations.size else PLAIN
+    body = magic + _varints(numbers.astype(np.uint64))
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
 def decode(blob: bytes) -> Counts:
     """The counts that `encode` wrote. Raises SimlabError for other bytes, and for bytes changed since."""
     body, checksum = blob[:-4], blob[-4:]
-    if not body.startswith(MAGIC) or zlib.crc32(body).to_bytes(4, "little") != checksum:
+    magic = body[: len(PLAIN)]
+    if magic not in (PLAIN, WITH_DEVIATIONS) or zlib.crc32(body).to_bytes(4, "little") != checksum:
         raise SimlabError("the counts are damaged: their checksum disagrees")
-    numbers = _numbers(np.frombuffer(body, np.uint8)[len(MAGIC) :])
+    numbers = _numbers(np.frombuffer(body, np.uint8)[len(magic) :])
     if len(numbers) < 3:
         raise SimlabError("the counts are damaged: they break off")
     horizon, states, trajectories = (int(number) for number in numbers[:3])
-    if len(numbers) != 3 + 2 * horizon + 1 + horizon * states:
+    levels = len(numbers) - (3 + 2 * horizon + 1 + horizon * states)
+    if levels < 0 or (levels > 0) != (magic == WITH_DEVIATIONS):
         raise SimlabError(f"the counts are damaged: {len(numbers)} numbers for T = {horizon}, V = {states}")
-    rejections, per_position, tokens = np.split(numbers[3:], [horizon + 1, 2 * horizon + 1])
-    return Counts(rejections, tokens.reshape(horizon, states), per_position, trajectories)
+    ends = np.cumsum([horizon + 1, horizon, horizon * states])
+    rejections, per_position, tokens, deviations = np.split(numbers[3:], ends)
+    return Counts(rejections, tokens.reshape(horizon, states), per_position, trajectories, deviations)
 
 
 def _varints(numbers: np.ndarray) -> bytes:

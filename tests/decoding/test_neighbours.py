@@ -52,8 +52,8 @@ def test_neighbours_are_independent(decoder, lag):
 def test_catches_lanes_that_agree(decoder, monkeypatch):
     """The production kernels on a generator whose lanes are pairwise alike: words come twice in a row."""
 
-    def alike(seed):
-        state = seed_state(seed)
+    def alike(seed, generators):
+        state = seed_state(seed, generators)
         state[:, 1:LANES:2] = state[:, 0:LANES:2]
         return state
 
