@@ -2,6 +2,7 @@
 
 from simlab.report.draw import (
     draw_curve,
+    draw_family,
     draw_pmf,
     draw_residuals,
     draw_running_average,
@@ -13,6 +14,7 @@ from simlab.report.style import new_figure, residual_axes, style
 
 __all__ = [
     "draw_curve",
+    "draw_family",
     "draw_pmf",
     "draw_residuals",
     "draw_running_average",

@@ -145,20 +145,95 @@ def draw_curve(
     draw_residuals(residual_axes, x, scaled_residuals(interval, exact), series=series)
 
 
+def draw_family(axes, residual_axes, x, family: list[tuple], *, confidence: float, line_x, lines):
+    """Several curves over one logarithmic axis, each with its simulated values, and all residuals below.
+
+    x: (K,), positive, the points simulated. family: (label, Interval of arrays (K,), exact (K,)) a curve.
+    line_x: (L,); lines: (L,) a curve, the formula that the exact values were found without. The label stands
+    at the line's right end. In the residual panel the curves stand beside each other, so that none hides
+    another.
+    """
+    x = np.asarray(x, float)
+    shift = 0.8 * np.log(np.divide(*x[[1, 0]]) if len(x) > 1 else 2.0) / len(family)
+    frame_of = [scaled_residuals(interval, exact) for _, interval, exact in family]
+    _residual_frame(residual_axes, np.concatenate(frame_of), NEUTRAL_COLOUR)
+    for series, ((_, interval, exact), line) in enumerate(zip(family, lines, strict=True)):
+        colour, marker = look(series)
+        mean, low, high = (np.asarray(a, float) for a in interval)
+        theory = {"color": THEORY_COLOUR, "zorder": 2.5}
+        axes.plot(line_x, line, linewidth=THEORY_WIDTH, marker="", label="closed form", **theory)
+        axes.errorbar(
+            x,
+            mean,
+            yerr=[mean - low, high - mean],
+            color=colour,
+            marker=marker,
+            markersize=6,
+            markerfacecolor="white",
+            linestyle="none",
+            label=f"simulated, {percent(confidence)} interval",
+            zorder=3,
+        )
+        axes.plot(
+            x, exact, linestyle="none", marker=".", markersize=3, label="exact recursion",
+            color=THEORY_COLOUR, zorder=4,
+        )  # fmt: skip
+        beside = x * np.exp(shift * (series - (len(family) - 1) / 2))
+        _residual_points(residual_axes, beside, frame_of[series], series)
+    _label_ends(axes, line_x[-1], [line[-1] for line in lines], [label for label, *_ in family])
+
+
+def _label_ends(axes, x: float, heights: list[float], labels: list[str]) -> None:
+    """Labels in the colours of their series right of (x, height), moved apart where they would overlap."""
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, top)
+    places = moved_apart(np.asarray(heights, float), 0.06 * (top - bottom), top)
+    for series, (label, place) in enumerate(zip(labels, places, strict=True)):
+        axes.annotate(
+            label, (x, place), xytext=(7, 0), textcoords="offset points", va="center",
+            color=look(series)[0], fontsize="small", annotation_clip=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+        )  # fmt: skip
+
+
+def moved_apart(places: np.ndarray, gap: float, top: float) -> np.ndarray:
+    """`places` (K,) in their order, each at least `gap` from the next and none above `top`, hardly moved."""
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(places))
+    moved = np.empty(len(places))
+    moved[order] = np.minimum(np.maximum.accumulate(places[order] - steps) + steps, top - steps[::-1])
+    return moved
+
+
 def draw_residuals(axes, x, residuals, *, series=0):
     """Residuals in half-widths between lines at -1 and 1; what lies beyond is a red cross.
 
     x, residuals: (K,). An infinite residual is drawn near the edge of the axes.
     """
-    x, residuals = np.asarray(x, float), np.asarray(residuals, float)
-    colour, marker = look(series)
+    _residual_frame(axes, np.asarray(residuals, float), look(series)[0])
+    _residual_points(axes, x, residuals, series)
+
+
+def _residual_frame(axes, residuals: np.ndarray, colour: str) -> None:
+    """The lines at -1, 0 and 1, and a y axis that holds all residuals."""
     largest = max(1.15, np.abs(residuals[np.isfinite(residuals)]).max(initial=0))
-    shown = np.clip(residuals, -1.12 * largest, 1.12 * largest)
-    outside = np.abs(residuals) > 1
     axes.axhspan(-1, 1, color=colour, alpha=0.1, linewidth=0)
     axes.axhline(0, color=THEORY_COLOUR, linewidth=THEORY_WIDTH)
     for edge in (-1, 1):
         axes.axhline(edge, color=colour, linewidth=0.8, linestyle=(0, (2, 2)))
+    axes.set_ylim(-1.25 * largest, 1.25 * largest)
+    if largest < 3:
+        axes.set_yticks([-1, 0, 1])
+    axes.set_ylabel("residual\nin half-\nwidths", fontsize="small")
+
+
+def _residual_points(axes, x, residuals, series: int) -> None:
+    """The residuals on axes framed for them; an infinite one near the edge."""
+    x, residuals = np.asarray(x, float), np.asarray(residuals, float)
+    colour, marker = look(series)
+    edge = axes.get_ylim()[1] * 1.12 / 1.25
+    shown = np.clip(residuals, -edge, edge)
+    outside = np.abs(residuals) > 1
     axes.plot(x[~outside], shown[~outside], color=colour, marker=marker, markersize=3, linestyle="none")
     axes.plot(
         x[outside],
@@ -170,10 +245,6 @@ def draw_residuals(axes, x, residuals, *, series=0):
         linestyle="none",
         zorder=4,
     )
-    axes.set_ylim(-1.25 * largest, 1.25 * largest)
-    if largest < 3:
-        axes.set_yticks([-1, 0, 1])
-    axes.set_ylabel("residual\nin half-\nwidths", fontsize="small")
 
 
 def whole_number_ticks(axes, values):
@@ -193,17 +264,25 @@ def shared_legend(figure, axes: list, *, columns: int = 3):
     What has the same label but another colour elsewhere is grey, so that the legend claims no colour.
     """
     from matplotlib.colors import to_rgb, to_rgba
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.lines import Line2D
 
     handles, colours = {}, {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
             colours.setdefault(label, set()).add(to_rgb(_colour(handle)))
+    several = {label for label in handles if len(colours[label]) > 1}
+    for label in several:
+        if isinstance(handles[label], ErrorbarContainer):  # its parts in a legend are out of reach
+            handles[label] = Line2D(
+                [], [], color=NEUTRAL_COLOUR, marker="o", markerfacecolor="white", linestyle="none"
+            )
     legend = figure.legend(
         list(handles.values()), list(handles), loc="outside lower center", ncols=min(columns, len(handles))
     )
     for drawn, label in zip(legend.legend_handles, handles, strict=True):
-        if len(colours[label]) > 1:
+        if label in several:
             drawn.set_color(to_rgba(NEUTRAL_COLOUR, to_rgba(_colour(drawn))[3]))
     return legend
 

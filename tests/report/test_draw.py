@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from simlab.evidence import Interval, confidence_sequence, pmf_band, scaled_residuals
 from simlab.report import (
     draw_curve,
+    draw_family,
     draw_pmf,
     draw_residuals,
     draw_running_average,
@@ -22,6 +23,7 @@ from simlab.report import (
     style,
     whole_number_ticks,
 )
+from simlab.report.draw import moved_apart
 from simlab.report.style import ALARM_COLOUR, percent
 
 PMF = np.array([math.comb(50, n) * 0.33**n * 0.67 ** (50 - n) for n in range(51)])
@@ -190,6 +192,66 @@ def test_curve_with_limit():
     np.testing.assert_allclose(
         [y for line in lower.lines if line.get_marker() == "o" for y in line.get_ydata()], 0.5, rtol=1e-9
     )
+
+
+def family_panels(wrong=0.0):
+    """Three curves with their residuals; the second simulated value of the first curve is off by `wrong`."""
+    x, fine = np.array([1, 2, 4, 8]), np.arange(1, 9)
+    family, lines = [], []
+    for k in (2, 3, 4):
+        exact = 1 - 1 / k ** (x - 1.0)
+        middle = exact + 0.002 + wrong * (k == 2) * (x == 2)
+        family.append((f"k = {k}", Interval(middle, middle - 0.01, middle + 0.01), exact))
+        lines.append(1 - 1 / k ** (fine - 1.0))
+    with style():
+        figure = new_figure(5, 4)
+        upper, lower = residual_axes(figure, figure.add_gridspec(1, 1)[0, 0])
+        draw_family(upper, lower, x, family, confidence=0.95, line_x=fine, lines=lines)
+        whole_number_ticks(lower, x)
+        shared_legend(figure, [upper])
+    return figure, upper, lower, family
+
+
+def test_a_family_shows_three_roads_to_each_number():
+    figure, upper, lower, family = family_panels()
+    with style():
+        assert overlapping_texts(figure) == []
+    recursions = [line for line in upper.lines if line.get_label() == "exact recursion"]
+    simulated = [c[0] for c in upper.containers]
+    for (label, interval, exact), recursion, points in zip(family, recursions, simulated, strict=True):
+        np.testing.assert_array_equal(recursion.get_ydata(), exact)
+        np.testing.assert_array_equal(points.get_ydata(), interval.estimate)
+        assert label in [text.get_text() for text in upper.texts]
+    residuals = [line for line in lower.lines if len(line.get_xdata()) == 4]
+    for line in residuals:
+        np.testing.assert_allclose(line.get_ydata(), 0.2, rtol=1e-9)
+    places = np.concatenate([line.get_xdata() for line in residuals])
+    assert len(np.unique(places)) == 12 and (alarms(lower)[:, 1] if alarms(lower).size else []) == []
+    by_x = np.sort(places).reshape(4, 3)
+    assert (by_x[:, -1][:-1] < by_x[:, 0][1:]).all()  # no curve's point stands among those of another x
+    legend = figure.legends[0]
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["closed form", "exact recursion", "simulated, 95% interval"]
+    assert same_color(legend.legend_handles[2].get_color(), "#808080")
+
+
+@pytest.mark.parametrize(
+    "places", [[1, 1, 1, 1], [0, 0.5, 1], [0.98, 0.2, 0.99], [0.5], [0.9, 1, 0.95, 0]], ids=str
+)
+def test_labels_are_moved_apart_and_stay_inside(places):
+    places = np.array(places, float)
+    moved = moved_apart(places, 0.06, 1.0)
+    ordered = np.sort(moved)
+    assert (np.diff(ordered) >= 0.06 - 1e-12).all() and ordered[-1] <= 1 + 1e-12
+    np.testing.assert_array_equal(np.argsort(moved, kind="stable"), np.argsort(places, kind="stable"))
+    assert np.abs(moved - places).max() <= 0.06 * (len(places) - 1)
+
+
+def test_a_family_shows_a_discrepancy():
+    _, _, lower, _ = family_panels(wrong=0.05)
+    assert len(alarms(lower)) == 1
+    low, high = lower.get_ylim()
+    assert low < alarms(lower)[0, 1] < high
 
 
 def test_a_legend_of_several_colours_claims_none():

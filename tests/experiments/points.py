@@ -1,0 +1,46 @@
+"""Points of experiments as the command line would compose them, and their results without a ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from simlab.decoders import Speculative
+from simlab.experiments.settings import Settings
+from simlab.runs import Job, Result, simulate
+
+
+def point(experiment: str, options: dict, *, output: Path, trajectories: int, **more) -> Settings:
+    """The settings of one point: pair=paper, fixed size, unless `more` says otherwise."""
+    fields = {
+        "experiment": experiment,
+        "title": experiment,
+        "options": options,
+        "pair_name": "paper",
+        "pair_options": {"horizon": 50, "states": 7, "seed": 10},
+        "decoder": Speculative(),
+        "seed": 0,
+        "trajectories": trajectories,
+        "half_width": None,
+        "confidence": 0.95,
+        "batch_size": 1 << 17,
+        "running_average": 1000,
+        "output": output,
+        "command": f"simlab run experiment={experiment}",
+        "variant": "",
+    }
+    return Settings(**{**fields, **more})
+
+
+def simulated(jobs: list[Job]) -> dict[str, Result]:
+    """What the jobs leave, each simulated in one batch."""
+    results = {}
+    for one in jobs:
+        counts = simulate(
+            one.pair, one.task.decoder, trajectories=one.stop.at_most, seed=one.task.seed, workers=1
+        )
+        n = np.arange(len(counts.rejections))
+        sums = np.array([[counts.trajectories, counts.rejections @ n, counts.rejections @ n**2]])
+        results[one.task.id] = Result(one.task, counts, sums)
+    return results
