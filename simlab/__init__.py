@@ -15,7 +15,7 @@ from simlab import evidence, pairs
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
-from simlab.theory import Prediction, predict
+from simlab.theory import Prediction, predict, sequence_total_variation
 
 __all__ = [
     "Autoregressive",
@@ -29,6 +29,7 @@ __all__ = [
     "evidence",
     "pairs",
     "predict",
+    "sequence_total_variation",
     "simulate",
 ]
 

@@ -1,18 +1,28 @@
 """PREDICTS: exact numbers from a pair of chains. It never samples and shares no code with the samplers.
 
 `predict` answers everything at once; `expected_rejections_per_position` is the fast road to the mean;
-`theorem3_expected_rejections` and the closed forms are the paper's own formulas, kept as second routes.
+`theorem3_expected_rejections` is the paper's own formula, kept as a second route. Of biased decoding,
+`sequence_total_variation` brackets the bias of whole sequences, `optimal_loss` and `single_token_tradeoff`
+give that of one token.
 """
 
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
-from simlab.theory.forward import Prediction, expected_rejections_per_position, predict
+from simlab.theory.forward import Prediction, expected_rejections_per_position, output_chain, predict
+from simlab.theory.loss import optimal_loss, single_token_tradeoff
 from simlab.theory.theorem3 import theorem3_expected_rejections
+from simlab.theory.total_variation import Bracket, chains_total_variation, sequence_total_variation
 
 __all__ = [
+    "Bracket",
     "Prediction",
     "batch_improvement_bernoulli",
     "batch_improvement_uniform",
+    "chains_total_variation",
     "expected_rejections_per_position",
+    "optimal_loss",
+    "output_chain",
     "predict",
+    "sequence_total_variation",
+    "single_token_tradeoff",
     "theorem3_expected_rejections",
 ]

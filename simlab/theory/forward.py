@@ -4,10 +4,12 @@ A position is *fresh* at the start and after every rejection; batch speculative 
 drafts there and one draft elsewhere, speculative decoding makes no difference. With B and R the rejected
 sub-kernels at fresh and continuing positions (`kernels`), the law F[n, x] moves as
 
-    continuing'[n]   = fresh[n] (target - B) + continuing[n] (target - R)
+    continuing'[n]   = fresh[n] (output - B) + continuing[n] (output - R)
     fresh'[n + 1]    = fresh[n] B            + continuing[n] R
 
-(own; the state of Yin et al. 2024, Theorem 3, carrying the whole count instead of its mean).
+(own; the state of Yin et al. 2024, Theorem 3, carrying the whole count instead of its mean). `output` is the
+law of the next token, accepted or not: the target, but for biased decoding, whose prefixes therefore follow
+its own output chain.
 """
 
 from __future__ import annotations
@@ -18,10 +20,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.decoders import Autoregressive, BatchSpeculative, Decoder, Speculative, decoder_name
+from simlab.decoders import (
+    Autoregressive,
+    BatchSpeculative,
+    BiasedSpeculative,
+    Decoder,
+    Speculative,
+    decoder_name,
+)
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
-from simlab.theory.kernels import batch_rejected, speculative_rejected
+from simlab.theory.divergence import sequence_divergence
+from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 
@@ -36,6 +46,11 @@ class Prediction:
     acceleration: T / E[N_rej], the tokens per target call when drafting is free (Yin et al. 2024); inf if
         nothing is ever rejected; 1 for autoregressive decoding, which calls the target for each token.
     token_marginals: (T, V), P(token t = y).
+    output_chain: (T, V, V), the law of the next token given the last one: the target itself for the unbiased
+        decoders, the chain that the output follows for BiasedSpeculative. One step, broadcast, where both
+        chains of the pair are stationary. Read-only.
+    sequence_kl: KL(output || target) of the whole sequence in nats, given x_0 and averaged over it; 0 for
+        the unbiased decoders, inf where the output can contain what the target cannot.
     """
 
     decoder: Decoder
@@ -45,6 +60,8 @@ class Prediction:
     rejections_per_position: np.ndarray
     acceleration: float
     token_marginals: np.ndarray
+    output_chain: np.ndarray
+    sequence_kl: float
 
     @property
     def horizon(self) -> int:
@@ -56,9 +73,10 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
     """The exact law of N_rej and of each token, for any decoder of `simlab.decoders`.
 
     Speculative(): Yin et al. 2024, Theorem 1; BatchSpeculative(drafts): Theorem 3, with math.inf the limit
-    of Proposition 1. Time O(T^2 V^2) as matrix products; `expected_rejections_per_position` is O(T V^2).
-    Memory beyond the pair: about seven (V, V) arrays and four (T+1, V). Raises SimlabError for what is no
-    pair or no decoder.
+    of Proposition 1; BiasedSpeculative: own, see the module's head. Time O(T^2 V^2) as matrix products;
+    `expected_rejections_per_position` is O(T V^2). Memory beyond the pair: about seven (V, V) arrays and
+    four (T+1, V), and the (T, V, V) of the output chain where it is not the target. Raises SimlabError for
+    what is no pair or no decoder.
     """
     check(pair, decoder)
     horizon, states = pair.horizon, pair.states
@@ -67,21 +85,24 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
     fresh[0] = pair.initial
     per_position = np.zeros(horizon)
     marginals = np.empty((horizon, states))
-    for t, (target, rejected_fresh, rejected) in enumerate(_steps(pair, decoder)):
+    outputs = _room_for_outputs(pair, decoder)
+    for t, (output, rejected_fresh, rejected) in enumerate(_steps(pair, decoder)):
         reach = t + 1  # at most t rejections so far
         now_fresh, now_continuing = fresh[:reach], continuing[:reach]
         if rejected_fresh is rejected:
             both = now_fresh + now_continuing
             out_rejected = both @ rejected
-            out_accepted = both @ (target - rejected)
+            out_accepted = both @ (output - rejected)
         else:
             out_rejected = now_fresh @ rejected_fresh + now_continuing @ rejected
-            out_accepted = now_fresh @ (target - rejected_fresh) + now_continuing @ (target - rejected)
+            out_accepted = now_fresh @ (output - rejected_fresh) + now_continuing @ (output - rejected)
         fresh[0] = 0.0
         fresh[1 : reach + 1] = np.where(out_rejected > _NEGLIGIBLE, out_rejected, 0.0)
         continuing[:reach] = np.where(out_accepted > _NEGLIGIBLE, out_accepted, 0.0)
         per_position[t] = out_rejected.sum()
         marginals[t] = out_rejected.sum(axis=0) + out_accepted.sum(axis=0)
+        outputs[t : t + 1] = output
+    chain = _as_chain(outputs, pair)
     pmf = (fresh + continuing).sum(axis=1)
     expected = float(per_position.sum())
     deviation = np.arange(horizon + 1) - expected
@@ -93,7 +114,45 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
         rejections_per_position=per_position,
         acceleration=_acceleration(decoder, horizon, expected),
         token_marginals=marginals,
+        output_chain=chain,
+        sequence_kl=0.0 if chain is pair.target else sequence_divergence(chain, pair.target, pair.initial),
     )
+
+
+def output_chain(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+    """The law of the decoder's next token given the last one, (T, V, V), as `Prediction.output_chain`.
+
+    Raises SimlabError as `predict` does.
+    """
+    check(pair, decoder)
+    outputs = _room_for_outputs(pair, decoder)
+    for row, (output, _, _) in zip(outputs, _steps(pair, decoder), strict=False):
+        row[:] = output
+    return _as_chain(outputs, pair)
+
+
+def _room_for_outputs(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+    """Room for the output chain's distinct steps: (T, V, V), (1, V, V), or none where it is the target."""
+    steps = (1 if _is_stationary(pair) else pair.horizon) * is_biased(decoder)
+    return np.empty((steps, pair.states, pair.states))
+
+
+def _as_chain(outputs: np.ndarray, pair: ChainPair) -> np.ndarray:
+    """The distinct steps of an output chain as (T, V, V); the pair's target where there are none."""
+    if not len(outputs):
+        return pair.target
+    outputs.flags.writeable = False
+    return np.broadcast_to(outputs[0], pair.target.shape) if len(outputs) < pair.horizon else outputs
+
+
+def is_biased(decoder: Decoder) -> bool:
+    """Whether the decoder's output may differ from the target's.
+
+    BiasedSpeculative(0) with a residual for a replacement is speculative decoding, exactly.
+    """
+    if not isinstance(decoder, BiasedSpeculative):
+        return False
+    return decoder.epsilon > 0 or decoder.replacement in ("target", "draft")
 
 
 def expected_rejections_per_position(pair: ChainPair, decoder: Decoder) -> np.ndarray:
@@ -105,9 +164,9 @@ def expected_rejections_per_position(pair: ChainPair, decoder: Decoder) -> np.nd
     fresh = np.array(pair.initial)
     continuing = np.zeros_like(fresh)
     per_position = np.zeros(pair.horizon)
-    for t, (target, rejected_fresh, rejected) in enumerate(_steps(pair, decoder)):
+    for t, (output, rejected_fresh, rejected) in enumerate(_steps(pair, decoder)):
         out = fresh @ rejected_fresh + continuing @ rejected
-        continuing = (fresh + continuing) @ target - out
+        continuing = (fresh + continuing) @ output - out
         fresh = out
         per_position[t] = out.sum()
     return per_position
@@ -120,26 +179,33 @@ def check(pair: ChainPair, decoder: Decoder) -> None:
     decoder_name(decoder)
 
 
+def _is_stationary(pair: ChainPair) -> bool:
+    return len(pair.draft_rows) == len(pair.target_rows) == 1
+
+
 def _steps(pair: ChainPair, decoder: Decoder) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(target, rejected at a fresh position, rejected at a continuing one) for each step."""
-    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
+    """(output, rejected at a fresh position, rejected at a continuing one) for each step."""
+    stationary = _is_stationary(pair)
     split = None
     for t in range(pair.horizon):
         if split is None or not stationary:
             split = _split(pair.draft[t], pair.target[t], decoder)
-        yield pair.target[t], *split
+        yield split
 
 
-def _split(draft: np.ndarray, target: np.ndarray, decoder: Decoder) -> tuple[np.ndarray, np.ndarray]:
+def _split(draft: np.ndarray, target: np.ndarray, decoder: Decoder) -> tuple[np.ndarray, ...]:
     match decoder:
         case Autoregressive():
             nothing = np.zeros_like(target)
-            return nothing, nothing
-        case Speculative():
-            rejected = speculative_rejected(draft, target)
-            return rejected, rejected
+            return target, nothing, nothing
         case BatchSpeculative(drafts=drafts):
-            return batch_rejected(draft, target, drafts), speculative_rejected(draft, target)
+            return target, batch_rejected(draft, target, drafts), speculative_rejected(draft, target)
+        case BiasedSpeculative(epsilon=epsilon, replacement=replacement) if is_biased(decoder):
+            rejected = biased_rejected(draft, target, epsilon, replacement)
+            return over_accepted(draft, target, epsilon) + rejected, rejected, rejected
+        case Speculative() | BiasedSpeculative():
+            rejected = speculative_rejected(draft, target)
+            return target, rejected, rejected
     raise SimlabError(f"no theory for {decoder!r}")
 
 

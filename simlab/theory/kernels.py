@@ -1,8 +1,9 @@
 """One step of a decoder as sub-stochastic kernels: the token law split into accepted and rejected.
 
-Each function takes the rows of one step, draft and target (V, V), and returns (V, V): entry (x, y) is the
-probability that, after token x, this step is rejected *and* emits token y. Target minus that is the
-probability that it accepts and emits y, so that accepted + rejected = target: the output is unbiased.
+Each function `.._rejected` takes the rows of one step, draft and target (V, V), and returns (V, V): entry
+(x, y) is the probability that, after token x, this step is rejected *and* emits token y. For the unbiased
+decoders target minus that is the probability that it accepts and emits y: accepted + rejected = target. For
+`BiasedSpeculative` the accepted part is `over_accepted`, and accepted + rejected is the law of its output.
 """
 
 from __future__ import annotations
@@ -19,6 +20,45 @@ def speculative_rejected(draft: np.ndarray, target: np.ndarray) -> np.ndarray:
     Its row sums are the total variation of the two rows.
     """
     return target - np.minimum(draft, target)
+
+
+def over_accepted(draft: np.ndarray, target: np.ndarray, epsilon: float) -> np.ndarray:
+    """What over-acceptance lets through: b draft = min(draft, target + epsilon), (..., V) as both rows.
+
+    b = min(1, (target + epsilon)/draft), Yin et al. 2024, Section 4; from epsilon = 1 on it is 1.
+    """
+    return draft if epsilon >= 1 else np.minimum(draft, target + epsilon)
+
+
+def replacement_law(draft: np.ndarray, target: np.ndarray, epsilon: float, replacement: str) -> np.ndarray:
+    """The law of what replaces a rejected token of `BiasedSpeculative`: (..., V) as draft and target.
+
+    `optimal` is [target - accepted]_+ (Theorem 4), `residual` [target - draft]_+. Own argument that these
+    are one law: where draft <= target + epsilon the accepted part is the draft, and both excesses are
+    [target - draft]_+; elsewhere the accepted part is target + epsilon >= target, draft > target, and both
+    are 0. Where they are 0 everywhere nothing is ever rejected and the target stands in.
+    """
+    match replacement:
+        case "target":
+            return target
+        case "draft":
+            return draft
+        case "optimal":
+            excess = np.maximum(target - over_accepted(draft, target, epsilon), 0.0)
+        case "residual":
+            excess = np.maximum(target - draft, 0.0)
+    whole = excess.sum(axis=-1, keepdims=True)
+    return np.where(whole > 0, excess / np.where(whole > 0, whole, 1.0), target)
+
+
+def biased_rejected(draft: np.ndarray, target: np.ndarray, epsilon: float, replacement: str) -> np.ndarray:
+    """`BiasedSpeculative` rejects with probability rho = sum [draft - target - epsilon]_+ and draws anew.
+
+    Yin et al. 2024, Section 4. Its row sums are rho, summed from what each token loses, so that a small rho
+    is as accurate as a large one.
+    """
+    lost = (draft - over_accepted(draft, target, epsilon)).sum(axis=-1, keepdims=True)
+    return lost * replacement_law(draft, target, epsilon, replacement)
 
 
 def batch_rejected(draft: np.ndarray, target: np.ndarray, drafts: int | float) -> np.ndarray:
