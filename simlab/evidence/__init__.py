@@ -8,6 +8,7 @@ from simlab.evidence.bands import clopper_pearson, marginals_band, pmf_band
 from simlab.evidence.interval import Interval, scaled_residuals
 from simlab.evidence.mean import mean_interval
 from simlab.evidence.sequence import confidence_sequence
+from simlab.evidence.total_variation import total_variation_interval
 from simlab.evidence.verdicts import (
     MISS,
     Status,
@@ -16,6 +17,7 @@ from simlab.evidence.verdicts import (
     mean_verdict,
     pmf_verdict,
     running_mean_verdict,
+    total_variation_verdict,
 )
 
 __all__ = [
@@ -33,4 +35,6 @@ __all__ = [
     "pmf_verdict",
     "running_mean_verdict",
     "scaled_residuals",
+    "total_variation_interval",
+    "total_variation_verdict",
 ]

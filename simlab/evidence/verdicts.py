@@ -8,7 +8,9 @@ that probability, at any sample size. It says what it could have seen as well: `
 
 It is read off the data, and holds without approximation: with probability 1 - miss the truth lies in the
 interval [low', high'] at that level; and an exact value further from it than max(high' - low, high - low')
-lies outside [low, high]. A PASS that could not have seen what the caller cares about is INCONCLUSIVE.
+lies outside [low, high]. Where the exact value is itself known only to lie in a bracket, FAIL takes all of
+the bracket outside, `exact` is its middle, and half its width is added to `detectable`. A PASS that could not
+have seen what the caller cares about is INCONCLUSIVE.
 
 Intervals for a fixed size also serve a size chosen by looking at the data, if it is one of K sizes named
 beforehand: at a K-th of either error they hold, and so do both statements above, at all K sizes at once (own:
@@ -28,6 +30,7 @@ from simlab.evidence.bands import check_tokens, clopper_pearson
 from simlab.evidence.interval import ROUNDING, Interval, check_histogram, scaled_residuals
 from simlab.evidence.mean import mean_interval_at
 from simlab.evidence.sequence import confidence_sequence_at
+from simlab.evidence.total_variation import check_deviations, total_variation_interval_at
 
 MISS = 1e-6
 """The probability with which a discrepancy of more than `detectable` may go unnoticed."""
@@ -176,6 +179,51 @@ def marginals_verdict(
     )
 
 
+def total_variation_verdict(
+    name: str,
+    deviations,
+    low: float,
+    high: float,
+    *,
+    resolution: float,
+    false_alarm: float = 1e-6,
+    looks: int = 1,
+) -> Verdict:
+    """Is the total variation between output and target in [low, high]? For sizes as `pmf_verdict` has them.
+
+    deviations: whole numbers (L+1,), as for `total_variation_interval`. low, high: a bracket that certainly
+    holds the exact value, low = high where that is known. resolution: a difference of total variation.
+    looks: as for `pmf_verdict`. FAIL takes an interval that misses the bracket; where high is 0, a first
+    deviation. Raises SimlabError for no or malformed deviations, ends that are no probabilities low <= high,
+    looks < 1, or a false_alarm / looks outside [1e-100, 1). Source: `total_variation_interval`.
+    """
+    deviations, looks = check_deviations(deviations), check_count("looks", looks)
+    low, high = (float(end) for end in _check_exact(name, [low, high], (2,)))
+    if low > high:
+        raise SimlabError(f"{name}: the exact value in [{low}, {high}]: give low <= high")
+    interval = total_variation_interval_at(deviations, _error(false_alarm, looks))
+    miss_interval = total_variation_interval_at(deviations, MISS / looks)
+    outside = interval.low > high + ROUNDING or interval.high < low - ROUNDING
+    outside |= high == 0 and bool(deviations[1:].any())
+    detectable = _detectable(interval, miss_interval) + (high - low) / 2
+    return Verdict(
+        name=name,
+        kind="equality",
+        status=_status(outside, detectable, resolution),
+        statistic="total variation",
+        estimate=interval.estimate,
+        exact=(low + high) / 2,
+        low=interval.low,
+        high=interval.high,
+        false_alarm=float(false_alarm),
+        miss=MISS,
+        detectable=detectable,
+        resolution=float(resolution),
+        trajectories=int(deviations.sum()),
+        method=_method(looks),
+    )
+
+
 def _judge_mean(
     name, interval, miss_interval, exact, *, trajectories, method, resolution, false_alarm
 ) -> Verdict:
@@ -226,7 +274,7 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
         detectable=detectable,
         resolution=float(resolution),
         trajectories=trajectories,
-        method="fixed size" if looks == 1 else f"fixed size, at each of {looks} sizes at once",
+        method=_method(looks),
     )
 
 
@@ -267,6 +315,10 @@ def _status(outside: bool, detectable: float, resolution: float) -> Status:
     if outside:
         return Status.FAIL
     return Status.PASS if detectable <= resolution else Status.INCONCLUSIVE
+
+
+def _method(looks: int) -> str:
+    return "fixed size" if looks == 1 else f"fixed size, at each of {looks} sizes at once"
 
 
 def _error(false_alarm: float, looks: int = 1) -> float:
