@@ -1,7 +1,7 @@
 """The law of every decoder by brute force, in rational arithmetic, from the printed algorithms.
 
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
-q^(M+1) used once after the last failure. Every random outcome that the algorithm looks at is a branch: each
+q^(M+1) used once after the last failure, and Section 4 (biased decoding). Every random outcome that the algorithm looks at is a branch: each
 drafted token, each acceptance coin, each replacement. Drafted tokens that nothing ever looks at are summed
 out, since their probabilities sum to 1. Nothing here is simplified by theory: no total variation, no "q minus
 min", no recursion on expectations; so agreement with a formula says something about the formula.
@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import product
 
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 
 ZERO, ONE = Fraction(0), Fraction(1)
 
@@ -88,7 +88,28 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
 
         return _collect(branches())
 
-    starts = {Autoregressive: autoregressive, Speculative: speculative}
+    @cache
+    def biased(t: int, x: int) -> tuple:
+        """The same for a drafted token that is accepted too often, and replaced by a law of choice."""
+        epsilon = Fraction(decoder.epsilon)
+
+        def branches():
+            drafted, goal = draft[t][x], target[t][x]
+            for y, mass in _outcomes(drafted):
+                accept = min(ONE, (goal[y] + epsilon) / drafted[y])
+                if accept:
+                    yield mass * accept, y, False, following(t + 1, y)
+                if accept == 1:
+                    continue
+                for z, replaced in _outcomes(_replacement(drafted, goal, decoder)):
+                    yield mass * (1 - accept) * replaced, z, True, following(t + 1, z)
+
+        def following(t: int, y: int) -> tuple:
+            return biased(t, y) if t < horizon else END
+
+        return _collect(branches())
+
+    starts = {Autoregressive: autoregressive, Speculative: speculative, BiasedSpeculative: biased}
     if isinstance(decoder, BatchSpeculative):
         start = lambda t, x: batch(t, x, True)  # noqa: E731
     elif type(decoder) in starts:
@@ -132,6 +153,30 @@ def _residual(target, draft) -> tuple[Fraction, ...]:
     excess = [max(goal - drafted, ZERO) for goal, drafted in zip(target, draft, strict=True)]
     whole = sum(excess)
     return tuple(value / whole for value in excess)
+
+
+def _replacement(draft, target, decoder) -> tuple[Fraction, ...]:
+    """What replaces a rejected token of biased decoding; "optimal" is Theorem 4's [target - b draft]_+."""
+    if decoder.replacement in ("target", "draft"):
+        return target if decoder.replacement == "target" else draft
+    if decoder.replacement == "residual":
+        return _residual(target, draft)
+    ratios = ((g + Fraction(decoder.epsilon)) / d if d else ONE for g, d in zip(target, draft, strict=True))
+    accept = [min(ONE, ratio) for ratio in ratios]
+    return _residual(target, [b * d for b, d in zip(accept, draft, strict=True)])
+
+
+def total_variation(draft, target, initial, decoder) -> Fraction:
+    """Total variation of the tokens' law and the target's given x_0, averaged over x_0; as `joint_law`."""
+    whole = ZERO
+    for x, mass in _outcomes(_row(initial)):
+        start = [int(x == z) for z in range(len(initial))]
+        excess: dict[tuple, Fraction] = defaultdict(Fraction)
+        for sign, each in ((1, decoder), (-1, Autoregressive())):
+            for (tokens, _), share in joint_law(draft, target, start, each).items():
+                excess[tokens] += sign * share
+        whole += mass * sum(max(value, ZERO) for value in excess.values())
+    return whole
 
 
 def _collect(branches) -> tuple:

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
-from tests.oracles.enumerate import joint_law
+from simlab.decoders import REPLACEMENTS, Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
+from tests.oracles.enumerate import joint_law, total_variation
 from tests.oracles.pairs import rational_chains
 
 DECODERS = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 3))]
@@ -41,6 +41,34 @@ def test_one_step_worked_by_hand():
     # A first failure (1/2) leaves [q - p]_+ = (0, 1): the second draft is accepted if it is token 1 (1/4).
     assert twice[(1,), (False,)] == Fraction(1, 4) + Fraction(1, 2) * Fraction(1, 4)
     assert twice[(1,), (True,)] == Fraction(1, 2) * Fraction(3, 4)
+
+
+@pytest.mark.parametrize("replacement", ["optimal", "residual"])
+def test_nothing_accepted_in_excess_is_speculative_decoding(replacement):
+    chains = rational_chains(3, 3, 5)
+    assert joint_law(*chains, BiasedSpeculative(0, replacement)) == joint_law(*chains, Speculative())
+    assert total_variation(*chains, BiasedSpeculative(0, replacement)) == 0
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+@pytest.mark.parametrize("epsilon", [1, 7])
+def test_everything_accepted_is_the_draft_alone(epsilon, replacement):
+    draft, target, initial = rational_chains(3, 3, 5)
+    law = joint_law(draft, target, initial, BiasedSpeculative(epsilon, replacement))
+    assert law == joint_law(target, draft, initial, Autoregressive())
+
+
+def test_one_biased_step_worked_by_hand():
+    draft, target = [[["3/4", "1/4"]] * 2], [[["1/4", "3/4"]] * 2]
+    kept = {((0,), (False,)): Fraction(1, 2), ((1,), (False,)): Fraction(1, 4)}  # 1/4 + 1/4 of the drafted 3/4
+    second = {"optimal": 1, "residual": 1, "target": Fraction(3, 4), "draft": Fraction(1, 4)}
+    for replacement, share in second.items():
+        law = joint_law(draft, target, [1, 0], BiasedSpeculative(0.25, replacement))
+        assert {cell: mass for cell, mass in law.items() if cell in kept} == kept
+        assert law.get(((1,), (True,)), 0) == Fraction(1, 4) * share
+        assert law.get(((0,), (True,)), 0) == Fraction(1, 4) * (1 - share)
+        bias = Fraction(1, 4) + Fraction(1, 4) * (1 - share)  # of token 0, P = 1/2 + (1 - share)/4 against 1/4
+        assert total_variation(draft, target, [1, 0], BiasedSpeculative(0.25, replacement)) == bias
 
 
 def test_rows_that_are_no_distributions_are_refused():
