@@ -1,10 +1,11 @@
 """The law of every decoder by brute force, in rational arithmetic, from the printed algorithms.
 
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
-q^(M+1) used once after the last failure, and Section 4 (biased decoding). Every random outcome that the algorithm looks at is a branch: each
-drafted token, each acceptance coin, each replacement. Drafted tokens that nothing ever looks at are summed
-out, since their probabilities sum to 1. Nothing here is simplified by theory: no total variation, no "q minus
-min", no recursion on expectations; so agreement with a formula says something about the formula.
+q^(M+1) used once after the last failure, and Section 4 (biased decoding). Every random outcome that the
+algorithm looks at is a branch: each drafted token, each acceptance coin, each replacement. Drafted tokens
+that nothing ever looks at are summed out, since their probabilities sum to 1. Nothing here is simplified by
+theory: no total variation, no "q minus min", no recursion on expectations; so agreement with a formula says
+something about the formula.
 
 The cost is exponential in T and M: meant for V, T, M of 2 to 4.
 """

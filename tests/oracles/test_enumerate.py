@@ -60,14 +60,14 @@ def test_everything_accepted_is_the_draft_alone(epsilon, replacement):
 
 def test_one_biased_step_worked_by_hand():
     draft, target = [[["3/4", "1/4"]] * 2], [[["1/4", "3/4"]] * 2]
-    kept = {((0,), (False,)): Fraction(1, 2), ((1,), (False,)): Fraction(1, 4)}  # 1/4 + 1/4 of the drafted 3/4
+    kept = {((0,), (False,)): Fraction(1, 2), ((1,), (False,)): Fraction(1, 4)}  # 1/4 is over-accepted
     second = {"optimal": 1, "residual": 1, "target": Fraction(3, 4), "draft": Fraction(1, 4)}
     for replacement, share in second.items():
         law = joint_law(draft, target, [1, 0], BiasedSpeculative(0.25, replacement))
         assert {cell: mass for cell, mass in law.items() if cell in kept} == kept
         assert law.get(((1,), (True,)), 0) == Fraction(1, 4) * share
         assert law.get(((0,), (True,)), 0) == Fraction(1, 4) * (1 - share)
-        bias = Fraction(1, 4) + Fraction(1, 4) * (1 - share)  # of token 0, P = 1/2 + (1 - share)/4 against 1/4
+        bias = Fraction(1, 4) + Fraction(1, 4) * (1 - share)  # token 0 comes that much too often
         assert total_variation(draft, target, [1, 0], BiasedSpeculative(0.25, replacement)) == bias
 
 
