@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-from simlab.decoders import Autoregressive, Decoder, Speculative, decoder_name
+from simlab.decoders import Autoregressive, BiasedSpeculative, Decoder, Speculative, decoder_name
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_count
-from simlab.reference import autoregressive, batch, speculative
+from simlab.reference import autoregressive, batch, biased, speculative
 from simlab.reference.draws import draw
 
 __all__ = ["simulate"]
@@ -35,6 +35,8 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
             paths.append(autoregressive.decode(target, start, rng))
         elif isinstance(decoder, Speculative):
             paths.append(speculative.decode(draft, target, start, rng))
+        elif isinstance(decoder, BiasedSpeculative):
+            paths.append(biased.decode(draft, target, start, decoder, rng))
         else:
             paths.append(batch.decode(draft, target, start, decoder.drafts, rng))
     return paths

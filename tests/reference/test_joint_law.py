@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simlab import reference
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoders import REPLACEMENTS, Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.reference.draws import draw, residual
 from tests.oracles.enumerate import joint_law
@@ -32,6 +32,15 @@ def cells(paths):
 def test_the_references_follow_the_joint_law(decoder, horizon, states):
     chains = rational_chains(horizon, states, seed=horizon)
     paths = reference.simulate(as_pair(*chains), decoder, N, random.Random(7))
+    assert not mismatches(joint_law(*chains, decoder), cells(paths))
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+@pytest.mark.parametrize("epsilon", [0.0, 0.125, 1.0])
+@pytest.mark.parametrize(("horizon", "states", "seed"), [(3, 3, 3), (2, 4, 8), (2, 1, 2)])
+def test_the_reference_of_biased_decoding_follows_the_joint_law(replacement, epsilon, horizon, states, seed):
+    chains, decoder = rational_chains(horizon, states, seed), BiasedSpeculative(epsilon, replacement)
+    paths = reference.simulate(as_pair(*chains), decoder, N, random.Random(seed))
     assert not mismatches(joint_law(*chains, decoder), cells(paths))
 
 
@@ -106,19 +115,62 @@ def correct(draft, target, rng):
     return draw(residual(target, draft), rng), True
 
 
+def biased(draft, target, rng, epsilon=0.125, law=None, shared=False):
+    """A step of BiasedSpeculative(0.125, "optimal"), for the test's own ways to break it."""
+    y, level = draw(draft, rng), rng.random()
+    if level < min(1.0, (target[y] + epsilon) / draft[y]):
+        return y, False
+    law = residual(target, draft) if law is None else law(draft, target)
+    return (invert(law, level) if shared else draw(law, rng)), True
+
+
+def epsilon_ignored(draft, target, rng):
+    return biased(draft, target, rng, epsilon=0.0)
+
+
+def replaced_by_the_target(draft, target, rng):
+    return biased(draft, target, rng, law=lambda draft, target: target)
+
+
+def replaced_by_the_draft(draft, target, rng):
+    return biased(draft, target, rng, law=lambda draft, target: draft)
+
+
+def replaced_by_the_residual_of_the_widened_target(draft, target, rng):
+    """[target + epsilon - draft]_+: what one gets who widens the target everywhere."""
+    return biased(draft, target, rng, law=lambda draft, target: residual([q + 0.125 for q in target], draft))
+
+
+def one_uniform_for_both(draft, target, rng):
+    return biased(draft, target, rng, shared=True)
+
+
 DRAFT, TARGET = [0.5, 0.25, 0.125, 0.125], [0.125, 0.25, 0.625, 0.0]
 SPREAD_DRAFT, SPREAD_TARGET = [0.5, 0.25, 0.125, 0.125], [0.0625, 0.1875, 0.4375, 0.3125]
+
+
+SPREAD = SPREAD_DRAFT, SPREAD_TARGET
 
 
 @pytest.mark.parametrize(
     ("step", "decoder", "draft", "target", "caught"),
     [
         (correct, Speculative(), DRAFT, TARGET, False),
-        (correct, Speculative(), SPREAD_DRAFT, SPREAD_TARGET, False),
-        (shared_uniform, Speculative(), SPREAD_DRAFT, SPREAD_TARGET, True),
+        (correct, Speculative(), *SPREAD, False),
+        (shared_uniform, Speculative(), *SPREAD, True),
         (clamp_missing, Speculative(), DRAFT, TARGET, True),
         (clamped_to_a_token_without_mass, Speculative(), DRAFT, TARGET, True),
-        (residual_twice, BatchSpeculative(2), SPREAD_DRAFT, SPREAD_TARGET, True),
+        (residual_twice, BatchSpeculative(2), *SPREAD, True),
+        (biased, BiasedSpeculative(0.125, "optimal"), *SPREAD, False),
+        (biased, BiasedSpeculative(0.125, "residual"), *SPREAD, False),
+        (replaced_by_the_target, BiasedSpeculative(0.125, "target"), *SPREAD, False),
+        (replaced_by_the_draft, BiasedSpeculative(0.125, "draft"), *SPREAD, False),
+        (epsilon_ignored, BiasedSpeculative(0.125), *SPREAD, True),
+        (replaced_by_the_target, BiasedSpeculative(0.125), *SPREAD, True),
+        (replaced_by_the_draft, BiasedSpeculative(0.125, "target"), *SPREAD, True),
+        (biased, BiasedSpeculative(0.125, "draft"), *SPREAD, True),
+        (replaced_by_the_residual_of_the_widened_target, BiasedSpeculative(0.125), *SPREAD, True),
+        (one_uniform_for_both, BiasedSpeculative(0.125), *SPREAD, True),
     ],
 )
 def test_broken_samplers_are_caught(step, decoder, draft, target, caught):

@@ -1,0 +1,46 @@
+"""Biased decoding: Yin et al. 2024 (arXiv 2411.00841), Section 4, over-acceptance by epsilon."""
+
+from __future__ import annotations
+
+from simlab.decoders import BiasedSpeculative
+from simlab.reference.draws import draw, residual
+
+
+def decode(draft, target, start: int, decoder: BiasedSpeculative, rng) -> tuple[list[int], list[bool]]:
+    """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt."""
+    horizon = len(target)
+    tokens: list[int] = []
+    rejected: list[bool] = []
+    while len(tokens) < horizon:
+        begin = len(tokens)
+        prefix = tokens[-1] if tokens else start
+        # The draft proposes all tokens up to the horizon.
+        drafted: list[int] = []
+        for t in range(begin, horizon):
+            drafted.append(draw(draft[t][drafted[-1] if drafted else prefix], rng))
+        # They are verified in order, too leniently, until the first rejection.
+        for t, y in zip(range(begin, horizon), drafted, strict=True):
+            x = tokens[-1] if tokens else start
+            if rng.random() < min(1.0, (target[t][x][y] + decoder.epsilon) / draft[t][x][y]):
+                tokens.append(y)
+                rejected.append(False)
+            else:
+                tokens.append(draw(replacement_law(draft[t][x], target[t][x], decoder), rng))
+                rejected.append(True)
+                break
+    return tokens, rejected
+
+
+def replacement_law(draft: list[float], target: list[float], decoder: BiasedSpeculative) -> list[float]:
+    """The law of what replaces a rejected token, (V,), after a token with these rows."""
+    if decoder.replacement == "target":
+        return target
+    if decoder.replacement == "draft":
+        return draft
+    if decoder.replacement == "residual":
+        return residual(target, draft)
+    accepted = [
+        drafted * min(1.0, (goal + decoder.epsilon) / drafted) if drafted > 0 else 0.0
+        for drafted, goal in zip(draft, target, strict=True)
+    ]
+    return residual(target, accepted)
