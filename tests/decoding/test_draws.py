@@ -53,8 +53,13 @@ def test_the_lanes_are_xoshiro():
 
 
 def test_no_two_lanes_or_seeds_start_alike():
-    states = np.concatenate([seed_state(np.random.SeedSequence(n)).T for n in range(50)])
-    assert len(np.unique(states, axis=0)) == len(states)
+    """The second generator's lanes included; the first generator is the same with it and without."""
+    seeds = [np.random.SeedSequence(n) for n in range(50)]
+    pairs = [seed_state(seed, generators=2) for seed in seeds]
+    states = np.concatenate([part.T for pair in pairs for part in (pair[:4], pair[4:])])
+    assert len(np.unique(states, axis=0)) == len(states) == 100 * (LANES + 1)
+    for seed, pair in zip(seeds, pairs, strict=True):
+        assert np.array_equal(seed_state(seed), pair[:4])
 
 
 @settings(deadline=None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.decoding import build_tables, simulate_batch
 from simlab.decoding.simulate import BLOCK, LARGE_BLOCK, LARGE_STEP, record_paths
 from simlab.decoding.tables import alias_table
@@ -17,7 +17,7 @@ from tests.oracles.statistics import mismatches
 
 STATES, HORIZON = 300, 3
 N = LARGE_BLOCK + 90_000  # two blocks, the second with a last chunk that is not full
-DECODERS = [Autoregressive(), Speculative(), BatchSpeculative(3)]
+DECODERS = [Autoregressive(), Speculative(), BatchSpeculative(3), BiasedSpeculative(0.004, "target")]
 
 
 def seeded(n: int) -> np.random.SeedSequence:
@@ -55,6 +55,9 @@ def laws_of(pair, decoder):
         for (rejections, fresh), last in at.items():
             if isinstance(decoder, Autoregressive):
                 steps = pair.target[t], np.zeros((STATES, STATES))
+            elif isinstance(decoder, BiasedSpeculative):
+                accepted = np.minimum(pair.draft[t], pair.target[t] + decoder.epsilon)
+                steps = accepted, (1 - accepted.sum(axis=1, keepdims=True)) * pair.target[t]
             else:
                 drafts = getattr(decoder, "drafts", 1)
                 steps = one_step(pair.draft[t], pair.target[t], drafts if fresh else 1)
@@ -128,4 +131,5 @@ FROZEN = {
     Autoregressive(): ([352144, 0, 0, 0], 52502744, 10490516598),
     Speculative(): ([1713, 25242, 122879, 202310], 52681842, 10542774054),
     BatchSpeculative(3): ([2447, 40136, 156535, 153026], 52584233, 10511953075),
+    BiasedSpeculative(0.004, "target"): ([29313, 113712, 146657, 62462], 52632649, 10517602071),
 }

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.decoding import sample_paths
 from simlab.decoding.chunks import CHUNK
 from simlab.decoding.randomness import LANES, seed_state
@@ -18,7 +18,7 @@ from tests.oracles.statistics import mismatches
 
 N = 400_000
 CHAINS = rational_chains(2, 2, seed=6, zeros=0.0)
-DECODERS = [Autoregressive(), Speculative(), BatchSpeculative(3)]
+DECODERS = [Autoregressive(), Speculative(), BatchSpeculative(3), BiasedSpeculative(0.1, "target")]
 
 
 def codes(decoder, seed) -> np.ndarray:

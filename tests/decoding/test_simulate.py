@@ -6,12 +6,13 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.decoding import Counts, build_tables, simulate_batch, tables
 from simlab.decoding.chunks import CHUNK
 from simlab.decoding.simulate import BLOCK, record_paths
@@ -20,7 +21,9 @@ from simlab.pairs import ChainPair
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs
 
-DECODERS = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 5))]
+UNBIASED = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 5))]
+BIASED = BiasedSpeculative(0.05, "target")
+DECODERS = [*UNBIASED, BIASED]
 
 
 def seeded(n: int) -> np.random.SeedSequence:
@@ -36,8 +39,9 @@ def paper(horizon: int, states: int = 7) -> ChainPair:
 @settings(deadline=None, max_examples=60)
 @given(pairs())
 def test_any_legal_pair_is_simulated_within_its_support(pair):
-    for decoder in DECODERS:
+    for decoder in UNBIASED:
         counts = simulate_batch(build_tables(pair, decoder), 300, seeded(1))
+        assert counts.deviations.shape == (0,)
         assert counts.trajectories == counts.rejections.sum() == 300
         assert (counts.tokens.sum(axis=1) == 300).all()
         assert counts.rejections @ np.arange(pair.horizon + 1) == counts.rejections_per_position.sum()
@@ -90,7 +94,9 @@ FROZEN = {
     Autoregressive(): ([10000, 0, 0, 0, 0], [1447, 1565, 1256, 1480, 989, 1762, 1501]),
     Speculative(): ([2091, 4040, 2865, 914, 90], [1457, 1539, 1227, 1464, 1009, 1789, 1515]),
     BatchSpeculative(3): ([2463, 4803, 2394, 333, 7], [1456, 1558, 1298, 1455, 990, 1748, 1495]),
+    BIASED: ([4266, 4122, 1392, 207, 13], [1016, 1394, 1393, 1302, 1251, 2016, 1628]),
 }
+DEVIATIONS = [2967, 7033, 4014449]
 
 
 @pytest.mark.parametrize("decoder", FROZEN, ids=str)
@@ -98,6 +104,12 @@ def test_same_seed_same_counts_on_every_machine(decoder):
     """Frozen numbers: the stream and the tables are part of the contract. A change here voids old ledgers."""
     counts = simulate_batch(build_tables(paper(4), decoder), 10_000, seeded(2024))
     assert (counts.rejections.tolist(), counts.tokens[3].tolist()) == FROZEN[decoder]
+
+
+def test_same_seed_same_deviations():
+    """Frozen too: trajectories that do not deviate, those that do, and the sum of their levels."""
+    deviations = simulate_batch(build_tables(paper(4), BIASED), 10_000, seeded(2024)).deviations
+    assert [deviations[0], deviations[1:].sum(), deviations @ np.arange(1025)] == DEVIATIONS
 
 
 def test_seeds_matter_and_children_differ():
@@ -179,16 +191,36 @@ def test_counts_add_up():
     assert whole.trajectories == 1500 == whole.rejections.sum()
 
 
+def test_deviations_add_up_and_belong_to_biased_decoders():
+    tables = build_tables(paper(3), BIASED)
+    one, other = (simulate_batch(tables, 500, child) for child in seeded(5).spawn(2))
+    nothing = Counts.zero(3, 7)
+    both = nothing + one + other
+    assert both.deviations.shape == (1025,)
+    assert both.deviations.sum() == 1000
+    assert one + nothing == nothing + one == one != other
+    assert both == other + one
+    spoilt = one.deviations.copy()
+    spoilt[[0, 1]] += 1, -1
+    assert replace(one, deviations=spoilt) != one
+    plain = simulate_batch(build_tables(paper(3), Speculative()), 500, seeded(5))
+    for left, right in ((one, plain), (plain, one)):
+        with pytest.raises(SimlabError, match="levels of deviation do not belong together"):
+            left + right
+
+
 UNCOMPILED = """
 import numba, numpy as np, sys
-from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.decoding import build_tables, simulate_batch
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
 for pair in (paper(2, 3), paper(2, 9), as_pair(*rational_chains(2, 3, 1)), paper(1, 1)):
-    for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3)):
+    biased = [BiasedSpeculative(0.05, law) for law in ("optimal", "target", "draft")]
+    for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3), *biased):
         counts = simulate_batch(build_tables(pair, decoder), 70, seeded(3))
         print(counts.rejections.tolist(), counts.tokens.tolist(), counts.rejections_per_position.tolist())
+        print(counts.deviations.tolist())
 print(numba.config.DISABLE_JIT, file=sys.stderr)
 """
 
