@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from simlab.report.collect import SCHEMA
+
 OUTCOME = "outcome.json"
 TIMING = "timing.json"
-SCHEMA = 1
 LIBRARIES = ("simlab", "numpy", "numba", "scipy", "pandas", "matplotlib")
 
 

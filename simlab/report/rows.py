@@ -64,3 +64,18 @@ def tally(statuses: Iterable[str], noun: str = "verdict") -> str:
     total = sum(counts.values())
     parts = ", ".join(f"{count} {status}" for status, count in counts.items())
     return f"{total:,} {noun}{'s' * (total != 1)}" + (f": {parts}" if parts else "")
+
+
+def by_status(experiments: Iterable[Mapping], key: str) -> list[dict]:
+    """Experiments with their "verdicts" or "checks" the worst first, and those experiments first that have
+    the worst. The terminal and the page both show them in this order.
+    """
+    ordered = [
+        {**experiment, key: sorted(experiment[key], key=lambda one: _rank(one["status"]))}
+        for experiment in experiments
+    ]
+    return sorted(ordered, key=lambda one: _rank(one[key][0]["status"]) if one[key] else len(STATUSES))
+
+
+def _rank(status: str) -> int:
+    return STATUSES.index(status) if status in STATUSES else 0

@@ -1,0 +1,115 @@
+"""`simlab report`: everything that the results folder holds, on one page and on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from simlab.cli.listed import listed_experiments
+from simlab.cli.outcome import settings_document
+from simlab.cli.settings import output_from, settings_from
+from simlab.cli.tables import columns
+from simlab.errors import SimlabError
+from simlab.report.rows import by_status, check_row, tally, verdict_row
+
+USAGE = """usage: simlab report [output=OUTPUT] [key=value ...]
+
+Writes OUTPUT/report/index.html (default results): one file that needs no other, with every verdict, theorem
+check, figure and table that `simlab run` and `simlab reproduce` left in OUTPUT, and prints the verdicts. What
+`simlab reproduce` would have made and is not there is named, with the command that makes it; give it the same
+settings as simlab reproduce got, if any. Nothing is simulated. Exit code 1 if a verdict or a check FAILed.
+"""
+
+DEFAULT_OUTPUT = "results"
+SIZES = ("trajectories", "tier", "running_average")
+"""Settings that only make the numbers finer: an experiment is there at any size."""
+
+
+def main(words: list[str]) -> int:
+    """Print the verdicts and checks, write the page; returns the exit code."""
+    from simlab.report.collect import collect_results
+
+    base, listed = listed_experiments(words)
+    output = output_from(base)
+    found = collect_results(output)
+    if not found.experiments:
+        _warn(found.problems)
+        raise SimlabError(f"no results in {output}: make them with {_reproduce(words)}")
+    _print_table(found.experiments, "verdicts", verdict_row)
+    _print_table(found.experiments, "checks", check_row)
+    print("\n" + "\n".join(_tallies(found.experiments)))
+    _write(found, listed, output)
+    judged = [
+        one for experiment in found.experiments for one in (*experiment["verdicts"], *experiment["checks"])
+    ]
+    return 1 if any(one["status"] == "FAIL" for one in judged) else 0
+
+
+def write_page(words: list[str]) -> None:
+    """Write the page of what `simlab reproduce` with these words has left."""
+    from simlab.report.collect import collect_results
+
+    base, listed = listed_experiments(words)
+    output = output_from(base)
+    _write(collect_results(output), listed, output)
+
+
+def _write(found, listed: Sequence[Sequence[dict]], output: Path) -> None:
+    from simlab.report.page import render_page
+    from simlab.report.save import write_whole
+
+    experiments, missing = _in_order(found.experiments, listed)
+    path = output / "report" / "index.html"
+    write_whole(path, render_page(experiments, missing, found.problems).encode())
+    _warn([*found.problems, *(f"missing, made by {one['command']}" for one in missing)])
+    print(f"wrote {path}")
+
+
+def _in_order(experiments: Sequence[dict], listed: Sequence[Sequence[dict]]) -> tuple[list[dict], list[dict]]:
+    """The experiments, those that `simlab reproduce` lists first and in its order, then a user's own; and the
+    command of each listed one that is not there.
+    """
+    left = {experiment["folder"]: experiment for experiment in experiments}
+    ordered, missing = [], []
+    for configs in listed:
+        points = [settings_from(config) for config in configs]
+        wanted = _identity(points[0].experiment, settings_document(points, None))
+        matching = [
+            name for name, one in left.items() if _identity(one["experiment"], one["settings"]) == wanted
+        ]
+        ordered += [left.pop(name) for name in matching]
+        if not matching:
+            output = configs[0]["output"]
+            where = "" if output == DEFAULT_OUTPUT else f" output={shlex.quote(output)}"
+            missing.append({"command": points[0].command + where})
+    return [*ordered, *left.values()], missing
+
+
+def _identity(experiment: str, settings: Mapping) -> tuple:
+    """What makes it this experiment, at whatever size."""
+    return experiment, {key: value for key, value in settings.items() if key not in SIZES}
+
+
+def _print_table(experiments: Sequence[Mapping], key: str, row: Callable[[Mapping], dict[str, str]]) -> None:
+    for experiment in by_status(experiments, key):
+        if experiment[key]:
+            print(f"\n{experiment['title']}\n{columns([row(one) for one in experiment[key]])}")
+
+
+def _tallies(experiments: Sequence[Mapping]) -> list[str]:
+    verdicts, checks = (
+        [one["status"] for experiment in experiments for one in experiment[key]]
+        for key in ("verdicts", "checks")
+    )
+    return [tally(verdicts)] + [tally(checks, "theorem check")] * bool(checks)
+
+
+def _reproduce(words: Sequence[str]) -> str:
+    return shlex.join(["simlab", "reproduce", *words])
+
+
+def _warn(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"simlab: {line}", file=sys.stderr)

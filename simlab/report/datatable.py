@@ -1,0 +1,85 @@
+"""A table of a study as the page shows it: from CSV text to cells that can be read and sorted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHOWN = 2000
+"""Rows that a page shows; the CSV has them all."""
+
+_TASK = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """text: as shown; full: as in the file, where that is more; sort: the number to sort by, "" for none."""
+
+    text: str
+    full: str
+    sort: str
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """shared: (column, value) of the columns in which all rows agree. columns: (name, whether its cells are
+    numbers) of the others; rows: their cells. left_out: rows beyond those shown.
+    """
+
+    shared: list[tuple[str, str]]
+    columns: list[tuple[str, bool]]
+    rows: list[list[Cell]]
+    left_out: int
+
+
+def data_table(text: str) -> DataTable:
+    """The table in a CSV text with one line of headings. Short lines count as filled up with empty cells."""
+    lines = [line for line in csv.reader(io.StringIO(text)) if line]
+    names, *values = lines or [[]]
+    values = [line[: len(names)] + [""] * (len(names) - len(line)) for line in values]
+    cells = list(zip(*values, strict=True)) or [()] * len(names)
+    varies = [len(values) < 2 or len(set(column)) > 1 for column in cells]
+    numeric = [_is_numeric(column) for column in cells]
+    kept = [i for i, varying in enumerate(varies) if varying]
+    return DataTable(
+        shared=[
+            (names[i], _shown(cells[i][0], numeric[i]))
+            for i in range(len(names))
+            if not varies[i] and cells[i][0]
+        ],
+        columns=[(names[i], numeric[i]) for i in kept],
+        rows=[[_cell(line[i], numeric[i]) for i in kept] for line in values[:SHOWN]],
+        left_out=max(len(values) - SHOWN, 0),
+    )
+
+
+def _is_numeric(column: Sequence[str]) -> bool:
+    """Whether a column holds numbers: at least one, and nothing else but empty cells."""
+    return any(column) and all(not value or _number(value) is not None for value in column)
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _cell(value: str, numeric: bool) -> Cell:
+    text = _shown(value, numeric)
+    sort = ""
+    if numeric and value and not math.isnan(_number(value)):
+        sort = repr(_number(value)).replace("inf", "Infinity")
+    return Cell(text, value if text != value else "", sort)
+
+
+def _shown(value: str, numeric: bool) -> str:
+    """A cell as the page shows it: numbers to six digits, whole ones as they are, task ids cut short."""
+    if numeric and value and not re.fullmatch(r"[+-]?\d+", value):
+        number = _number(value)
+        return f"{number:.6g}"
+    return value[:12] if _TASK.fullmatch(value) else value

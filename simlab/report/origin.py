@@ -1,0 +1,113 @@
+"""Where an experiment's numbers come from, as lines for a reader: settings, sizes, versions, times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from simlab.report.style import percent
+
+_TOLD = ("seed", "confidence", "tier", "pair", "decoder", "trajectories", "batch_size", "running_average")
+"""Settings that have a line of their own, or that the sample sizes say better."""
+
+
+def origin(experiment: Mapping) -> list[tuple[str, str]]:
+    """(term, description) of an experiment document, as `collect_results` gives it, in the order to show."""
+    settings, tasks = experiment["settings"], experiment["tasks"]
+    lines = [
+        ("Pair", _listed(_pairs(tasks)) if tasks else _spelled(settings, "pair")),
+        ("Decoder", _listed(_decoders(tasks))),
+        ("Options", "; ".join(_options(settings))),
+        ("Sample sizes", _sizes(tasks, experiment["trajectories"])),
+        ("Seed", _value(settings.get("seed")) if tasks else ""),
+        ("Intervals", _confidence(settings.get("confidence")) if tasks else ""),
+        ("Tier", _value(settings.get("tier"))),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in experiment["versions"].items())),
+        ("Time", _time(experiment.get("timing"), experiment["trajectories"])),
+    ]
+    return [(term, description) for term, description in lines if description]
+
+
+def _pairs(tasks: Iterable[Mapping]) -> list[str]:
+    return [
+        _named(task["pair"].get("generator", "arrays"), task["pair"], ("generator", "digest"))
+        for task in tasks
+    ]
+
+
+def _decoders(tasks: Iterable[Mapping]) -> list[str]:
+    return [_named(task["decoder"]["name"], task["decoder"], ("name",)) for task in tasks]
+
+
+def _named(name: str, options: Mapping, without: Iterable[str]) -> str:
+    """As in "batch (drafts 4)"."""
+    kept = ", ".join(f"{key} {_value(value)}" for key, value in options.items() if key not in without)
+    return f"{name} ({kept})" if kept else name
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(names))
+
+
+def _spelled(settings: Mapping, group: str) -> str:
+    options = {
+        key.removeprefix(f"{group}."): value for key, value in settings.items() if key.startswith(f"{group}.")
+    }
+    return _named(_value(settings.get(group)), options, ())
+
+
+def _options(settings: Mapping) -> list[str]:
+    """The experiment's own settings, and those that its tasks do not tell."""
+    return [
+        f"{key.removeprefix('experiment.')} = {_value(value)}"
+        for key, value in settings.items()
+        if key not in _TOLD and not key.startswith(("pair.", "decoder.")) and value is not None
+    ]
+
+
+def _sizes(tasks: Iterable[Mapping], total: int) -> str:
+    """As in "9 tasks of 400,000 and 3 of 40,000 trajectories, 3,720,000 in all"."""
+    sizes = Counter(task["trajectories"] for task in tasks)
+    if not sizes:
+        return ""
+    parts = [f"{count} of {size:,}" for size, count in sorted(sizes.items(), reverse=True)]
+    if len(parts) > 4:
+        parts = [f"{sum(sizes.values())} of {min(sizes):,} to {max(sizes):,}"]
+    first, *rest = parts
+    first = first.replace(" of ", f" task{'s' * (not first.startswith('1 '))} of ")
+    said = ", ".join([first, *rest]) + " trajectories"
+    return said if sum(sizes.values()) == 1 else f"{said}; {total:,} in all"
+
+
+def _confidence(confidence) -> str:
+    return f"figures and tables {percent(confidence)}" if isinstance(confidence, float) else ""
+
+
+def _time(timing: Mapping | None, trajectories: int) -> str:
+    if timing is None:
+        return ""
+    parts = []
+    simulated = timing["simulating"]
+    if simulated["trajectories"]:
+        part = f"simulating {_seconds(simulated['worker_seconds'])} of the workers' time, added up"
+        if simulated["trajectories"] != trajectories:
+            part += f" (of {simulated['trajectories']:,} trajectories; the time of the others is not known)"
+        parts.append(part)
+    parts.append(f"predicting, judging and drawing {_seconds(timing['presenting']['seconds'])}")
+    return "; ".join(parts)
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min"
+
+
+def _value(value) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"[{_value(item)}]" if isinstance(item, list) else _value(item) for item in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

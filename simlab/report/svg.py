@@ -1,0 +1,98 @@
+"""matplotlib's SVG files as parts of a page: no prolog, no metadata, no id twice, colours by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from simlab.errors import SimlabError
+
+_DROPPED = ("metadata", "title", "style")  # the page says it, or says it for all figures at once
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as it stands in a page. markup: an <svg> element. width: in CSS pixels, at its own size.
+    colours: those it draws with, "#rrggbb", each as `colour_name` calls it.
+    """
+
+    markup: str
+    width: int
+    colours: frozenset[str]
+
+
+def inline_svg(text: str, prefix: str, label: str) -> Drawing:
+    """The SVG file `text` for a page: its ids start with `prefix`, the element with id `label` describes it.
+
+    Lengths along paths are kept to a hundredth of a point. Raises SimlabError for what is no SVG.
+    """
+    root = parse_svg(text)
+    colours: set[str] = set()
+    _drop(root)
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        element.tail = None
+        if not (element.text or "").strip():
+            element.text = None
+        element.attrib = {
+            _local(name): _attribute(_local(name), value, prefix, colours)
+            for name, value in element.attrib.items()
+        }
+    width = _pixels(root.attrib.pop("width", None))
+    root.attrib.pop("height", None)
+    root.attrib.pop("version", None)
+    root.attrib.update({"role": "img", "aria-labelledby": label})
+    return Drawing(ElementTree.tostring(root, encoding="unicode"), width, frozenset(colours))
+
+
+def parse_svg(text: str) -> ElementTree.Element:
+    """The root of an SVG file; SimlabError for what is none."""
+    try:
+        # Comments do not survive this parser: matplotlib leaves one a text.
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise SimlabError(f"no SVG: {error}") from error
+    if _local(root.tag) != "svg" or "viewBox" not in root.attrib:
+        raise SimlabError("no SVG: there is no <svg> with a viewBox")
+    return root
+
+
+def colour_name(colour: str) -> str:
+    """The name of a figure's colour among the page's: "--c0072b2" for "#0072b2"."""
+    return "--c" + colour[1:].lower()
+
+
+def _drop(element) -> None:
+    for child in list(element):
+        if _local(child.tag) in _DROPPED:
+            element.remove(child)
+        else:
+            _drop(child)
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def _attribute(name: str, value: str, prefix: str, colours: set[str]) -> str:
+    if name == "id":
+        return prefix + value
+    if name == "href":
+        return f"#{prefix}{value[1:]}" if value.startswith("#") else value
+    if name == "d":
+        return _DECIMALS.sub(r"\1", " ".join(value.split()))
+    value = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
+    colours.update(found.lower() for found in _COLOUR.findall(value))
+    return _COLOUR.sub(lambda found: f"var({colour_name(found[0])})", value)
+
+
+def _pixels(width: str | None) -> int:
+    """A width in points or pixels, as matplotlib writes it, in CSS pixels; 600 where there is none."""
+    found = re.fullmatch(r"([\d.]+)(pt|px)?", width or "")
+    if not found:
+        return 600
+    return round(float(found[1]) * (4 / 3 if found[2] == "pt" else 1))
