@@ -175,7 +175,7 @@ def _grid(steps: _Steps, initial: np.ndarray, future: _Future, cells: int) -> _G
     least = np.where(initial > 0, 0.0, np.inf)
     largest = -least
     bottom = top = 0.0
-    for t in range(len(steps)):
+    for t in range(len(steps) - 1):
         _, _, live, shift = steps[t]
         least = np.where(live, least[:, None] + shift, np.inf).min(axis=0)
         largest = np.where(live, largest[:, None] + shift, -np.inf).max(axis=0)
@@ -194,7 +194,7 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
     mass = np.zeros((steps.states, cells))
     mass[:, grid.zero] = initial
     total = 0.0
-    for t in range(len(steps)):
+    for t in range(len(steps) - 1):
         output, target, live, shift = steps[t]
         places = np.clip(shift / grid.step, -cells, cells)
         whole = np.floor(places).astype(np.int64)
@@ -219,7 +219,7 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
         mass[:, -1] += q_over * half[-1]
         mass[:, 0] += k_under / half[0]
         mass[mass < NEGLIGIBLE] = 0.0
-    return total + float((mass * np.maximum(half - 1 / half, 0.0)).sum())
+    return total + _last_step(steps[len(steps) - 1], mass * half, mass / half)
 
 
 def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
@@ -233,7 +233,7 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
     k[:, grid.zero] = initial
     q = k.copy()
     total = 0.0
-    for t in range(len(steps)):
+    for t in range(len(steps) - 1):
         output, target, live, shift = steps[t]
         whole = np.rint(np.clip(shift / grid.step, -cells, cells)).astype(np.int64)
         total += float(k.sum(axis=1) @ np.where(live, 0.0, output).sum(axis=1))
@@ -249,7 +249,15 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
             masses[:, -1] += at_top
             masses[:, 0] += at_bottom
             masses[masses < NEGLIGIBLE] = 0.0
-    return total + float(np.maximum(k - q, 0.0).sum())
+    return total + _last_step(steps[len(steps) - 1], k, q)
+
+
+def _last_step(step: _Step, k: np.ndarray, q: np.ndarray) -> float:
+    """The sum of [k - q]_+ after one more step from the masses (V, G), which needs no grid any more."""
+    total = 0.0
+    for output, target in zip(step.output.T, step.target.T, strict=True):
+        total += float(np.maximum(k * output[:, None] - q * target[:, None], 0.0).sum())
+    return total
 
 
 def _windows(masses: np.ndarray, width: int) -> np.ndarray:
