@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
+from simlab.decoders import Decoder
 from simlab.evidence import (
     Interval,
     Verdict,
@@ -14,9 +17,12 @@ from simlab.evidence import (
     pmf_band,
     pmf_verdict,
     running_mean_verdict,
+    total_variation_interval,
+    total_variation_verdict,
 )
+from simlab.pairs import ChainPair
 from simlab.runs import HalfWidth, Job, Result
-from simlab.theory import Prediction
+from simlab.theory import Bracket, Prediction, sequence_total_variation
 
 MEAN_RESOLUTION = 0.01
 """A PASS on E[N_rej] could have seen a difference of one rejection in 100 generated tokens."""
@@ -24,29 +30,38 @@ MEAN_RESOLUTION = 0.01
 CELL_RESOLUTION = 0.01
 """A PASS on a pmf or on token marginals could have seen this difference of probability in any cell."""
 
+TOTAL_VARIATION_RESOLUTION = 0.01
+"""A PASS on the total variation of sequences could have seen this difference."""
+
 FALSE_ALARM = 1e-6
 
 
 def judge(name: str, job: Job, result: Result, prediction: Prediction) -> list[Verdict]:
-    """Mean, law of N_rej and token marginals of one job against the exact ones.
+    """Mean, law of N_rej and token marginals of one job against the exact ones, in this order.
 
-    A job of fixed size gets fixed-size intervals. One that stopped by its own interval gets the confidence
-    sequence for the mean, and for the cells fixed-size bands that hold after every batch after which it might
-    have stopped.
+    Where the decoder is biased, last also the total variation between the laws of output and target as whole
+    sequences, against the bracket that holds the exact one. A job of fixed size gets fixed-size intervals.
+    One that stopped by its own interval gets the confidence sequence for the mean, and for the others
+    fixed-size bands that hold after every batch after which it might have stopped.
     """
     counts = result.counts
+    biased = counts.deviations.size > 0
+    law = "the predicted law" if biased else "the target"
     cells = {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM, "looks": _looks(job)}
-    return [
+    verdicts = [
         _judge_mean(f"{name}: E[N_rej]", job, result, prediction),
         pmf_verdict(f"{name}: law of N_rej", counts.rejections, prediction.rejections_pmf, **cells),
         marginals_verdict(
-            f"{name}: tokens follow the target",
+            f"{name}: tokens follow {law}",
             counts.tokens,
             counts.trajectories,
             prediction.token_marginals,
             **cells,
         ),
     ]
+    if biased:
+        verdicts.append(_judge_total_variation(f"{name}: sequence total variation", job, result))
+    return verdicts
 
 
 def judge_running_average(name: str, result: Result, prediction: Prediction) -> Verdict:
@@ -71,6 +86,17 @@ def mean_of(job: Job, result: Result, confidence: float) -> Interval:
 def band_of(job: Job, result: Result, confidence: float) -> Interval:
     """The simulated pmf of N_rej and the simultaneous band that the job's stopping rule allows."""
     return pmf_band(result.counts.rejections, confidence, _looks(job))
+
+
+def total_variation_of(job: Job, result: Result, confidence: float) -> Interval:
+    """The total variation of sequences and the interval that the job's stopping rule allows."""
+    return total_variation_interval(result.counts.deviations, confidence, _looks(job))
+
+
+@functools.lru_cache(maxsize=8)
+def exact_total_variation(pair: ChainPair, decoder: Decoder) -> Bracket:
+    """The bracket of the exact one, remembered: it may take seconds, and verdict and table both ask."""
+    return sequence_total_variation(pair, decoder)
 
 
 def running_average(result: Result, confidence: float) -> tuple[np.ndarray, Interval]:
@@ -109,6 +135,17 @@ def _judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> 
         prediction.expected_rejections,
         resolution=MEAN_RESOLUTION * prediction.horizon,
         false_alarm=FALSE_ALARM,
+    )
+
+
+def _judge_total_variation(name: str, job: Job, result: Result) -> Verdict:
+    return total_variation_verdict(
+        name,
+        result.counts.deviations,
+        *exact_total_variation(job.pair, job.task.decoder),
+        resolution=TOTAL_VARIATION_RESOLUTION,
+        false_alarm=FALSE_ALARM,
+        looks=_looks(job),
     )
 
 

@@ -1,26 +1,33 @@
 """A parameter study: every point of a grid simulated and predicted, in one tidy table.
 
 One row a point: its settings as columns, the estimate of E[N_rej] with its interval, the exact value and the
-verdict on it, then the verdicts on the law of N_rej and on the token marginals. Written as Parquet and CSV.
+verdict on it, then the verdicts on the law of N_rej and on the token marginals. Where the grid has a biased
+decoder, so for the total variation between its sequences and the target's, simulated and exact (a bracket),
+and the exact Kullback-Leibler divergence, in nats. Written as Parquet and CSV.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simlab.decoders import decoder_name
+from simlab.decoders import BiasedSpeculative, decoder_name
 from simlab.evidence import Verdict
 from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, job
-from simlab.experiments.shared import judge, mean_of
+from simlab.experiments.shared import exact_total_variation, judge, mean_of, total_variation_of
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
-from simlab.theory import predict
+from simlab.theory import Prediction, predict
 
 CAPTION = (
     "Each row is one point of the grid: the simulated number of rejections with its interval, the exact "
     "value and the verdicts."
 )
-VERDICTS = ("verdict", "verdict_law", "verdict_tokens")
+BIAS_CAPTION = (
+    " Of the bias: the total variation between the output's sequences and the target's, simulated with its "
+    "interval and as a bracket that holds the exact value, and the exact divergence kl of the one from the "
+    "other, in nats."
+)
+VERDICTS = ("verdict", "verdict_law", "verdict_tokens", "verdict_total_variation")
 
 
 def jobs(points: list[Settings]) -> list[Job]:
@@ -34,22 +41,28 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
 
     rows, verdicts = [], []
     labels = _labels(points)
+    biased = any(isinstance(settings.decoder, BiasedSpeculative) for settings in points)
     for settings, label in zip(points, labels, strict=True):
-        row, judged = _row(settings, label, results)
+        row, judged = _row(settings, label, results, biased)
         rows.append(row)
         verdicts += judged
     title = points[0].title
     folder = folder_of(points[0])
-    table = Exhibit(title, CAPTION, save_table(folder, title, pd.DataFrame(rows)))
+    caption = CAPTION + BIAS_CAPTION * biased
+    table = Exhibit(title, caption, save_table(folder, title, pd.DataFrame(rows)))
     return Outcome(title, folder, verdicts, tables=[table])
 
 
-def _row(settings: Settings, label: str, results: Mapping[str, Result]) -> tuple[dict, list[Verdict]]:
+def _row(
+    settings: Settings, label: str, results: Mapping[str, Result], biased: bool
+) -> tuple[dict, list[Verdict]]:
     one = job(settings)
     result = results[one.task.id]
     prediction = predict(instance(settings)[0], settings.decoder)
     verdicts = judge(label, one, result, prediction)
     estimate, low, high = mean_of(one, result, settings.confidence)
+    said = VERDICTS if biased else VERDICTS[:3]
+    statuses = [str(verdict.status) for verdict in verdicts]
     positions = result.counts.trajectories * prediction.horizon
     return {
         "pair": settings.pair_name,
@@ -65,9 +78,26 @@ def _row(settings: Settings, label: str, results: Mapping[str, Result]) -> tuple
         "rejections_exact": prediction.expected_rejections,
         "rejection_rate": result.counts.rejections_per_position.sum() / positions,
         "acceleration_exact": prediction.acceleration,
-        **dict(zip(VERDICTS, (str(verdict.status) for verdict in verdicts), strict=True)),
+        **(_bias(settings, one, result, prediction) if biased else {}),
+        **{key: statuses[place] if place < len(statuses) else None for place, key in enumerate(said)},
         "task": one.task.id,
     }, verdicts
+
+
+def _bias(settings: Settings, one: Job, result: Result, prediction: Prediction) -> dict:
+    """The columns of a grid with a biased decoder; of an unbiased one only the exact zeros are known."""
+    estimate = low = high = None
+    if result.counts.deviations.size:
+        estimate, low, high = total_variation_of(one, result, settings.confidence)
+    exact = exact_total_variation(one.pair, settings.decoder)
+    return {
+        "total_variation": estimate,
+        "total_variation_low": low,
+        "total_variation_high": high,
+        "total_variation_exact_low": exact.low,
+        "total_variation_exact_high": exact.high,
+        "kl": prediction.sequence_kl,
+    }
 
 
 def _labels(points: list[Settings]) -> list[str]:

@@ -8,21 +8,24 @@ import math
 from simlab.cli.compose import compose_points
 from simlab.cli.settings import decoder_from, pair_from
 from simlab.cli.tables import text_table
-from simlab.decoders import decoder_name
+from simlab.decoders import BiasedSpeculative, decoder_name
 from simlab.pairs import make_pair
-from simlab.theory import predict
+from simlab.theory import Bracket, predict, sequence_total_variation
 
 USAGE = """usage: simlab predict [key=value ...] [--json]
 
-Exact numbers for a pair and a decoder: E[N_rej], its standard deviation, acceleration, quantiles of N_rej.
+Exact numbers for a pair and a decoder: E[N_rej], its standard deviation, acceleration, quantiles of N_rej;
+for a biased decoder also TV and KL of its sequences from the target's: total variation, divergence in nats.
 Settings are those of `simlab run`: pair=paper|dirichlet|softmax|mixture|corpus|file, decoder=
-autoregressive|speculative|batch and their options. A list of values makes a grid, a row a point:
+autoregressive|speculative|batch|biased and their options. A list of values makes a grid, a row a point:
 
   simlab predict
   simlab predict pair=corpus decoder=batch decoder.drafts=1,2,4,inf
+  simlab predict decoder=biased decoder.epsilon=0,0.1,0.2 decoder.replacement=optimal,target
   simlab predict pair=file pair.path=my_pair.npz --json
 
---json prints every number of the prediction: the pmf, the law of each position and each token.
+--json prints every number of the prediction: the pmf, the law of each position and each token; for a biased
+decoder also the law of each next token, output_chain, and total_variation as a bracket that holds it.
 """
 
 
@@ -33,19 +36,28 @@ def main(words: list[str]) -> int:
     for config in compose_points([word for word in words if word != "--json"]):
         name, options = pair_from(config)
         decoder = decoder_from(config)
-        points.append((name, options, decoder, predict(make_pair(name, **options), decoder)))
+        pair = make_pair(name, **options)
+        prediction = predict(pair, decoder)
+        points.append((name, options, decoder, prediction, sequence_total_variation(pair, decoder)))
     if as_json:
         documents = [_document(*point) for point in points]
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
     else:
-        print(text_table([_row(*point) for point in points], settings=("pair", "decoder", "T", "V")))
+        biased = any(_is_biased(decoder) for _, _, decoder, _, _ in points)
+        rows = [_row(*point, biased) for point in points]
+        print(text_table(rows, settings=("pair", "decoder", "T", "V")))
     return 0
 
 
-def _row(name: str, options: dict, decoder, prediction) -> dict[str, str]:
+def _is_biased(decoder) -> bool:
+    return isinstance(decoder, BiasedSpeculative)
+
+
+def _row(name: str, options: dict, decoder, prediction, bracket: Bracket, biased: bool) -> dict[str, str]:
     pmf = prediction.rejections_pmf
     low, median, high = (int((pmf.cumsum() < share).sum()) for share in (0.05, 0.5, 0.95))
     settings = {key: value for key, value in options.items() if value is not None}
+    bias = {"TV": _spelled(bracket), "KL": f"{prediction.sequence_kl:.6f}"} if biased else {}
     return {
         "pair": f"{name} ({', '.join(f'{key}={value}' for key, value in settings.items())})",
         "decoder": label(decoder),
@@ -55,7 +67,14 @@ def _row(name: str, options: dict, decoder, prediction) -> dict[str, str]:
         "sd": f"{math.sqrt(max(prediction.variance, 0.0)):.4f}",
         "acceleration": f"{prediction.acceleration:.4f}",
         "5%, median, 95%": f"{low}, {median}, {high}",
+        **bias,
     }
+
+
+def _spelled(bracket: Bracket) -> str:
+    """The digits that the bracket is sure of, or its ends."""
+    low, high = (f"{end:.6f}" for end in bracket)
+    return low if low == high else f"{low} to {high}"
 
 
 def label(decoder) -> str:
@@ -64,8 +83,8 @@ def label(decoder) -> str:
     return decoder_name(decoder) + f" ({options})" * bool(options)
 
 
-def _document(name: str, options: dict, decoder, prediction) -> dict:
-    return {
+def _document(name: str, options: dict, decoder, prediction, bracket: Bracket) -> dict:
+    document = {
         "pair": {"name": name, **options},
         "decoder": {"name": decoder_name(decoder), **{k: _finite(v) for k, v in vars(decoder).items()}},
         "horizon": prediction.horizon,
@@ -77,6 +96,13 @@ def _document(name: str, options: dict, decoder, prediction) -> dict:
         "rejections_per_position": prediction.rejections_per_position.tolist(),
         "token_marginals": prediction.token_marginals.tolist(),
     }
+    if _is_biased(decoder):
+        document |= {
+            "total_variation": bracket._asdict(),
+            "sequence_kl": _finite(prediction.sequence_kl),
+            "output_chain": prediction.output_chain.tolist(),
+        }
+    return document
 
 
 def _finite(value):

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.evidence.interval import Interval, check_histogram, error_of
 from simlab.evidence.mean import mean_interval_at
 
 
-def total_variation_interval(deviations, confidence: float) -> Interval:
+def total_variation_interval(deviations, confidence: float, looks: int = 1) -> Interval:
     """The total variation and an interval that holds it with probability >= confidence.
 
     deviations: whole numbers (L+1,), how many trajectories strayed by 0..L steps of 1/L, as in
-    `Counts.deviations` (L = 1024); their number fixed beforehand. Valid at every number, without
-    approximation. Returns floats, 0 <= low <= estimate <= high <= 1. Raises SimlabError for no or malformed
-    deviations, or a confidence outside (0, 1). Source: `mean_interval` of the levels, divided by L.
+    `Counts.deviations` (L = 1024). looks: at how many sizes, named beforehand, the run might have stopped;
+    the interval holds at all of them at once. Valid at every size, without approximation. Returns floats,
+    0 <= low <= estimate <= high <= 1. Raises SimlabError for no or malformed deviations, a confidence outside
+    (0, 1) or looks < 1. Source: `mean_interval` of the levels, divided by L.
     """
-    return total_variation_interval_at(deviations, error_of(confidence))
+    return total_variation_interval_at(deviations, error_of(confidence) / check_count("looks", looks))
 
 
 def total_variation_interval_at(deviations, error: float) -> Interval:
