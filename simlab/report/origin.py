@@ -15,45 +15,58 @@ def origin(experiment: Mapping) -> list[tuple[str, str]]:
     """(term, description) of an experiment document, as `collect_results` gives it, in the order to show."""
     settings, tasks = experiment["settings"], experiment["tasks"]
     lines = [
-        ("Pair", _listed(_pairs(tasks)) if tasks else _spelled(settings, "pair")),
+        ("Pair", _listed(_pairs(tasks) if tasks else _setting(settings, "pair"))),
         ("Decoder", _listed(_decoders(tasks))),
         ("Options", "; ".join(_options(settings))),
         ("Sample sizes", _sizes(tasks, experiment["trajectories"])),
         ("Seed", _value(settings.get("seed")) if tasks else ""),
         ("Intervals", _confidence(settings.get("confidence")) if tasks else ""),
         ("Tier", _value(settings.get("tier"))),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in experiment["versions"].items())),
+        ("Versions", _versions(experiment["versions"])),
         ("Time", _time(experiment.get("timing"), experiment["trajectories"])),
     ]
     return [(term, description) for term, description in lines if description]
 
 
-def _pairs(tasks: Iterable[Mapping]) -> list[str]:
-    return [
-        _named(task["pair"].get("generator", "arrays"), task["pair"], ("generator", "digest"))
-        for task in tasks
-    ]
+def _pairs(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
+    pairs = []
+    for task in tasks:
+        options = {key: value for key, value in task["pair"].items() if key not in ("generator", "digest")}
+        pairs.append((task["pair"].get("generator", "arrays"), options))
+    return pairs
 
 
-def _decoders(tasks: Iterable[Mapping]) -> list[str]:
-    return [_named(task["decoder"]["name"], task["decoder"], ("name",)) for task in tasks]
+def _decoders(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
+    decoders = [dict(task["decoder"]) for task in tasks]
+    return [(options.pop("name"), options) for options in decoders]
 
 
-def _named(name: str, options: Mapping, without: Iterable[str]) -> str:
-    """As in "batch (drafts 4)"."""
-    kept = ", ".join(f"{key} {_value(value)}" for key, value in options.items() if key not in without)
-    return f"{name} ({kept})" if kept else name
+def _setting(settings: Mapping, group: str) -> list[tuple[str, dict]]:
+    """A group of the settings, for an experiment without tasks."""
+    start = f"{group}."
+    options = {key.removeprefix(start): value for key, value in settings.items() if key.startswith(start)}
+    return [(_value(settings.get(group)), options)]
 
 
-def _listed(names: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(names))
+def _listed(named: Iterable[tuple[str, Mapping]]) -> str:
+    """Names with the values that their options take, as in "paper (horizon 50, 100; states 7)"."""
+    options: dict[str, dict[str, list]] = {}
+    for name, values in named:
+        known = options.setdefault(name, {})
+        for key, value in values.items():
+            taken = known.setdefault(key, [])
+            if value is not None and value not in taken:
+                taken.append(value)
+    parts = []
+    for name, known in options.items():
+        spelled = "; ".join(f"{key} {_value(_sorted(taken))}" for key, taken in known.items() if taken)
+        parts.append(f"{name} ({spelled})" if spelled else name)
+    return "; ".join(parts)
 
 
-def _spelled(settings: Mapping, group: str) -> str:
-    options = {
-        key.removeprefix(f"{group}."): value for key, value in settings.items() if key.startswith(f"{group}.")
-    }
-    return _named(_value(settings.get(group)), options, ())
+def _sorted(values: list) -> list:
+    numbers = all(isinstance(value, int | float) for value in values)
+    return sorted(values) if numbers else values
 
 
 def _options(settings: Mapping) -> list[str]:
@@ -81,6 +94,12 @@ def _sizes(tasks: Iterable[Mapping], total: int) -> str:
 
 def _confidence(confidence) -> str:
     return f"figures and tables {percent(confidence)}" if isinstance(confidence, float) else ""
+
+
+def _versions(versions: Mapping) -> str:
+    """As in "simlab 0.1.0, numpy 2.4.6; Linux x86_64"."""
+    said = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "machine")
+    return "; ".join(filter(None, [said, versions.get("machine", "")]))
 
 
 def _time(timing: Mapping | None, trajectories: int) -> str:

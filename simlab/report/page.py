@@ -165,7 +165,7 @@ def _article(experiment: Mapping, colours: set[str]) -> dict:
 def _links(experiment: Mapping, exhibit: Mapping) -> list[dict]:
     """The exhibit's files: the path of each, and for the CSV the whole content to be saved from the page."""
     links = []
-    for name in exhibit["files"]:
+    for name in sorted(exhibit["files"], key=lambda name: not name.endswith(".csv")):
         embedded = name.endswith(".csv") and exhibit["csv"] is not None and len(exhibit["csv"]) <= EMBEDDED
         content = base64.b64encode(exhibit["csv"].encode()).decode() if embedded else None
         links.append(
