@@ -8,7 +8,8 @@ draft(y) anything between 0 and draft(y), and replaced = (1 - sum accepted) P an
 that is left.
 
 Each row is divided by its sum first: a pair's rows sum to 1 within 1e-9, and an equality in a program is held
-to TOLERANCE, which is less.
+to 1e-14, which is less. The solver's answer may still miss a constraint by as much; a row's is put right,
+and what is returned is what the algorithm that it then is attains.
 """
 
 from __future__ import annotations
@@ -27,10 +28,16 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 TOLERANCE = 1e-10
-"""How far the solver may let a constraint be missed; the least that HiGHS takes."""
+"""How far HiGHS may let a constraint be missed, at least; in units of UNIT."""
+
+UNIT = 1e-4
+"""Masses are counted in this unit, so that TOLERANCE means 1e-14 of mass."""
 
 ACCURACY = 1e-9
-"""What to expect of an optimum: constraints at TOLERANCE, entries below 1e-9 of a matrix dropped by HiGHS."""
+"""What to expect of an optimum at one position; see `sequence_accuracy` for more."""
+
+NO_BIAS = 1e-12
+"""What total variation a sequence without bias may have, since sums of its target's masses are rounded."""
 
 MOST_VARIABLES = 100_000
 
@@ -60,7 +67,8 @@ def least_rejection(draft_row, target_row) -> float:
         to=target,
         most=np.concatenate([draft, np.full(states, np.inf)]),
     )
-    return float(1.0 - solution[:states].sum())
+    accepted = np.clip(solution[:states], 0.0, np.minimum(draft, target))
+    return float(1.0 - accepted.sum())
 
 
 def least_loss(accepted, target_row) -> tuple[float, np.ndarray]:
@@ -81,13 +89,14 @@ def least_loss(accepted, target_row) -> tuple[float, np.ndarray]:
     states = len(target)
     one = eye_array(states, format="csr")
     law = coo_array(np.concatenate([np.ones(states), np.zeros(2 * states)])[None])
-    solution = _solve(  # accepted + rejected P - above + below = target, sum P = 1
+    solution = _solve(  # accepted + replaced - above + below = target, sum replaced = rejected
         cost=np.concatenate([np.zeros(states), np.full(2 * states, 0.5)]),
-        equal=vstack([hstack([rejected * one, -one, one]), law], format="csr"),
-        to=np.append(target - accepted, 1.0),
+        equal=vstack([hstack([one, -one, one]), law], format="csr"),
+        to=np.append(target - accepted, rejected),
     )
     replacement = np.maximum(solution[:states], 0.0)
-    return float(0.5 * solution[states:].sum()), replacement / replacement.sum()
+    replacement = replacement / replacement.sum() if replacement.any() else target
+    return float(0.5 * np.abs(accepted + rejected * replacement - target).sum()), replacement
 
 
 def sequence_front(pair: ChainPair, weights: Iterable[float]) -> list[Point]:
@@ -115,7 +124,7 @@ def least_sequence_loss(pair: ChainPair, rejections: float) -> Point:
     """
     rejections = check_number("rejections", rejections, least=0.0)
     tree = _Tree.of(pair)
-    return tree.point(tree.solve(tree.excess, most_rejections=rejections))
+    return tree.point(tree.solve(tree.excess, tree.rejections, rejections))
 
 
 def least_unbiased_rejections(pair: ChainPair) -> float:
@@ -125,7 +134,17 @@ def least_unbiased_rejections(pair: ChainPair) -> float:
     positions: the unbiasedness asked for is that of the sequence.
     """
     tree = _Tree.of(pair)
-    return tree.point(tree.solve(tree.rejections, most_excess=0.0)).rejections
+    return tree.point(tree.solve(tree.rejections, tree.excess, NO_BIAS)).rejections
+
+
+def sequence_accuracy(pair: ChainPair) -> float:
+    """What to expect of an optimum over whole sequences.
+
+    HiGHS drops entries of a matrix up to 1e-9, so that such tokens are never accepted: at each step an
+    algorithm rejects at most their mass more, and each of these rejections changes at most T positions.
+    """
+    dropped = max(float(np.where(rows <= 1e-9, rows, 0.0).sum(axis=1).max()) for rows in pair.draft_rows)
+    return ACCURACY + 2 * pair.horizon**2 * dropped
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,16 +222,15 @@ class _Tree:
             leaves=target,
         )
 
-    def solve(self, cost, most_rejections: float = np.inf, most_excess: float = np.inf) -> np.ndarray:
-        """The variables of least cost with sum replaced <= most_rejections and all excess <= most_excess."""
+    def solve(self, cost, other=None, most=np.inf) -> np.ndarray:
+        """The variables of least cost; if another cost is given, of those where that is at most `most`."""
         from scipy.sparse import csr_array, vstack
 
         below, at_most = self.below, self.at_most
-        if most_rejections < np.inf:
-            below = vstack([below, csr_array(self.rejections[None])], format="csr")
-            at_most = np.append(at_most, most_rejections)
-        most = np.where(self.excess > 0, most_excess, np.inf)
-        return _solve(cost, self.equal, self.to, below, at_most, most)
+        if other is not None:
+            below = vstack([below, csr_array(other[None])], format="csr")
+            at_most = np.append(at_most, most)
+        return _solve(cost, self.equal, self.to, below, at_most)
 
     def point(self, variables: np.ndarray) -> Point:
         """Both costs of a solution, TV from the masses: `excess` bounds it but need not meet it."""
@@ -235,22 +253,25 @@ def _paths(pair: ChainPair, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _solve(cost, equal, to, below=None, at_most=None, most=np.inf) -> np.ndarray:
-    """argmin cost @ v over 0 <= v <= most, equal @ v = to, below @ v <= at_most, by HiGHS."""
+    """argmin cost @ v over 0 <= v <= most, equal @ v = to, below @ v <= at_most, by HiGHS.
+
+    A program of masses: with all bounds doubled the answer is doubled, so the unit is free.
+    """
     from scipy.optimize import linprog
 
     result = linprog(
         cost,
         A_ub=below,
-        b_ub=at_most,
+        b_ub=None if at_most is None else at_most / UNIT,
         A_eq=equal,
-        b_eq=to,
-        bounds=np.stack(np.broadcast_arrays(np.zeros(len(cost)), most), axis=1),
+        b_eq=to / UNIT,
+        bounds=np.stack(np.broadcast_arrays(np.zeros(len(cost)), most / UNIT), axis=1),
         method="highs",
         options={"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE},
     )
     if not result.success:
         raise SimlabError(f"the linear program of {len(cost)} variables was not solved: {result.message}")
-    return result.x
+    return result.x * UNIT
 
 
 def _law(name: str, row) -> np.ndarray:

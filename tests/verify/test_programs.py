@@ -19,6 +19,7 @@ from simlab.verify.programs import (
     least_rejection,
     least_sequence_loss,
     least_unbiased_rejections,
+    sequence_accuracy,
     sequence_front,
 )
 from tests.strategies import pairs
@@ -71,26 +72,28 @@ def _cost(pair: ChainPair, random: np.random.Generator) -> tuple[float, float]:
 def test_at_one_position_the_front_is_the_segment_of_theorem_5(pair):
     whole = float(pair.initial @ (0.5 * np.abs(pair.draft[0] - pair.target[0]).sum(axis=1)))
     for weight, (rejections, loss) in zip((0, 0.5, 2), sequence_front(pair, (0, 0.5, 2)), strict=True):
-        assert rejections + loss == pytest.approx(whole, abs=ACCURACY)
-        assert min(rejections, loss) == pytest.approx(0, abs=ACCURACY), weight
-        assert (loss if weight > 1 else rejections) == pytest.approx(0, abs=ACCURACY)
+        assert rejections + loss == pytest.approx(whole, abs=sequence_accuracy(pair))
+        assert min(rejections, loss) == pytest.approx(0, abs=sequence_accuracy(pair)), weight
+        assert (loss if weight > 1 else rejections) == pytest.approx(0, abs=sequence_accuracy(pair))
     middle = least_sequence_loss(pair, 0.25 * whole)
-    assert middle == pytest.approx((0.25 * whole, 0.75 * whole), abs=ACCURACY)
+    assert middle == pytest.approx((0.25 * whole, 0.75 * whole), abs=sequence_accuracy(pair))
     draft, target = pair.draft[0, 0], pair.target[0, 0]
-    assert least_rejection(draft, target) == pytest.approx(_distance(draft, target), abs=ACCURACY)
+    assert least_rejection(draft, target) == pytest.approx(
+        _distance(draft, target), abs=sequence_accuracy(pair)
+    )
 
 
 @given(pairs(most_steps=3, most_states=3))
 @settings(max_examples=25, deadline=None)
 def test_the_ends_of_the_front_are_drafting_alone_and_speculative_decoding(pair):
     nothing, everything = sequence_front(pair, [0, LARGE])
-    assert nothing == pytest.approx((0, _drafting_alone(pair)), abs=ACCURACY)
+    assert nothing == pytest.approx((0, _drafting_alone(pair)), abs=sequence_accuracy(pair))
     exact = simlab.predict(pair, simlab.Speculative()).expected_rejections
-    assert least_unbiased_rejections(pair) == pytest.approx(exact, abs=1e-8)
+    assert least_unbiased_rejections(pair) == pytest.approx(exact, abs=sequence_accuracy(pair))
     if (
         min(pair.target.min(), pair.initial.min()) > 1e-2
     ):  # else a tiny path's bias may be worth its rejections
-        assert everything == pytest.approx((exact, 0), abs=1e-8)
+        assert everything == pytest.approx((exact, 0), abs=sequence_accuracy(pair))
 
 
 @pytest.mark.parametrize(("states", "horizon", "seed"), [(2, 1, 0), (2, 3, 1), (3, 2, 2), (2, 4, 3)])

@@ -1,0 +1,98 @@
+"""From numbers to checks: two numbers should be equal, or one at least the other, at every place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simlab.evidence import Status, Verdict
+from simlab.pairs import ChainPair
+from simlab.verify.check import Check
+
+EXACT = 1e-12
+"""Up to which difference two exact numbers of one position are the same."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a check is called, where it comes from, what it says, and what its two numbers are (see Check)."""
+
+    name: str
+    source: str
+    statement: str
+    left: str
+    right: str
+
+
+def equal(claim: Claim, left, right, *, tolerance: float, scope: str) -> Check:
+    """The claim that left = right everywhere, at most `tolerance` apart; shows the place furthest apart.
+
+    left, right: numbers, or arrays of one shape with at least one entry. A difference that is no number is
+    the largest.
+    """
+    left, right = _pair_of(left, right)
+    difference = left - right
+    place = int(np.argmax(np.where(np.isnan(difference), np.inf, np.abs(difference))))
+    holds = abs(difference[place]) <= tolerance
+    return _check(claim, left[place], right[place], tolerance, Status.PASS if holds else Status.FAIL, scope)
+
+
+def at_least(claim: Claim, left, right, *, tolerance: float, scope: str) -> Check:
+    """The claim that left >= right everywhere, but for `tolerance`; shows where left is the least above.
+
+    left, right: as for `equal`.
+    """
+    left, right = _pair_of(left, right)
+    difference = left - right
+    place = int(np.argmin(np.where(np.isnan(difference), -np.inf, difference)))
+    holds = difference[place] >= -tolerance
+    return _check(claim, left[place], right[place], tolerance, Status.PASS if holds else Status.FAIL, scope)
+
+
+def simulated(claim: Claim, verdict: Verdict) -> Check:
+    """The claim that a simulated number is `verdict.exact`, judged as the verdict judges it.
+
+    The tolerance is the half-width of the verdict's interval on the side on which the exact value lies.
+    """
+    end = verdict.high if verdict.exact > verdict.estimate else verdict.low
+    cell, _, furthest = verdict.statistic.partition(", ")
+    scope = f"{verdict.trajectories:,} trajectories, false alarm {verdict.false_alarm:g}"
+    if furthest:
+        claim = Claim(
+            claim.name, claim.source, claim.statement, f"{claim.left} {cell}", f"{claim.right} {cell}"
+        )
+        scope += f", {furthest}"
+    return _check(claim, verdict.estimate, verdict.exact, abs(end - verdict.estimate), verdict.status, scope)
+
+
+def rounding(pair: ChainPair) -> float:
+    """How far two exact numbers of the whole sequence may lie apart for rounding.
+
+    A row's sum may differ from 1 (by 1e-9 at most), and each step of a recursion multiplies by such sums:
+    after T steps T times the defect, in a sum of T terms T^2 times.
+    """
+    chains = (*pair.draft_rows, *pair.target_rows, pair.initial[None])
+    defect = max(float(np.abs(rows.sum(axis=1) - 1).max()) for rows in chains)
+    return EXACT + pair.horizon * 1e-13 + pair.horizon**2 * defect
+
+
+def _check(claim: Claim, left, right, tolerance, status: Status, scope: str) -> Check:
+    return Check(
+        name=claim.name,
+        source=claim.source,
+        statement=claim.statement,
+        left=claim.left,
+        left_value=float(left),
+        right=claim.right,
+        right_value=float(right),
+        difference=float(left) - float(right),
+        tolerance=float(tolerance),
+        status=status,
+        scope=scope,
+    )
+
+
+def _pair_of(left, right) -> tuple[np.ndarray, np.ndarray]:
+    left, right = np.broadcast_arrays(np.asarray(left, float), np.asarray(right, float))
+    return left.ravel(), right.ravel()

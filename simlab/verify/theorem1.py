@@ -1,0 +1,70 @@
+"""Theorem 1 of Yin et al. 2024: what speculative decoding rejects, and that its output is the target's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simlab.decoders import Speculative
+from simlab.evidence import Verdict
+from simlab.pairs import ChainPair
+from simlab.theory import predict
+from simlab.verify.check import Check
+from simlab.verify.compare import Claim, equal, rounding, simulated
+from simlab.verify.places import distance, steps_of
+
+SOURCE = "Yin et al. 2024, Theorem 1"
+
+
+def printed_rejections(pair: ChainPair) -> float:
+    """sum_t E_{x_{t-1} ~ target}[TV(draft_t, target_t)(x_{t-1})], as Theorem 1 prints it."""
+    law, total = pair.initial, 0.0
+    for draft, target in zip(pair.draft, pair.target, strict=True):
+        total += float(law @ distance(draft, target))
+        law = law @ target
+    return total
+
+
+def target_tokens(pair: ChainPair) -> np.ndarray:
+    """P(token t = y) when the target decodes alone, (T, V): the initial law carried through its chain."""
+    laws = [pair.initial]
+    for target in pair.target:
+        laws.append(laws[-1] @ target)
+    return np.array(laws[1:])
+
+
+def check_formula(pair: ChainPair) -> Check:
+    """The printed formula against the mean of the exact law of N_rej."""
+    claim = Claim(
+        "theorem 1, formula",
+        SOURCE,
+        "Speculative decoding rejects sum_t E[TV(draft_t, target_t)(x_{t-1})] tokens on average, x ~ target",
+        "printed formula",
+        "mean of the exact law",
+    )
+    pmf = predict(pair, Speculative()).rejections_pmf
+    mean = float(pmf @ np.arange(len(pmf)))
+    return equal(claim, printed_rejections(pair), mean, tolerance=rounding(pair), scope=steps_of(pair))
+
+
+def check_simulated_rejections(verdict: Verdict) -> Check:
+    """The simulated mean of N_rej against the printed formula, as `verdict` (mean_verdict) judged it."""
+    claim = Claim(
+        "theorem 1, simulation",
+        SOURCE,
+        "The sampler of speculative decoding rejects as many tokens on average as the formula says",
+        "simulated E[N_rej]",
+        "printed formula",
+    )
+    return simulated(claim, verdict)
+
+
+def check_simulated_tokens(verdict: Verdict) -> Check:
+    """Simulated tokens against the target's own marginals, as `verdict` (marginals_verdict) judged them."""
+    claim = Claim(
+        "theorem 1, tokens",
+        SOURCE,
+        "Speculative decoding is unbiased: every token follows the target",
+        "simulated",
+        "target alone",
+    )
+    return simulated(claim, verdict)

@@ -1,0 +1,109 @@
+"""Theorem 2 of Yin et al. 2024: no unbiased rejection-based algorithm rejects less than speculative
+decoding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simlab.pairs import ChainPair
+from simlab.verify.acceptance import unbiased_rules
+from simlab.verify.check import Check
+from simlab.verify.compare import EXACT, Claim, at_least, equal, rounding
+from simlab.verify.places import Places, distance, steps_of
+from simlab.verify.programs import (
+    ACCURACY,
+    least_rejection,
+    least_unbiased_rejections,
+    sequence_accuracy,
+)
+from simlab.verify.theorem1 import printed_rejections
+
+SOURCE = "Yin et al. 2024, Theorem 2"
+AFFORDABLE = 33_000
+"""Variables of the program over whole sequences that take seconds."""
+
+
+def check_program(places: Places) -> Check:
+    """The optimum of a linear program over all unbiased algorithms against TV, position by position."""
+    claim = Claim(
+        "theorem 2, linear program",
+        SOURCE,
+        "At one position the least P(reject) of an unbiased algorithm is TV(draft, target)",
+        "optimum by HiGHS",
+        "TV",
+    )
+    optimum = [least_rejection(*rows) for rows in zip(places.draft, places.target, strict=True)]
+    return equal(
+        claim, optimum, distance(places.draft, places.target), tolerance=ACCURACY, scope=places.scope
+    )
+
+
+def check_search(places: Places, each: int = 20) -> Check:
+    """Random unbiased algorithms never reject less than TV.
+
+    each: rules of each of five kinds at each place. That each is unbiased is looked at: target - accepted is
+    not negative and has the mass that was rejected, to rounding; else the check FAILs.
+    """
+    claim = Claim(
+        "theorem 2, random search",
+        SOURCE,
+        "No unbiased (b, P) drawn at random has a P(reject) below TV(draft, target)",
+        "least P(reject) found",
+        "TV",
+    )
+    least, flaw = [], 0.0
+    for draft, target in zip(places.draft, places.target, strict=True):
+        accepted = unbiased_rules(draft, target, places.random, each) * draft
+        rejected = 1.0 - accepted.sum(axis=1)
+        replaced = target - accepted
+        flaw = max(flaw, float(-replaced.min()), float(np.abs(rejected - replaced.sum(axis=1)).max()))
+        least.append(rejected.min())
+    found = np.array(least) if flaw <= EXACT else np.full(len(least), np.nan)
+    scope = f"{places.scope}, {5 * each} algorithms each"
+    return at_least(claim, found, distance(places.draft, places.target), tolerance=EXACT, scope=scope)
+
+
+def check_histories(pair: ChainPair, seed: int = 0) -> Check:
+    """One linear program over all algorithms of whole sequences, whatever they remember, against sum_t TV.
+
+    It grows as V^T: the pair is cut to the most steps that AFFORDABLE variables allow from one x_0, and then
+    takes as many random x_0 as they allow.
+    """
+    claim = Claim(
+        "theorem 2, all histories",
+        SOURCE + ", and own (the program)",
+        "Of all algorithms with any memory whose sequences follow the target none has a smaller E[N_rej]",
+        "optimum by HiGHS",
+        "printed formula of theorem 1",
+    )
+    cut, scope = _cut(pair, seed)
+    return equal(
+        claim,
+        least_unbiased_rejections(cut),
+        printed_rejections(cut),
+        tolerance=sequence_accuracy(cut) + rounding(cut),
+        scope=scope,
+    )
+
+
+def _cut(pair: ChainPair, seed: int) -> tuple[ChainPair, str]:
+    """The first steps of the pair from some of its x_0, and what was left of it in words."""
+    variables, horizon = _variables(pair.states, 1), 1
+    while horizon < pair.horizon and _variables(pair.states, horizon + 1) <= AFFORDABLE:
+        horizon += 1
+        variables = _variables(pair.states, horizon)
+    starts = np.flatnonzero(pair.initial)
+    count = min(len(starts), max(AFFORDABLE // variables, 1))
+    random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
+    chosen = np.sort(random.choice(starts, size=count, replace=False))
+    initial = np.zeros_like(pair.initial)
+    initial[chosen] = pair.initial[chosen] / pair.initial[chosen].sum()
+    first = pair.with_horizon(horizon)
+    whose = "all x_0" if count == len(starts) else f"{count:,} random x_0 of {len(starts):,}, seed {seed}"
+    scope = f"{steps_of(pair, horizon)}, {whose}, {count * variables:,} variables"
+    return ChainPair(first.draft, first.target, initial), scope
+
+
+def _variables(states: int, horizon: int) -> int:
+    """Of the program from one x_0."""
+    return 2 * sum(states**t for t in range(1, horizon + 1)) + states**horizon
