@@ -24,7 +24,9 @@ def counts(draw) -> Counts:
         size = int(np.prod(shape))
         return np.array(draw(st.lists(numbers, min_size=size, max_size=size)), np.int64).reshape(shape)
 
-    return Counts(array(horizon + 1), array(horizon, states), array(horizon), draw(numbers))
+    levels = draw(st.sampled_from([0, 0, 1, 2, 9]))
+    parts = array(horizon + 1), array(horizon, states), array(horizon), draw(numbers), array(levels)
+    return Counts(*parts)
 
 
 @given(counts())
@@ -32,7 +34,8 @@ def test_round_trip(some):
     blob = encode(some)
     again = decode(blob)
     assert again == some
-    assert again.tokens.dtype == again.rejections.dtype == np.int64
+    assert again.tokens.dtype == again.rejections.dtype == again.deviations.dtype == np.int64
+    assert blob[:4] == (b"SLC2" if some.deviations.size else b"SLC1")
     assert encode(again) == blob
 
 
@@ -53,7 +56,19 @@ def test_every_missing_end_is_noticed(some, data):
 
 
 @pytest.mark.parametrize(
-    "body", [b"SLC1", b"SLC1\x01", b"SLC1\x80", b"SLC1\x01\x01\x01", b"SLC1" + b"\xff" * 12 + b"\x01"]
+    "body",
+    [
+        b"SLC1",
+        b"SLC1\x01",
+        b"SLC1\x80",
+        b"SLC1\x01\x01\x01",
+        b"SLC1" + b"\xff" * 12 + b"\x01",
+        b"SLC1" + bytes([1, 1, 1, 0, 1, 1, 1, 5]),  # deviations in counts that have none
+        b"SLC2" + bytes([1, 1, 1, 0, 1, 1, 1]),  # and none in counts that have them
+        b"SLC2" + bytes([1, 1, 1, 0, 1, 1]),
+        b"SLC2" + b"\xff" * 8 + b"\x7f" + b"\x01" * 9,
+        b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1]),
+    ],
 )
 def test_a_sound_checksum_does_not_excuse_a_wrong_layout(body):
     with pytest.raises(SimlabError, match="damaged"):
@@ -64,6 +79,13 @@ def test_the_bytes_are_fixed():
     some = Counts(np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305)
     body = b"SLC1" + bytes([1, 2, 0xB1, 2, 5, 0xAC, 2, 0xAC, 2, 0x80, 1, 0xB1, 1])
     assert encode(some) == body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def test_the_bytes_of_deviations_are_fixed():
+    """All that follows the first four bytes is as without them, and the deviations come last."""
+    parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
+    body = b"SLC2" + encode(Counts(*parts))[4:-4] + bytes([0xAC, 2, 5, 0])
+    assert encode(Counts(*parts, np.array([300, 5, 0]))) == body + zlib.crc32(body).to_bytes(4, "little")
 
 
 def test_small_counts_take_one_byte_a_cell():

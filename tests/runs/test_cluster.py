@@ -74,16 +74,18 @@ def test_a_worker_of_the_cluster_is_killed_half_way_and_nothing_is_lost(cluster,
     assert last.simulated < 0.6 * whole
 
 
-def a_job() -> Job:
+PLAIN, BIASED = simlab.Speculative(), simlab.BiasedSpeculative(0.1, "target")
+
+
+def a_job(decoder=PLAIN) -> Job:
     pair = paper(horizon=5)
-    return Job(Task({"digest": pair.digest}, simlab.Speculative(), 0, 1000), pair, Trajectories(20_500))
+    return Job(Task({"digest": pair.digest}, decoder, 0, 1000), pair, Trajectories(20_500))
 
 
 def test_a_local_cluster_is_started_and_ended():
-    alone = run([a_job()])
-    together = run([a_job()], backend=Dask(workers=2))
-    (task,) = alone
-    assert together[task].counts == alone[task].counts
+    jobs = [a_job(), a_job(BIASED)]
+    alone, together = run(jobs), run(jobs, backend=Dask(workers=2))
+    assert [together[job.task.id].counts for job in jobs] == [alone[job.task.id].counts for job in jobs]
     wait_for(lambda: not [child for child in children(os.getpid()) if b"spawn_main" in command_line(child)])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simlab
-from simlab import Autoregressive, ChainPair, SimlabError, Speculative
+from simlab import Autoregressive, BiasedSpeculative, ChainPair, SimlabError, Speculative
 from simlab.decoding import Counts, build_tables, simulate_batch
 from simlab.evidence import confidence_sequence
 from simlab.pairs import paper
@@ -138,6 +138,26 @@ def test_an_adaptive_job_uses_what_is_there_but_not_beyond_its_end(tmp_path):
             assert {batch for batch, _, _ in ledger.batches(task().id)} == {*range(needed), *there}
             if set(range(needed)) <= set(there):
                 assert last.simulated == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=repr)
+@pytest.mark.parametrize("stop", [Trajectories(12_345), HalfWidth(0.1, 0.95, 10**6)], ids=["N", "width"])
+def test_deviations_come_through_every_backend_and_merged_ledgers(tmp_path, backend, stop):
+    some = Task({"name": "paper", "horizon": 12}, BiasedSpeculative(0.05, "target"), 0, SIZE)
+    job = Job(some, PAIR, stop)
+    with Ledger(tmp_path / "one") as ledger:
+        result = only(run([job], ledger=ledger, backend=backend))
+    total = result.counts.trajectories
+    expected, _ = directly(some, [SIZE] * (total // SIZE) + [total % SIZE] * (total % SIZE > 0))
+    assert result.counts == expected
+    assert result.counts.deviations.sum() == total
+    with Ledger(tmp_path / "two") as ledger:
+        assert ledger.merge(tmp_path / "one") > 0
+        *_, last = steps = list(collect([job], ledger=ledger))
+        (again,) = (result for step in steps for result in step.results)
+        assert again.counts == expected and last.simulated == 0
+        assert ledger.merge(tmp_path / "one") == 0
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
 
 
 def test_a_later_larger_total_runs_the_partial_batch_again_in_full(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simlab import Autoregressive, BatchSpeculative, SimlabError, Speculative
+from simlab import Autoregressive, BatchSpeculative, BiasedSpeculative, SimlabError, Speculative
 from simlab.runs import Task, canonical_json, task_id
 from simlab.runs.task import canonical
 
@@ -39,6 +39,9 @@ def test_the_id_is_the_hash_of_the_canonical_json():
     )
     assert canonical_json(task) == text
     assert task.id == task_id(task) == hashlib.sha256(text.encode()).hexdigest()
+    biased = '{"epsilon":0.25,"name":"biased","replacement":"target"}'
+    text = text.replace('{"drafts":4,"name":"batch"}', biased)
+    assert canonical_json(Task(PAIR, BiasedSpeculative(0.25, "target"), 7, 1000)) == text
 
 
 def test_equal_settings_have_one_id():
@@ -54,6 +57,8 @@ def test_equal_settings_have_one_id():
     ]
     assert {other.id for other in others} == {task.id}
     assert set(others) == {task}
+    biased = BiasedSpeculative(1, "draft"), BiasedSpeculative(np.float64(1.0), "draft")
+    assert len({Task(PAIR, decoder).id for decoder in biased}) == 1
     assert Task({"x": -0.0}, Speculative()) == Task({"x": 0}, Speculative())
     assert Task({"x": (1, 2)}, Speculative()) == Task({"x": [1, 2]}, Speculative())
 
@@ -66,6 +71,9 @@ def test_every_change_changes_the_id():
         Task(PAIR, BatchSpeculative(5), 7, 1000),
         Task(PAIR, Speculative(), 7, 1000),
         Task(PAIR, Autoregressive(), 7, 1000),
+        Task(PAIR, BiasedSpeculative(0.1), 7, 1000),
+        Task(PAIR, BiasedSpeculative(0.2), 7, 1000),
+        Task(PAIR, BiasedSpeculative(0.1, "residual"), 7, 1000),
         Task({**PAIR, "horizon": 51}, BatchSpeculative(4), 7, 1000),
         Task({**PAIR, "horizon": 50.5}, BatchSpeculative(4), 7, 1000),
         Task({**PAIR, "horizon": "50"}, BatchSpeculative(4), 7, 1000),
