@@ -193,9 +193,10 @@ def total_variation_verdict(
 
     deviations: whole numbers (L+1,), as for `total_variation_interval`. low, high: a bracket that certainly
     holds the exact value, low = high where that is known. resolution: a difference of total variation.
-    looks: as for `pmf_verdict`. FAIL takes an interval that misses the bracket; where high is 0, a first
-    deviation. Raises SimlabError for no or malformed deviations, ends that are no probabilities low <= high,
-    looks < 1, or a false_alarm / looks outside [1e-100, 1). Source: `total_variation_interval`.
+    looks: as for `pmf_verdict`. FAIL takes an interval that misses the bracket; where high is 0 or low is 1,
+    one trajectory that strays at all, or not all the way. Raises SimlabError for no or malformed deviations,
+    ends that are no probabilities low <= high, looks < 1, or a false_alarm / looks outside [1e-100, 1).
+    Source: `total_variation_interval`.
     """
     deviations, looks = check_deviations(deviations), check_count("looks", looks)
     low, high = (float(end) for end in _check_exact(name, [low, high], (2,)))
@@ -204,7 +205,7 @@ def total_variation_verdict(
     interval = total_variation_interval_at(deviations, _error(false_alarm, looks))
     miss_interval = total_variation_interval_at(deviations, MISS / looks)
     outside = interval.low > high + ROUNDING or interval.high < low - ROUNDING
-    outside |= high == 0 and bool(deviations[1:].any())
+    outside |= bool((high == 0 and deviations[1:].any()) or (low == 1 and deviations[:-1].any()))
     detectable = _detectable(interval, miss_interval) + (high - low) / 2
     return Verdict(
         name=name,

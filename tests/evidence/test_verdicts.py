@@ -18,6 +18,7 @@ from simlab.evidence import (
     mean_verdict,
     pmf_verdict,
     running_mean_verdict,
+    total_variation_verdict,
 )
 
 PMF = np.array([math.comb(20, n) * 0.3**n * 0.7 ** (20 - n) for n in range(21)])
@@ -62,7 +63,12 @@ def judge_marginals(seed, exact_shift=0.0, total=100_000):
     return marginals_verdict("marginals", token_sample(total, seed), total, exact, resolution=0.05)
 
 
-JUDGES = [judge_mean, judge_running, judge_pmf, judge_marginals]
+def judge_total_variation(seed, exact_shift=0.0, total=100_000):
+    exact = MEAN / 20 + exact_shift
+    return total_variation_verdict("TV", sample(total, seed), exact, exact, resolution=0.05)
+
+
+JUDGES = [judge_mean, judge_running, judge_pmf, judge_marginals, judge_total_variation]
 
 
 @pytest.mark.parametrize("judge", JUDGES)
@@ -81,7 +87,14 @@ def test_the_truth_passes_and_the_detectable_discrepancy_fails(judge, seed):
 
 
 @pytest.mark.parametrize(
-    ("judge", "gross"), [(judge_mean, 9.0), (judge_running, 13.0), (judge_pmf, -0.19), (judge_marginals, 0.7)]
+    ("judge", "gross"),
+    [
+        (judge_mean, 9.0),
+        (judge_running, 13.0),
+        (judge_pmf, -0.19),
+        (judge_marginals, 0.7),
+        (judge_total_variation, 0.45),
+    ],
 )
 def test_a_small_sample_is_inconclusive_and_a_gross_error_fails_even_then(judge, gross):
     assert judge(4, total=200).status == Status.INCONCLUSIVE
@@ -215,12 +228,14 @@ def test_an_error_too_small_for_any_confidence(false_alarm):
         running_mean_verdict("x", [[10_000, 3000, 3000]], 1, 0.3, **options),
         pmf_verdict("x", [7000, 3000], [0.7, 0.3], **options),
         marginals_verdict("x", [[7000, 3000]], 10_000, [[0.7, 0.3]], **options),
+        total_variation_verdict("x", [7000, 3000], 0.3, 0.3, **options),
     ]
     wrong = [
         mean_verdict("x", [7000, 3000], 0.95, **options),
         running_mean_verdict("x", [[10_000, 3000, 3000]], 1, 0.95, **options),
         pmf_verdict("x", [7000, 3000], [0.05, 0.95], **options),
         marginals_verdict("x", [[7000, 3000]], 10_000, [[0.05, 0.95]], **options),
+        total_variation_verdict("x", [7000, 3000], 0.95, 0.95, **options),
     ]
     assert {verdict.status for verdict in right} == {Status.PASS}
     assert all(0 < verdict.low < verdict.exact < verdict.high < 1 for verdict in right)
