@@ -7,6 +7,7 @@ expanded here into points of one study. Every mistake leaves as one line (Simlab
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import os
 import re
@@ -26,7 +27,12 @@ from simlab.errors import SimlabError
 
 CONFIG_MODULE = "simlab.conf"
 GROUPS = ("pair", "decoder", "run", "tier", "experiment")
-NUMBERLESS = ("output", "run", "hydra")  # settings that change where and how, never what comes out
+NUMBERLESS = (
+    "output",
+    "run",
+    "hydra",
+    "reproduce",
+)  # settings that change where and how, never what comes out
 
 
 def compose_points(overrides: Iterable[str]) -> list[dict]:
@@ -39,14 +45,15 @@ def compose_points(overrides: Iterable[str]) -> list[dict]:
     words = list(overrides)
     with _hydra():
         fixed, axes = _split(words)
-        base = _compose(fixed + [axis[0] for axis in axes if _is_group(axis[0])])
+        base = _compose((*fixed, *(axis[0] for axis in axes if _is_group(axis[0]))))
         given = {_key(word) for word in fixed} | {_key(axis[0]) for axis in axes}
         for key, values in (base.get("grid") or {}).items():
             if key not in given:
                 values = values if OmegaConf.is_list(values) else [values]
                 axes.append([f"{key}={_word(value)}" for value in values])
         command = telling(words)
-        return [{**_point(fixed, point), "command": command} for point in itertools.product(*axes)]
+        composed = functools.cache(_compose)  # most points of a grid have the same groups
+        return [{**_point(composed, fixed, point), "command": command} for point in itertools.product(*axes)]
 
 
 def telling(words: Iterable[str]) -> list[str]:
@@ -119,9 +126,10 @@ def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
     return fixed, axes
 
 
-def _point(fixed: list[str], words: tuple[str, ...]) -> dict:
-    groups = [word for word in words if _is_group(word)]
-    config = copy.deepcopy(_compose(fixed + groups))
+def _point(
+    composed: Callable[[tuple[str, ...]], DictConfig], fixed: list[str], words: tuple[str, ...]
+) -> dict:
+    config = copy.deepcopy(composed((*fixed, *(word for word in words if _is_group(word)))))
     for word in words:
         if not _is_group(word):
             key = _key(word)
@@ -135,10 +143,10 @@ def _point(fixed: list[str], words: tuple[str, ...]) -> dict:
         raise SimlabError(_one_line(error)) from error
 
 
-def _compose(words: list[str]) -> DictConfig:
-    with one_line_errors(words):
+def _compose(words: tuple[str, ...]) -> DictConfig:
+    with one_line_errors(list(words)):
         try:
-            return compose("config", overrides=words)
+            return compose("config", overrides=list(words))
         except ValueError as error:  # Hydra's word for a group that is null
             raise SimlabError(_one_line(error)) from error
 

@@ -6,16 +6,21 @@ from simlab.cli.compose import compose_points
 from simlab.errors import SimlabError
 
 
-def listed_experiments(words: list[str]) -> tuple[dict, list[list[dict]]]:
-    """The base configuration, and the configurations of each listed experiment's points.
-
-    words: overrides that go on top of each experiment's own. Raises SimlabError for a grid, which belongs to
-    one experiment, and for a list that is none.
-    """
-    base = compose_points(words)
-    if len(base) != 1:
+def base_configuration(words: list[str]) -> dict:
+    """The configuration that the words make of the defaults; SimlabError for a grid."""
+    points = compose_points(words)
+    if len(points) != 1:
         raise SimlabError("a grid belongs to simlab run: give single values here")
-    return base[0], [compose_points(listed) for listed in _listed(base[0]["reproduce"], words)]
+    return points[0]
+
+
+def listed_experiments(words: list[str]) -> list[list[dict]]:
+    """The configurations of each listed experiment's points.
+
+    words: overrides that go on top of each experiment's own. Raises SimlabError for a list that is none.
+    """
+    listed = _listed(base_configuration(words)["reproduce"], words)
+    return [compose_points(overrides) for overrides in listed]
 
 
 def _listed(experiments, words: list[str]) -> list[list[str]]:

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from simlab.cli.listed import listed_experiments
+from simlab.cli.listed import base_configuration, listed_experiments
 from simlab.cli.outcome import settings_document
 from simlab.cli.settings import output_from, settings_from
-from simlab.cli.tables import columns
+from simlab.cli.tables import check_table, verdict_table
 from simlab.errors import SimlabError
-from simlab.report.rows import by_status, check_row, tally, verdict_row
+from simlab.report.rows import by_status, tally
 
 USAGE = """usage: simlab report [output=OUTPUT] [key=value ...]
 
@@ -31,14 +31,14 @@ def main(words: list[str]) -> int:
     """Print the verdicts and checks, write the page; returns the exit code."""
     from simlab.report.collect import collect_results
 
-    base, listed = listed_experiments(words)
-    output = output_from(base)
+    output = output_from(base_configuration(words))
     found = collect_results(output)
     if not found.experiments:
         _warn(found.problems)
         raise SimlabError(f"no results in {output}: make them with {_reproduce(words)}")
-    _print_table(found.experiments, "verdicts", verdict_row)
-    _print_table(found.experiments, "checks", check_row)
+    listed = listed_experiments(words)
+    _print_tables(found.experiments, "verdicts", verdict_table)
+    _print_tables(found.experiments, "checks", check_table)
     print("\n" + "\n".join(_tallies(found.experiments)))
     _write(found, listed, output)
     judged = [
@@ -51,9 +51,8 @@ def write_page(words: list[str]) -> None:
     """Write the page of what `simlab reproduce` with these words has left."""
     from simlab.report.collect import collect_results
 
-    base, listed = listed_experiments(words)
-    output = output_from(base)
-    _write(collect_results(output), listed, output)
+    output = output_from(base_configuration(words))
+    _write(collect_results(output), listed_experiments(words), output)
 
 
 def _write(found, listed: Sequence[Sequence[dict]], output: Path) -> None:
@@ -92,10 +91,10 @@ def _identity(experiment: str, settings: Mapping) -> tuple:
     return experiment, {key: value for key, value in settings.items() if key not in SIZES}
 
 
-def _print_table(experiments: Sequence[Mapping], key: str, row: Callable[[Mapping], dict[str, str]]) -> None:
+def _print_tables(experiments: Sequence[Mapping], key: str, table: Callable[[list], str]) -> None:
     for experiment in by_status(experiments, key):
         if experiment[key]:
-            print(f"\n{experiment['title']}\n{columns([row(one) for one in experiment[key]])}")
+            print(f"\n{experiment['title']}\n{table(experiment[key])}")
 
 
 def _tallies(experiments: Sequence[Mapping]) -> list[str]:

@@ -19,8 +19,8 @@ is not simulated again. Exit code 1 if a verdict FAILs.
 
 def main(words: list[str]) -> int:
     """Run the listed experiments with the given overrides on top; returns the exit code."""
-    base, experiments = listed_experiments(words)
-    code = execute(experiments, report=output_from(base) / "report" / "verdicts.json")
+    experiments = listed_experiments(words)
+    code = execute(experiments, report=output_from(experiments[0][0]) / "report" / "verdicts.json")
     if code != 130:
         write_page(words)
     return code

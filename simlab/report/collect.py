@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simlab.errors import SimlabError
-from simlab.report.rows import check_row, verdict_row
+from simlab.report.rows import STATUSES, check_row, verdict_row
 from simlab.report.svg import parse_svg
 
 SCHEMA = 1
@@ -62,6 +62,9 @@ def _outcome(path: Path) -> dict:
     if wrong:
         raise SimlabError(f"outcome.json is incomplete: it lacks {', '.join(wrong)}")
     try:
+        for one in (*document["verdicts"], *document["checks"]):
+            if one["status"] not in STATUSES:
+                raise ValueError(f"status {one['status']!r}")
         for verdict in document["verdicts"]:
             verdict_row(verdict)
         for check in document["checks"]:
@@ -119,7 +122,7 @@ def _text(folder: Path, exhibit: Mapping, kind: str, problems: list[str]) -> str
     path = folder / name
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise SimlabError("lies outside its folder")
+            raise SimlabError("it lies outside its folder")
         text = path.read_text(encoding="utf-8")
         if kind == "svg":
             parse_svg(text)
@@ -128,6 +131,4 @@ def _text(folder: Path, exhibit: Mapping, kind: str, problems: list[str]) -> str
         problems.append(f"{name} is missing")
     except (OSError, ValueError) as error:
         problems.append(f"{name} cannot be read: {error}")
-    except SimlabError as error:
-        problems.append(f"{name}: {error}")
     return None

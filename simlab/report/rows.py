@@ -78,4 +78,4 @@ def by_status(experiments: Iterable[Mapping], key: str) -> list[dict]:
 
 
 def _rank(status: str) -> int:
-    return STATUSES.index(status) if status in STATUSES else 0
+    return STATUSES.index(status)
