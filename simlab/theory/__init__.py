@@ -3,7 +3,7 @@
 `predict` answers everything at once; `expected_rejections_per_position` is the fast road to the mean;
 `theorem3_expected_rejections` is the paper's own formula, kept as a second route. Of biased decoding,
 `sequence_total_variation` brackets the bias of whole sequences, `optimal_loss` and `single_token_tradeoff`
-give that of one token.
+give that of one token, and `win_rates` lets the target judge between the outputs of two decoders.
 """
 
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
@@ -11,6 +11,7 @@ from simlab.theory.forward import Prediction, expected_rejections_per_position, 
 from simlab.theory.loss import optimal_loss, single_token_tradeoff
 from simlab.theory.theorem3 import theorem3_expected_rejections
 from simlab.theory.total_variation import Bracket, chains_total_variation, sequence_total_variation
+from simlab.theory.win_rate import win_rates
 
 __all__ = [
     "Bracket",
@@ -25,4 +26,5 @@ __all__ = [
     "sequence_total_variation",
     "single_token_tradeoff",
     "theorem3_expected_rejections",
+    "win_rates",
 ]

@@ -1,0 +1,196 @@
+"""WinRate: whose response does the target itself think more likely? (Yin et al. 2024, Tables 1 and 2; own.)
+
+Given x_0 two decoders each write T tokens, independently. The judge is S(x) = log target(x_1..x_T | x_0): the
+larger S wins, a tie is half a win. With D the difference of the two scores the first one's WinRate is
+
+    W = 1/2 + E[sign(D)] / 2.
+
+Small instances are enumerated. Otherwise (own) W comes from the characteristic function of D, at frequencies
+2 pi n / P alone. With psi(x) = x - floor(x) - 1/2, and 0 at whole x, sign(D)/2 = D/P - psi(D/P) wherever
+|D| < P, ties included. Vaaler (1985, Theorem 18) approximates psi by an odd trigonometric polynomial psi* of
+degree N with |psi - psi*| <= F/(2N + 2), F the Fejer kernel; so W is certainly within E[F(D/P)]/(2N + 2) of
+
+    1/2 + E[D]/P - E[psi*(D/P)],
+
+and all of this is a sum over the characteristic function, which a backward recursion gives exactly for each
+x_0. Where both responses are the same the error is 0, since psi* is odd: their probability, known exactly, is
+taken out. P is large enough that |D| never reaches it, or hardly ever, by an exact exponential moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simlab.decoders import Decoder
+from simlab.pairs.pair import ChainPair
+from simlab.theory.forward import output_chain
+from simlab.theory.total_variation import Bracket
+
+TIE = 1e-9
+"""Scores this close are a tie: a sum of logarithms in another order is no other likelihood."""
+
+ENUMERATED = 2**16
+"""Up to this many sequences are looked at one by one."""
+
+WORK = 4e9
+"""About how many products the characteristic functions take: tens of seconds at most."""
+
+LEAST_FREQUENCIES, MOST_FREQUENCIES = 64, 4096
+TAIL = 1e-9
+"""What leaving out the differences beyond P may cost."""
+ROUNDING = 1e-10
+
+
+def win_rates(
+    pair: ChainPair, matches: Sequence[tuple[Decoder, Decoder]], *, frequencies: int | None = None
+) -> list[Bracket]:
+    """The WinRate of the first decoder of each match against the second, averaged over x_0 ~ initial.
+
+    A response that the target cannot give scores -inf and loses to every other; two such tie. Scores closer
+    than TIE tie. Returns a certified Bracket for each match, an exact one (to rounding) where V^T is at most
+    ENUMERATED; frequencies: N above, by default what WORK allows. Decoders that several matches share are
+    computed once. Time O(T V^2 N) for each decoder. Raises SimlabError for what is no pair or no decoder.
+    """
+    decoders = list(dict.fromkeys(decoder for match in matches for decoder in match))
+    chains = [output_chain(pair, decoder) for decoder in decoders]
+    places = [tuple(decoders.index(decoder) for decoder in match) for match in matches]
+    if frequencies is None and pair.horizon * np.log(pair.states) <= np.log(ENUMERATED):
+        return _enumerated(pair, chains, places)
+    if frequencies is None:
+        work = pair.horizon * pair.states**2 * len(chains)
+        frequencies = int(np.clip(WORK / work, LEAST_FREQUENCIES, MOST_FREQUENCIES))
+    return _by_frequencies(pair, chains, places, frequencies)
+
+
+def _enumerated(pair: ChainPair, chains, places) -> list[Bracket]:
+    totals = np.zeros(len(places))
+    for start in np.flatnonzero(pair.initial):
+        last, score = np.array([start]), np.zeros(1)
+        shares = np.ones((len(chains), 1))
+        for t, target in enumerate(pair.target):
+            with np.errstate(divide="ignore"):
+                score = (score[:, None] + np.log(target)[last]).ravel()
+            shares = (shares[:, :, None] * np.array([chain[t][last] for chain in chains])).reshape(
+                len(chains), -1
+            )
+            last = np.tile(np.arange(pair.states), len(last))
+        order = np.argsort(score)
+        with np.errstate(invalid="ignore"):  # from -inf to -inf is no step
+            ranks = np.cumsum(np.diff(score[order], prepend=score[order[0]]) > TIE)
+        for match, (first, second) in enumerate(places):
+            mine, other = (np.bincount(ranks, shares[place][order]) for place in (first, second))
+            below = np.cumsum(other) - other / 2
+            totals[match] += pair.initial[start] * float(mine @ below)
+    return [Bracket(float(total), float(total)) for total in np.clip(totals, 0.0, 1.0)]
+
+
+def _by_frequencies(pair: ChainPair, chains, places, frequencies: int) -> list[Bracket]:
+    """Vaaler's approximation of each match."""
+    shares, means = _moments(pair, chains)
+    period, tail = _period(pair, chains, places)
+    values = _characteristic(pair, chains, 2 * np.pi / period * np.arange(1, frequencies + 1))
+    orders = np.arange(1, frequencies + 1)
+    part = orders / (frequencies + 1)
+    weights = (np.pi * part * (1 - part) / np.tan(np.pi * part) + part) / (np.pi * orders)
+    brackets = []
+    for first, second in places:
+        both = shares[first] * shares[second]
+        product = values[first] * values[second].conj()  # (V, N)
+        middle = both / 2 + (means[first] * shares[second] - means[second] * shares[first]) / period
+        middle = middle + product.imag @ weights
+        middle += shares[first] * (1 - shares[second]) + (1 - shares[first]) * (1 - shares[second]) / 2
+        kernel = both + 2 * product.real @ (1 - part)
+        error = kernel / (2 * frequencies + 2) - _same(pair, chains[first], chains[second]) / 2
+        centre = float(pair.initial @ middle)
+        width = max(float(pair.initial @ error), 0.0) + tail + ROUNDING
+        brackets.append(Bracket(float(max(centre - width, 0.0)), float(min(centre + width, 1.0))))
+    return brackets
+
+
+def _scores(target: np.ndarray) -> np.ndarray:
+    """log target, and 0 where the target is 0: there the kernels below are 0."""
+    return np.log(np.where(target > 0, target, 1.0))
+
+
+def _moments(pair: ChainPair, chains) -> tuple[np.ndarray, np.ndarray]:
+    """P(the score is finite) and E[score; finite] given x_0, (C, V) each."""
+    shares = np.ones((len(chains), pair.states))
+    means = np.zeros_like(shares)
+    for t in reversed(range(pair.horizon)):
+        score = _scores(pair.target[t])
+        for c, chain in enumerate(chains):
+            live = np.where(pair.target[t] > 0, chain[t], 0.0)
+            means[c] = (live * score) @ shares[c] + live @ means[c]
+            shares[c] = live @ shares[c]
+    return np.minimum(shares, 1.0), means
+
+
+def _same(pair: ChainPair, first, second) -> np.ndarray:
+    """P(both responses are one and the same, with a finite score) given x_0, (V,)."""
+    same = np.ones(pair.states)
+    for t in reversed(range(pair.horizon)):
+        same = np.where(pair.target[t] > 0, first[t] * second[t], 0.0) @ same
+    return same
+
+
+def _period(pair: ChainPair, chains, places) -> tuple[float, float]:
+    """(P, at most what differences of P and beyond change in W), for all matches.
+
+    Beyond P sign(D)/2 is off by at most |D|/P, and for theta >= 1/P u/P <= exp(theta (u - P)) at u >= P; so
+    by at most exp(-theta P) (M(theta) + M(-theta)) on average, M the moment generating function of D.
+    """
+    reach = 1.0001 * _range(pair, chains)
+    if reach == 0:
+        return 1.0, 0.0
+    needed = np.full(len(places), np.inf)
+    for theta in np.geomspace(1e-3, 4.0, 24):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            up, down = (_characteristic(pair, chains, [sign * theta])[:, :, 0] for sign in (-1j, 1j))
+            for match, (first, second) in enumerate(places):
+                moment = pair.initial @ (up[first] * down[second] + down[first] * up[second])
+                bound = max(float(np.log(moment / TAIL)), 1.0) / theta
+                if bound < needed[match]:  # not where it overflowed
+                    needed[match] = bound
+    period = float(needed.max())
+    return (period, TAIL) if period < reach else (reach, 0.0)
+
+
+def _range(pair: ChainPair, chains) -> float:
+    """The largest difference of two finite scores after one x_0."""
+    least, largest = np.zeros(pair.states), np.zeros(pair.states)
+    for t in reversed(range(pair.horizon)):
+        live = (pair.target[t] > 0) & np.any([chain[t] > 0 for chain in chains], axis=0)
+        score = _scores(pair.target[t])
+        least = np.min(score + least, axis=1, where=live, initial=np.inf)
+        largest = np.max(score + largest, axis=1, where=live, initial=-np.inf)
+    reached = (pair.initial > 0) & (largest >= least)
+    return float((largest - least)[reached].max(initial=0.0))
+
+
+def _characteristic(pair: ChainPair, chains, frequencies) -> np.ndarray:
+    """E[exp(i w S); S finite] for each chain, x_0 and frequency w: (C, V, F). w = -i theta: real moments."""
+    frequencies = np.asarray(frequencies)
+    kind = float if frequencies.dtype.kind == "c" else complex
+    found = np.empty((len(chains), pair.states, len(frequencies)), kind)
+    block = max(2**17 // (len(chains) * pair.states**2), 1)  # of the size of a core's cache
+    stationary = all(chain.strides[0] == 0 for chain in (pair.target, *chains))
+    for start in range(0, len(frequencies), block):
+        some = frequencies[start : start + block]
+        value = np.ones((len(chains), len(some), pair.states), kind)
+        kernels = None
+        for t in reversed(range(pair.horizon)):
+            if kernels is None or not stationary:
+                live = np.array([np.where(pair.target[t] > 0, chain[t], 0.0) for chain in chains])
+                kernels = _powers(_scores(pair.target[t]), some) * live[:, None]
+            # Not matmul: many small products with a vector each are no work to share between threads.
+            value = np.einsum("cfxy,cfy->cfx", kernels, value)
+        found[:, :, start : start + block] = value.transpose(0, 2, 1)
+    return found
+
+
+def _powers(scores: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """exp(i w s) for each frequency w and score s, (F, V, V); real where w is imaginary."""
+    angles = frequencies[:, None, None] * scores
+    return np.exp(-angles.imag) if angles.dtype.kind == "c" else np.cos(angles) + 1j * np.sin(angles)

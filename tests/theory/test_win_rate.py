@@ -1,0 +1,139 @@
+"""WinRate, the target being the judge: against exact likelihoods as fractions, and certified brackets."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.errors import SimlabError
+from simlab.pairs import ChainPair, dirichlet, paper
+from simlab.theory import win_rates
+from tests.oracles.enumerate import joint_law
+from tests.oracles.pairs import as_pair, rational_chains
+from tests.strategies import pairs
+
+OPTIMAL, TARGET, DRAFT = (BiasedSpeculative(0.125, each) for each in ("optimal", "target", "draft"))
+MATCHES = [(OPTIMAL, TARGET), (TARGET, OPTIMAL), (OPTIMAL, DRAFT), (TARGET, Speculative()), (DRAFT, DRAFT)]
+
+
+def laws_of_likelihood(draft, target, start: int, decoder) -> dict[Fraction, Fraction]:
+    """The law of the target's probability of the response, in fractions."""
+    initial = [int(x == start) for x in range(len(target[0]))]
+    law: dict[Fraction, Fraction] = {}
+    for (tokens, _), mass in joint_law(draft, target, initial, decoder).items():
+        likelihood = Fraction(1)
+        for t, (x, y) in enumerate(zip((start, *tokens[:-1]), tokens, strict=True)):
+            likelihood *= target[t][x][y]
+        law[likelihood] = law.get(likelihood, Fraction(0)) + mass
+    return law
+
+
+def exact(chains, match) -> Fraction:
+    """Wins and half the ties, by comparing fractions."""
+    draft, target, initial = chains
+    total = Fraction(0)
+    for start, share in enumerate(initial):
+        mine, other = (laws_of_likelihood(draft, target, start, decoder) for decoder in match)
+        for one, mass in mine.items():
+            for another, weight in other.items():
+                total += share * mass * weight * ((one > another) + Fraction(one == another, 2))
+    return total
+
+
+@pytest.mark.parametrize(
+    ("horizon", "states", "seed"), [(1, 1, 0), (1, 4, 1), (2, 3, 2), (3, 3, 3), (4, 2, 5), (3, 3, 7)]
+)
+def test_equals_and_brackets_the_comparison_of_fractions(horizon, states, seed):
+    chains = rational_chains(horizon, states, seed)
+    wanted = [float(exact(chains, match)) for match in MATCHES]
+    assert [bracket.middle for bracket in win_rates(as_pair(*chains), MATCHES)] == pytest.approx(
+        wanted, abs=1e-12
+    )
+    for frequencies in (1, 2, 7, 100):
+        brackets = win_rates(as_pair(*chains), MATCHES, frequencies=frequencies)
+        for bracket, value in zip(brackets, wanted, strict=True):
+            assert 0 <= bracket.low <= value <= bracket.high <= 1
+
+
+@settings(deadline=None)
+@given(pairs(most_steps=4, most_states=4), st.sampled_from([1, 3, 50, 400]), st.sampled_from([0.01, 0.3]))
+def test_the_two_roads_agree_on_odd_pairs(pair, frequencies, epsilon):
+    """Responses the target cannot give, tiny masses, one state, disjoint supports."""
+    decoders = [BiasedSpeculative(epsilon, each) for each in REPLACEMENTS]
+    matches = [(decoders[0], each) for each in decoders[1:]] + [(decoders[1], decoders[0])]
+    for certain, bracket in zip(
+        win_rates(pair, matches), win_rates(pair, matches, frequencies=frequencies), strict=True
+    ):
+        assert certain.low == certain.high
+        assert bracket.low <= certain.low <= bracket.high
+
+
+def test_the_bracket_closes_with_the_number_of_frequencies():
+    pair = dirichlet(7, 4, seed=3)
+    (wanted, _), (reverse, _) = win_rates(pair, [(OPTIMAL, DRAFT), (DRAFT, OPTIMAL)])
+    assert wanted + reverse == pytest.approx(1, abs=1e-12) and wanted > 0.51
+    widths = []
+    for frequencies in (50, 200, 800, 3200):
+        ((low, high),) = win_rates(pair, [(OPTIMAL, DRAFT)], frequencies=frequencies)
+        assert low <= wanted <= high
+        widths.append(high - low)
+    assert all(later < earlier / 3 for earlier, later in itertools.pairwise(widths))
+
+
+def test_equal_decoders_are_even_on_a_long_horizon():
+    pair, matches = paper(50), [(OPTIMAL, OPTIMAL), (Speculative(), BatchSpeculative(3)), (OPTIMAL, DRAFT)]
+    even, unbiased, won = win_rates(pair, matches, frequencies=500)
+    for bracket in (even, unbiased):
+        assert bracket.middle == pytest.approx(0.5, abs=1e-9)
+    assert won.low > 0.5 and won.high - won.low < 0.02
+    first, second = win_rates(pair, [(OPTIMAL, DRAFT), (DRAFT, OPTIMAL)], frequencies=500)
+    assert first.low + second.high == pytest.approx(1, abs=1e-9)
+
+
+def test_responses_the_target_cannot_give_lose_and_tie_with_each_other():
+    """From token 0 the target goes to 0 alone; the draft goes to 1 half the time."""
+    draft, target = [[[0.5, 0.5], [0.0, 1.0]]] * 2, [[[1.0, 0.0], [0.0, 1.0]]] * 2
+    pair = ChainPair(draft, target, [1.0, 0.0])
+    alone, plain = BiasedSpeculative(1.0), Speculative()
+    for frequencies in (None, 40):
+        brackets = win_rates(pair, [(plain, alone), (alone, alone)], frequencies=frequencies)
+        # Alone it stays with probability 1/4: a tie then, a win for the target's own response else.
+        for bracket, value in zip(brackets, (0.25 / 2 + 0.75, 0.5), strict=True):
+            assert bracket.low - 1e-12 <= value <= bracket.high + 1e-12
+
+
+def test_permuted_steps_tie():
+    """In a stationary chain the order of the factors does not matter, nor does that of the sum."""
+    row = np.array([0.1, 0.2, 0.7])
+    pair = ChainPair.stationary([[0.3, 0.3, 0.4]] * 3, [row] * 3, [1, 0, 0], 8)
+    alone = BiasedSpeculative(1.0)
+    ((low, high),) = win_rates(pair, [(alone, alone)])
+    assert low == high == pytest.approx(0.5, abs=1e-12)
+    laws = {}
+    for counts in np.ndindex(9, 9):
+        ones, twos = counts
+        if ones + twos <= 8:
+            ways = np.prod(np.arange(1, 9.0)) / np.prod(
+                [np.prod(np.arange(1, n + 1.0)) for n in (ones, twos, 8 - ones - twos)]
+            )
+            mass = ways * 0.3**ones * 0.3**twos * 0.4 ** (8 - ones - twos)
+            score = ones * np.log(0.1) + twos * np.log(0.2) + (8 - ones - twos) * np.log(0.7)
+            laws[counts] = (score, mass, ways * 0.1**ones * 0.2**twos * 0.7 ** (8 - ones - twos))
+    wanted = sum(
+        mine * other * (0.5 if abs(one - two) < 1e-9 else one > two)
+        for one, mine, _ in laws.values()
+        for two, _, other in laws.values()
+    )
+    ((low, high),) = win_rates(pair, [(alone, Speculative())])
+    assert low == high == pytest.approx(wanted, abs=1e-12)
+
+
+def test_refuses_what_is_no_decoder():
+    with pytest.raises(SimlabError, match="is no decoder"):
+        win_rates(paper(2), [("optimal", OPTIMAL)])
