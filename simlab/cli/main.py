@@ -15,6 +15,7 @@ from simlab.errors import SimlabError
 COMMANDS = {
     "predict": ("simlab.cli.predict", "exact numbers for a pair and a decoder"),
     "run": ("simlab.cli.run", "simulate an experiment or a grid, hold it against the theory, draw it"),
+    "verify": ("simlab.cli.verify", "every theorem as a check on a pair: two independent numbers each"),
     "reproduce": ("simlab.cli.reproduce", "every experiment and figure, and the page of them all"),
     "report": ("simlab.cli.report", "one page of all results: OUTPUT/report/index.html"),
     "status": ("simlab.cli.status", "what the ledger holds"),

@@ -9,17 +9,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from simlab.cli.compose import compose_points, hydra_application, one_line_errors, telling
+from simlab.cli.judged import check_table, verdict_table
 from simlab.cli.outcome import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
 from simlab.cli.settings import backend_from, output_from, settings_from
-from simlab.cli.tables import columns
 from simlab.errors import SimlabError
-from simlab.report.rows import check_row, tally, verdict_row
+from simlab.report.rows import tally
 
-EXPERIMENTS = ("study", "fig2", "fig3", "fig5")
+EXPERIMENTS = ("study", "fig2", "fig3", "fig5", "verify")
 _FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
 
 
@@ -30,11 +30,27 @@ def main(words: list[str]) -> int:
     return execute([compose_points(words)])
 
 
-def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -> int:
+def announce(outcome) -> None:
+    """Print what an experiment came to."""
+    print(f"\n{outcome.title}")
+    if outcome.verdicts:
+        print(verdict_table([dataclasses.asdict(verdict) for verdict in outcome.verdicts]))
+    if outcome.checks:
+        print(check_table([dataclasses.asdict(check) for check in outcome.checks]))
+    for note in outcome.notes:
+        print(note)
+    if outcome.files:
+        print("wrote " + ", ".join(str(path) for path in outcome.files))
+
+
+def execute(
+    experiments: Sequence[Sequence[dict]], report: Path | None = None, show_outcome: Callable = announce
+) -> int:
     """Run experiments, each given by the configurations of its points; returns the exit code.
 
     All simulate first, as one list of jobs (a task that two of them share runs once), then each presents.
-    `report`: where a verdicts.json of all of them together is written. Returns 1 if a verdict or a theorem
+    `report`: where a verdicts.json of all of them together is written; show_outcome: what is done with each
+    Outcome when it is there. Returns 1 if a verdict or a theorem
     check FAILed, 130 after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything runs
     where it can be seen.
     """
@@ -63,7 +79,7 @@ def execute(experiments: Sequence[Sequence[dict]], report: Path | None = None) -
         outcome = module.present(points, results)
         presenting = time.perf_counter() - start
         outcomes.append(outcome)
-        _announce(outcome)
+        show_outcome(outcome)
         _write_json(outcome.folder / "verdicts.json", _verdicts(outcome))
         document = outcome_document(outcome, points, tier_of(configs), jobs, results)
         _write_json(outcome.folder / OUTCOME, document)
@@ -96,18 +112,6 @@ def _experiment(name: str):
     if name not in EXPERIMENTS:
         raise SimlabError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}")
     return importlib.import_module(f"simlab.experiments.{name}")
-
-
-def _announce(outcome) -> None:
-    print(f"\n{outcome.title}")
-    if outcome.verdicts:
-        print(columns([verdict_row(dataclasses.asdict(verdict)) for verdict in outcome.verdicts]))
-    if outcome.checks:
-        print(columns([check_row(dataclasses.asdict(check)) for check in outcome.checks]))
-    for note in outcome.notes:
-        print(note)
-    if outcome.files:
-        print("wrote " + ", ".join(str(path) for path in outcome.files))
 
 
 def _verdicts(outcome) -> list[dict]:

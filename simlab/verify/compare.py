@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,9 +59,7 @@ def simulated(claim: Claim, verdict: Verdict) -> Check:
     cell, _, furthest = verdict.statistic.partition(", ")
     scope = f"{verdict.trajectories:,} trajectories, false alarm {verdict.false_alarm:g}"
     if furthest:
-        claim = Claim(
-            claim.name, claim.source, claim.statement, f"{claim.left} {cell}", f"{claim.right} {cell}"
-        )
+        claim = replace(claim, left=f"{claim.left} {cell}")
         scope += f", {furthest}"
     return _check(claim, verdict.estimate, verdict.exact, abs(end - verdict.estimate), verdict.status, scope)
 

@@ -37,7 +37,7 @@ ACCURACY = 1e-9
 """What to expect of an optimum at one position; see `sequence_accuracy` for more."""
 
 NO_BIAS = 1e-12
-"""What total variation a sequence without bias may have, since sums of its target's masses are rounded."""
+"""By what part of its mass a sequence may be too frequent and still unbiased: sums of masses are rounded."""
 
 MOST_VARIABLES = 100_000
 
@@ -124,7 +124,7 @@ def least_sequence_loss(pair: ChainPair, rejections: float) -> Point:
     """
     rejections = check_number("rejections", rejections, least=0.0)
     tree = _Tree.of(pair)
-    return tree.point(tree.solve(tree.excess, tree.rejections, rejections))
+    return tree.point(tree.solve(tree.excess, most_rejections=rejections))
 
 
 def least_unbiased_rejections(pair: ChainPair) -> float:
@@ -134,7 +134,7 @@ def least_unbiased_rejections(pair: ChainPair) -> float:
     positions: the unbiasedness asked for is that of the sequence.
     """
     tree = _Tree.of(pair)
-    return tree.point(tree.solve(tree.rejections, tree.excess, NO_BIAS)).rejections
+    return tree.point(tree.solve(tree.rejections, most_bias=NO_BIAS)).rejections
 
 
 def sequence_accuracy(pair: ChainPair) -> float:
@@ -222,15 +222,20 @@ class _Tree:
             leaves=target,
         )
 
-    def solve(self, cost, other=None, most=np.inf) -> np.ndarray:
-        """The variables of least cost; if another cost is given, of those where that is at most `most`."""
+    def solve(self, cost, most_rejections: float = np.inf, most_bias: float = np.inf) -> np.ndarray:
+        """The variables of least cost with sum replaced <= most_rejections, excess <= most_bias target."""
         from scipy.sparse import csr_array, vstack
 
         below, at_most = self.below, self.at_most
-        if other is not None:
-            below = vstack([below, csr_array(other[None])], format="csr")
-            at_most = np.append(at_most, most)
-        return _solve(cost, self.equal, self.to, below, at_most)
+        if most_rejections < np.inf:
+            below = vstack([below, csr_array(self.rejections[None])], format="csr")
+            at_most = np.append(at_most, most_rejections)
+        most = np.full(len(cost), np.inf)
+        if most_bias < np.inf:
+            most[-len(self.leaves) :] = most_bias * self.leaves
+        # With the leaves held fast the interior point method is up to six times faster, else a bit slower.
+        method = "highs-ipm" if most_bias < np.inf else "highs"
+        return _solve(cost, self.equal, self.to, below, at_most, most, method)
 
     def point(self, variables: np.ndarray) -> Point:
         """Both costs of a solution, TV from the masses: `excess` bounds it but need not meet it."""
@@ -252,7 +257,7 @@ def _paths(pair: ChainPair, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.concatenate(drafts), mass
 
 
-def _solve(cost, equal, to, below=None, at_most=None, most=np.inf) -> np.ndarray:
+def _solve(cost, equal, to, below=None, at_most=None, most=np.inf, method="highs") -> np.ndarray:
     """argmin cost @ v over 0 <= v <= most, equal @ v = to, below @ v <= at_most, by HiGHS.
 
     A program of masses: with all bounds doubled the answer is doubled, so the unit is free.
@@ -266,7 +271,7 @@ def _solve(cost, equal, to, below=None, at_most=None, most=np.inf) -> np.ndarray
         A_eq=equal,
         b_eq=to / UNIT,
         bounds=np.stack(np.broadcast_arrays(np.zeros(len(cost)), most / UNIT), axis=1),
-        method="highs",
+        method=method,
         options={"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE},
     )
     if not result.success:

@@ -19,7 +19,7 @@ SOURCE = "Yin et al. 2024, Theorem 3"
 PROPOSITION = "Yin et al. 2024, Proposition 1"
 GROWING = (1, 2, 4, 16, 256, 10**6)
 MANY = 10**12
-ENTRIES = 2 * 10**7
+ENTRIES = 10**7
 """Of a pair's rows, for which the recursion of a great many drafts takes seconds."""
 
 RESOLUTION = 1e-3

@@ -1,0 +1,44 @@
+"""`simlab verify`: every theorem as a check, on one pair or several, as a table or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from simlab.cli.compose import compose_points
+from simlab.cli.outcome import plain, to_json
+from simlab.cli.run import announce, execute
+from simlab.errors import SimlabError
+
+USAGE = """usage: simlab verify [key=value ...] [--json]
+
+Checks each theorem and proposition of Yin et al. 2024 on a pair: two numbers found independently of each
+other (formula, recursion, linear program, random search, simulation), their difference, and up to which
+difference the statement stands. Settings are those of `simlab run`; of a list of values each is checked:
+
+  simlab verify
+  simlab verify pair=corpus tier=paper
+  simlab verify pair=file pair.path=my_pair.npz 'experiment.drafts=[2,8]' experiment.epsilon=0.3
+  simlab verify pair=paper,mixture pair.horizon=20 --json
+
+What is simulated is kept in the ledger, as of `simlab run experiment=verify`, which this is. Exit code 1 if a
+check FAILs.
+"""
+
+
+def main(words: list[str]) -> int:
+    """Check every grid point by itself; returns the exit code."""
+    as_json = "--json" in words
+    words = [word for word in words if word != "--json"]
+    for word in words:
+        if word.lstrip("~+").partition("=")[0] == "experiment":
+            raise SimlabError(f"{word}: simlab verify has its own experiment; give simlab run {word}")
+    points = compose_points(["experiment=verify", *words])
+    outcomes = []
+    code = execute([[point] for point in points], show_outcome=outcomes.append if as_json else announce)
+    if as_json and code != 130:
+        print(to_json(plain([_document(outcome) for outcome in outcomes])), end="")
+    return code
+
+
+def _document(outcome) -> dict:
+    return {"title": outcome.title, "checks": [dataclasses.asdict(check) for check in outcome.checks]}
