@@ -4,10 +4,12 @@
 `theorem3_expected_rejections` is the paper's own formula, kept as a second route. Of biased decoding,
 `sequence_total_variation` brackets the bias of whole sequences, `optimal_loss` and `single_token_tradeoff`
 give that of one token, and `win_rates` lets the target judge between the outputs of two decoders.
+`sequence_front` is what rejections and bias can be had together, by whatever algorithm.
 """
 
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
 from simlab.theory.forward import Prediction, expected_rejections_per_position, output_chain, predict
+from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
 from simlab.theory.loss import optimal_loss, single_token_tradeoff
 from simlab.theory.theorem3 import theorem3_expected_rejections
 from simlab.theory.total_variation import Bracket, chains_total_variation, sequence_total_variation
@@ -15,15 +17,20 @@ from simlab.theory.win_rate import win_rates
 
 __all__ = [
     "Bracket",
+    "Front",
+    "FrontPoint",
     "Prediction",
     "batch_improvement_bernoulli",
     "batch_improvement_uniform",
     "chains_total_variation",
     "expected_rejections_per_position",
+    "front_floor",
     "optimal_loss",
     "output_chain",
     "predict",
+    "sequence_front",
     "sequence_total_variation",
+    "sequence_tradeoff",
     "single_token_tradeoff",
     "theorem3_expected_rejections",
     "win_rates",
