@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import simlab
-from simlab.evidence import marginals_verdict, mean_verdict, pmf_verdict
+from simlab.decoders import REPLACEMENTS
+from simlab.evidence import marginals_verdict, mean_verdict, pmf_verdict, total_variation_verdict
+from simlab.theory import sequence_total_variation
 
 DECODERS = [
     simlab.Autoregressive(),
@@ -61,6 +63,30 @@ def test_simulation_agrees_with_theory(name, decoder):
     assert [verdict.status for verdict in _verdicts(exact, counts)] == ["PASS"] * 3
 
 
+BIASED = [simlab.BiasedSpeculative(epsilon, law) for law in REPLACEMENTS for epsilon in (0, 0.01, 0.1, 1)]
+
+
+@pytest.mark.parametrize("decoder", BIASED, ids=str)
+@pytest.mark.parametrize("name", PAIRS)
+def test_and_so_it_does_where_the_output_is_biased(name, decoder):
+    """Four verdicts. A coarse bracket of the exact total variation is narrow enough here, and quick."""
+    pair = PAIRS[name]
+    exact, bracket = simlab.predict(pair, decoder), sequence_total_variation(pair, decoder, cells=400)
+    counts = simlab.simulate(pair, decoder, trajectories=150_000, seed=21)
+    strays = total_variation_verdict("TV", counts.deviations, *bracket, resolution=0.02)
+    assert [verdict.status for verdict in (*_verdicts(exact, counts), strays)] == ["PASS"] * 4
+
+
+@pytest.mark.parametrize(
+    "other", [simlab.BiasedSpeculative(0.02), simlab.BiasedSpeculative(0.01, "draft")], ids=str
+)
+def test_and_the_total_variation_of_another_bias_is_refuted(other):
+    pair = PAIRS["paper"]
+    counts = simlab.simulate(pair, simlab.BiasedSpeculative(0.01), trajectories=150_000, seed=22)
+    bracket = sequence_total_variation(pair, other, cells=400)
+    assert total_variation_verdict("TV", counts.deviations, *bracket, resolution=0.02).status == "FAIL"
+
+
 @pytest.mark.parametrize(
     ("predicted", "simulated"),
     [
@@ -95,6 +121,7 @@ def test_counts_add_and_refuse_what_does_not_belong_together():
         ({"trajectories": 10, "workers": 0}, "workers"),
         ({"trajectories": 10, "decoder": "speculative"}, "is no decoder"),
         ({"trajectories": 10, "decoder": simlab.BatchSpeculative(float("inf"))}, "finite"),
+        ({"trajectories": 10, "decoder": simlab.BiasedSpeculative}, "is no decoder"),
         ({"trajectories": 10, "pair": np.eye(2)}, "give a simlab.ChainPair"),
     ],
     ids=str,
@@ -104,6 +131,18 @@ def test_simulate_names_the_argument(arguments, words):
     decoder = arguments.pop("decoder", simlab.Speculative())
     with pytest.raises(simlab.SimlabError, match=words):
         simlab.simulate(pair, decoder, **arguments)
+
+
+@pytest.mark.parametrize("epsilon", [-1, -1e-300, float("nan"), float("inf"), "0.1", None, True, 1j])
+def test_an_epsilon_that_is_none(epsilon):
+    with pytest.raises(simlab.SimlabError, match=r"epsilon = .*: give a finite number >= 0"):
+        simlab.BiasedSpeculative(epsilon)
+
+
+@pytest.mark.parametrize("replacement", ["foo", "", None, 3])
+def test_a_replacement_that_is_none(replacement):
+    with pytest.raises(simlab.SimlabError, match="known are optimal, target, draft, residual"):
+        simlab.BiasedSpeculative(0.1, replacement)
 
 
 def test_the_readmes_python_runs(capsys):

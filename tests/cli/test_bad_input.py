@@ -45,6 +45,8 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["decoder=batch", "decoder.drafts=0"], "drafts = 0: give a whole number of at least 1"),
         (["decoder=batch", "decoder.drafts=-3"], "drafts = -3"),
         (["decoder=batch", "decoder.drafts=several"], "drafts = 'several'"),
+        (["decoder.epsilon=0.1"], "it is a setting of decoder=biased"),
+        (["decoder=biased", "decoder.drafts=2"], "decoder biased has epsilon, replacement"),
         (["pair=file"], "needs pair.path"),
         (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
         (["pair=corpus", "pair.path=absent.txt"], "no text absent.txt"),
@@ -61,6 +63,25 @@ def complaint(capsys, tmp_path, monkeypatch):
 )
 def test_mistakes_in_settings(complaint, command, words, said):
     assert said in complaint(command, *words)
+
+
+@pytest.mark.parametrize("command", ["predict", "run"])
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [("-1", "-1"), ("-1e-9", "-1e-09"), ("nan", "nan"), ("inf", "inf"), ("abc", "'abc'"), ("null", "None")],
+)
+def test_epsilons_that_are_none(complaint, command, word, shown):
+    line = complaint(command, "decoder=biased", f"decoder.epsilon={word}")
+    assert f"epsilon = {shown}: give a finite number >= 0" in line
+
+
+@pytest.mark.parametrize("command", ["predict", "run"])
+@pytest.mark.parametrize(
+    ("word", "shown"), [("foo", "'foo'"), ("OPTIMAL", "'OPTIMAL'"), ("", "''"), ("null", "None"), ("3", "3")]
+)
+def test_replacements_that_are_none(complaint, command, word, shown):
+    line = complaint(command, "decoder=biased", f"decoder.replacement={word}")
+    assert f"no replacement {shown}: known are optimal, target, draft, residual" in line
 
 
 @pytest.mark.parametrize(
@@ -105,7 +126,7 @@ def test_lists_of_experiments_that_are_none(complaint, words):
 
 def test_unknown_commands(complaint):
     assert "no option --jsno: known are --json, --help" in complaint("predict", "--jsno")
-    assert "no command 'prdict': known are predict, run, reproduce, " in complaint("prdict")
+    assert "no command 'prdict': known are predict, run, " in complaint("prdict")
 
 
 @pytest.mark.parametrize(

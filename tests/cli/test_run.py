@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -9,10 +11,10 @@ import pandas as pd
 import pytest
 
 from simlab.cli.main import main
-from simlab.decoders import BatchSpeculative, Speculative
+from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.pairs import mixture, pair_identity, paper
 from simlab.runs import Ledger, Task
-from simlab.theory import predict
+from simlab.theory import predict, sequence_total_variation
 
 PAIRS = ["paper", "dirichlet", "softmax", "mixture", "bernoulli", "uniform", "corpus", "file"]
 
@@ -61,15 +63,64 @@ def test_every_figure_runs_on_every_pair_in_the_smoke_tier(run, tmp_path, experi
     assert ("The paper prints E[N_rej] = 16.41" in out) == (experiment == "fig2" and pair == "paper")
 
 
-@pytest.mark.parametrize("decoder", ["autoregressive", "speculative", "batch"])
+@pytest.mark.parametrize("decoder", ["autoregressive", "speculative", "batch", "biased"])
 @pytest.mark.parametrize("pair", ["paper", "corpus"])
 def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
-    run("run", f"decoder={decoder}", f"pair={pair}", "run=serial", "trajectories=300000")
+    run("run", f"decoder={decoder}", f"pair={pair}", "run=serial", "trajectories=400000")
     table = pd.read_parquet(only(tmp_path, "study.parquet"))
     assert table[["verdict", "verdict_law", "verdict_tokens"]].values.tolist() == [["PASS"] * 3]
-    assert table.decoder.tolist() == [decoder] and table.trajectories.tolist() == [300000]
+    assert table.decoder.tolist() == [decoder] and table.trajectories.tolist() == [400000]
     assert (table.rejections_low <= table.rejections_exact).all()
     assert (table.rejections_exact <= table.rejections_high).all()
+    if decoder == "biased":
+        assert table.verdict_total_variation.tolist() == ["PASS"]
+    else:  # such a table has the columns that it had before there were biased decoders
+        assert not [name for name in table if "total_variation" in name or name == "kl"]
+
+
+def test_a_grid_of_biased_decoders(run, tmp_path):
+    words = ["decoder=biased", "decoder.epsilon=0.1,0.2", "decoder.replacement=optimal,draft"]
+    out = run("run", *words, "pair.horizon=6", "run=serial", "trajectories=400000")
+    table = pd.read_parquet(only(tmp_path, "study.parquet"))
+    points = [(epsilon, law) for epsilon in (0.1, 0.2) for law in ("optimal", "draft")]
+    assert list(zip(table["decoder.epsilon"], table["decoder.replacement"], strict=True)) == points
+    assert set(table[[name for name in table if name.startswith("verdict")]].values.flat) == {"PASS"}
+    for point, (_, row) in zip(points, table.iterrows(), strict=True):
+        decoder = BiasedSpeculative(*point)
+        exact, bracket = predict(paper(6), decoder), sequence_total_variation(paper(6), decoder)
+        assert (row.rejections_exact, row.kl) == (exact.expected_rejections, exact.sequence_kl)
+        assert (row.total_variation_exact_low, row.total_variation_exact_high) == bracket
+        assert row.total_variation_low < row.total_variation < row.total_variation_high
+        assert row.total_variation == pytest.approx(bracket.middle, abs=0.01)
+    assert out.count("sequence total variation") == 4 and out.count("tokens follow the predicted law") == 4
+
+
+def test_biased_and_unbiased_decoders_in_one_table(run, tmp_path):
+    run("run", "decoder=speculative,biased", "pair.horizon=6", "run=serial", "trajectories=20000")
+    table = pd.read_csv(only(tmp_path, "study.csv"))
+    assert table.decoder.tolist() == ["speculative", "biased"]
+    assert table.total_variation.isna().tolist() == [True, False]
+    assert table.verdict_total_variation.isna().tolist() == [True, False]
+    assert table.loc[0, ["total_variation_exact_low", "total_variation_exact_high", "kl"]].tolist() == [0] * 3
+
+
+def test_deviations_of_another_epsilon_fail(run, tmp_path):
+    """Negative control: the deviations alone are another decoder's; all else is right."""
+    from simlab import simulate
+
+    decoders = [BiasedSpeculative(epsilon, "target") for epsilon in (0.01, 0.02)]
+    counts, other = (simulate(paper(6), decoder, trajectories=100_000) for decoder in decoders)
+    task = Task(pair_identity(paper(6), "paper", horizon=6), decoders[0], 0)
+    (tmp_path / "results").mkdir()
+    with Ledger(tmp_path / "results" / "ledger.sqlite") as ledger:
+        ledger.add_task(task)
+        ledger.save([(task.id, 0, 100_000, dataclasses.replace(counts, deviations=other.deviations))])
+    words = ["decoder=biased", "decoder.epsilon=0.01", "decoder.replacement=target", "pair.horizon=6"]
+    run("run", *words, "trajectories=100_000", "run=serial", code=1)
+    verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())
+    assert [verdict["name"].split(": ")[1] for verdict in verdicts if verdict["status"] == "FAIL"] == [
+        "sequence total variation"
+    ]
 
 
 def test_a_grid_on_the_command_line_is_one_tidy_table(run, tmp_path):
@@ -169,6 +220,37 @@ def test_predictions_as_a_table_and_as_json(run, tmp_path):
     assert np.shape(document["token_marginals"]) == (50, 7)
     assert [point["horizon"] for point in json.loads(run("predict", "pair.horizon=3,4", "--json"))] == [3, 4]
     assert json.loads(run("predict", "pair=mixture", "pair.blur=0", "--json"))["acceleration"] > 1e10
+
+
+def test_predictions_of_biased_decoding(run):
+    words = ["decoder=biased", "pair.horizon=4"]
+    grid = run("predict", *words, "decoder.epsilon=0,0.1", "decoder.replacement=optimal,target").splitlines()
+    heading, *rows = grid[-5:]
+    assert heading.split()[-2:] == ["TV", "KL"]
+    assert rows[0].split()[-2:] == ["0.000000", "0.000000"]
+    for row, (epsilon, law) in zip(rows, itertools.product((0, 0.1), ("optimal", "target")), strict=True):
+        decoder = BiasedSpeculative(epsilon, law)
+        bracket, kl = sequence_total_variation(paper(4), decoder), predict(paper(4), decoder).sequence_kl
+        assert row.split()[-2:] == [f"{bracket.low:.6f}", f"{kl:.6f}"]
+    document = json.loads(run("predict", *words, "decoder.epsilon=0.1", "--json"))
+    assert document["decoder"] == {"name": "biased", "epsilon": 0.1, "replacement": "optimal"}
+    exact = predict(paper(4), BiasedSpeculative(0.1))
+    assert document["sequence_kl"] == exact.sequence_kl
+    assert document["total_variation"]["low"] <= document["total_variation"]["high"]
+    assert np.array_equal(document["output_chain"], exact.output_chain)
+    assert "TV" not in run("predict") and "total_variation" not in json.loads(run("predict", "--json"))
+    mixed = run("predict", "decoder=speculative,biased", "pair.horizon=4").splitlines()
+    assert mixed[-2].split()[-2:] == ["0.000000", "0.000000"]
+    assert run("predict", "decoder=biased").splitlines()[-2].split()[-2] == "to"  # a bracket, at T = 50
+
+
+def test_an_output_that_the_target_cannot_give_diverges(run, tmp_path):
+    np.savez(tmp_path / "mine.npz", draft=np.eye(2)[None], target=np.eye(2)[None, ::-1], initial=[1, 0])
+    words = ["pair=file", "pair.path=mine.npz", "decoder=biased", "decoder.replacement=draft"]
+    assert "inf" in run("predict", *words).splitlines()[-1]
+    assert json.loads(run("predict", *words, "--json"))["sequence_kl"] == "inf"
+    run("run", *words, "trajectories=1000", "run=serial")
+    assert pd.read_csv(only(tmp_path, "study.csv")).kl.tolist() == [np.inf]
 
 
 def test_help_is_there_for_every_command(run):
