@@ -42,13 +42,13 @@ def check_formula(pair: ChainPair, decoder: BiasedSpeculative) -> Check:
     claim = Claim(
         "biased chain, formula",
         SOURCE,
-        f"With {_spelled(decoder)} E[N_rej] is sum_t E[P(reject)(x_{{t-1}})], x ~ the output chain",
+        "Biased decoding rejects sum_t E[P(reject)(x_{t-1})] tokens on average, x ~ its output chain",
         "formula",
         "mean of the exact law",
     )
     pmf = predict(pair, decoder).rejections_pmf
     mean = float(pmf @ np.arange(len(pmf)))
-    scope = steps_of(pair)
+    scope = f"{steps_of(pair)}, {_spelled(decoder)}"
     return equal(claim, walk(pair, decoder)[0], mean, tolerance=rounding(pair), scope=scope)
 
 
@@ -78,11 +78,11 @@ def check_simulated_rejections(verdict: Verdict, decoder: BiasedSpeculative) -> 
     claim = Claim(
         "biased chain, simulation",
         SOURCE,
-        f"The sampler with {_spelled(decoder)} rejects as many tokens on average as the formula says",
+        "The sampler of biased decoding rejects as many tokens on average as the formula says",
         "simulated E[N_rej]",
         "formula",
     )
-    return simulated(claim, verdict)
+    return _with_settings(simulated(claim, verdict), decoder)
 
 
 def check_simulated_tokens(verdict: Verdict, decoder: BiasedSpeculative) -> Check:
@@ -90,11 +90,11 @@ def check_simulated_tokens(verdict: Verdict, decoder: BiasedSpeculative) -> Chec
     claim = Claim(
         "biased chain, tokens",
         SOURCE,
-        f"With {_spelled(decoder)} every token follows the output chain",
+        "Every token of biased decoding follows its output chain",
         "simulated",
         "output chain",
     )
-    return simulated(claim, verdict)
+    return _with_settings(simulated(claim, verdict), decoder)
 
 
 def check_simulated_loss(verdict: Verdict, decoder: BiasedSpeculative, total_variation) -> Check:
@@ -105,11 +105,11 @@ def check_simulated_loss(verdict: Verdict, decoder: BiasedSpeculative, total_var
     claim = Claim(
         "biased chain, sequence TV",
         SOURCE,
-        f"With {_spelled(decoder)} the sequence is as far from the target as the recursion says, in TV",
+        "Its sequences are as far from the target's, in total variation, as the certified bracket says",
         "simulated TV",
         "exact TV",
     )
-    check = simulated(claim, verdict)
+    check = _with_settings(simulated(claim, verdict), decoder)
     low, high = total_variation.low, total_variation.high
     scope = f"{check.scope}, exact within [{low:.6g}, {high:.6g}]" if high > low else check.scope
     return replace(check, tolerance=check.tolerance + (high - low) / 2, scope=scope)
@@ -128,4 +128,8 @@ def _replacement(accepted, draft, target, name: str) -> np.ndarray:
 
 
 def _spelled(decoder: BiasedSpeculative) -> str:
-    return f"epsilon = {decoder.epsilon:g} and replacement {decoder.replacement}"
+    return f"epsilon {decoder.epsilon:g}, replacement {decoder.replacement}"
+
+
+def _with_settings(check: Check, decoder: BiasedSpeculative) -> Check:
+    return replace(check, scope=f"{check.scope}, {_spelled(decoder)}")
