@@ -12,6 +12,9 @@ from dataclasses import dataclass
 SHOWN = 2000
 """Rows that a page shows; the CSV has them all."""
 
+LINE = 40
+"""Characters of a cell that stand in one line."""
+
 _TASK = re.compile(r"[0-9a-f]{64}")
 
 
@@ -26,12 +29,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class DataTable:
-    """shared: (column, value) of the columns in which all rows agree. columns: (name, whether its cells are
-    numbers) of the others; rows: their cells. left_out: rows beyond those shown.
+    """A table to show.
+
+    shared: (column, value) of the columns in which all rows agree. columns: (name, kind) of the others, the
+    kind being "number", "name" or "text", which may need several lines. rows: their cells. left_out: rows
+    beyond those shown.
     """
 
     shared: list[tuple[str, str]]
-    columns: list[tuple[str, bool]]
+    columns: list[tuple[str, str]]
     rows: list[list[Cell]]
     left_out: int
 
@@ -51,7 +57,7 @@ def data_table(text: str) -> DataTable:
             for i in range(len(names))
             if not varies[i] and cells[i][0]
         ],
-        columns=[(names[i], numeric[i]) for i in kept],
+        columns=[(names[i], "number" if numeric[i] else _kind(cells[i])) for i in kept],
         rows=[[_cell(line[i], numeric[i]) for i in kept] for line in values[:SHOWN]],
         left_out=max(len(values) - SHOWN, 0),
     )
@@ -62,7 +68,14 @@ def _is_numeric(column: Sequence[str]) -> bool:
     return any(column) and all(not value or _number(value) is not None for value in column)
 
 
+def _kind(column: Sequence[str]) -> str:
+    longest = max((len(value) for value in column if not _TASK.fullmatch(value)), default=0)
+    return "text" if longest > LINE else "name"
+
+
 def _number(value: str) -> float | None:
+    if _TASK.fullmatch(value):  # some are all digits, or digits and an e
+        return None
     try:
         return float(value)
     except ValueError:

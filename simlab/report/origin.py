@@ -93,7 +93,7 @@ def _sizes(tasks: Iterable[Mapping], total: int) -> str:
 
 
 def _confidence(confidence) -> str:
-    return f"figures and tables {percent(confidence)}" if isinstance(confidence, float) else ""
+    return f"{percent(confidence)} in figures and tables" if isinstance(confidence, float) else ""
 
 
 def _versions(versions: Mapping) -> str:

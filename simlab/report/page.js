@@ -17,7 +17,7 @@ function sortBy(heading) {
   const row = heading.parentElement;
   const body = heading.closest("table").tBodies[0];
   const at = Array.from(row.cells).indexOf(heading);
-  const numeric = heading.dataset.numeric !== undefined;
+  const numeric = heading.classList.contains("number");
   const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
   for (const other of row.cells) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");

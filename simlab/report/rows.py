@@ -20,18 +20,10 @@ def verdict_row(verdict: Mapping) -> dict[str, str]:
         "of": verdict["statistic"].partition(", the furthest")[0],
         "estimate": number(verdict["estimate"]),
         "interval": f"[{number(verdict['low'])}, {number(verdict['high'])}]",
-        "exact": exact_of(verdict),
+        "exact": number(verdict["exact"]),
         "would see": number(verdict["detectable"], 2),
         "trajectories": f"{verdict['trajectories']:,}",
     }
-
-
-def exact_of(verdict: Mapping) -> str:
-    """The exact value of a verdict, or the two ends where it is known between two."""
-    value = verdict["exact"]
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(number(end) for end in value)}]"
-    return number(value)
 
 
 def check_row(check: Mapping) -> dict[str, str]:

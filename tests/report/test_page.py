@@ -11,6 +11,7 @@ import pytest
 from simlab import SimlabError
 from simlab.report.collect import collect_results
 from simlab.report.colours import on_dark
+from simlab.report.datatable import SHOWN, data_table
 from simlab.report.page import render_page
 from simlab.report.rows import by_status, tally
 from simlab.report.svg import inline_svg, parse_svg
@@ -197,7 +198,24 @@ def test_columns_in_which_all_rows_agree_stand_once():
     table = {"name": "t", "caption": "", "files": [], "csv": "pair,n,empty\npaper,1,\npaper,2,\n"}
     read = Reader(page(experiment(tables=[table])))
     assert "In all rows: pair paper" in read.text
-    assert len([a for a in read.all("th") if "data-numeric" in a]) == 1
+    start = [a.get("class") for _, a in read.elements].index("sortable")
+    assert (
+        len([tag for tag, a in read.elements[start:] if tag == "th" and a.get("class") == "number"]) == 1 + 1
+    )
+
+
+def test_columns_of_numbers_names_and_text_differ():
+    csv = f"n,name,text,task\n1,a,{'word ' * 20},{'0' * 64}\n2,b,short,{'1' * 64}\n"
+    assert [kind for _, kind in data_table(csv).columns] == ["number", "name", "text", "name"]
+    assert [cell.text for cell in data_table(csv).rows[1]] == ["2", "b", "short", "1" * 12]
+
+
+def test_a_long_table_is_cut_and_says_so():
+    csv = "n\n" + "".join(f"{n}\n" for n in range(SHOWN + 7))
+    assert len(data_table(csv).rows) == SHOWN
+    assert "7 more rows are in the CSV" in page(
+        experiment(tables=[{**experiment()["tables"][0], "csv": csv}])
+    )
 
 
 @pytest.mark.parametrize(
