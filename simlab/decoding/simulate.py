@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from simlab.decoding.block import new_tally
 from simlab.decoding.counts import DEVIATION_LEVELS, Counts
 from simlab.decoding.randomness import seed_state
 from simlab.decoding.speculative import SpeculativeTables
-from simlab.decoding.tables import check_size, memory_error
+from simlab.decoding.tables import check_size, initial_table, memory_error
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
@@ -94,6 +95,13 @@ def simulate_batch(tables: Tables, trajectories: int, seed: np.random.SeedSequen
     trajectories = check_count("trajectories", trajectories)
     tally = _sample(tables, trajectories, seed)
     return Counts(tally.rejections, tally.tokens, tally.per_position, trajectories, tally.deviations)
+
+
+def starting_from(tables: Tables, state: int) -> Tables:
+    """The same tables for trajectories that all start from x_0 = `state`; nothing large is built anew."""
+    sure = np.zeros(tables.states)
+    sure[check_count("state", state, least=0, most=tables.states - 1)] = 1.0
+    return dataclasses.replace(tables, initial=initial_table(sure))
 
 
 def sample_paths(pair: ChainPair, decoder: Decoder, trajectories: int, seed: int) -> Paths:

@@ -8,6 +8,7 @@ from simlab.evidence.bands import clopper_pearson, marginals_band, pmf_band
 from simlab.evidence.interval import Interval, scaled_residuals
 from simlab.evidence.mean import mean_interval
 from simlab.evidence.sequence import confidence_sequence
+from simlab.evidence.shares import share_interval
 from simlab.evidence.total_variation import total_variation_interval
 from simlab.evidence.verdicts import (
     MISS,
@@ -18,6 +19,7 @@ from simlab.evidence.verdicts import (
     pmf_verdict,
     running_mean_verdict,
     total_variation_verdict,
+    win_rate_verdict,
 )
 
 __all__ = [
@@ -35,6 +37,8 @@ __all__ = [
     "pmf_verdict",
     "running_mean_verdict",
     "scaled_residuals",
+    "share_interval",
     "total_variation_interval",
     "total_variation_verdict",
+    "win_rate_verdict",
 ]

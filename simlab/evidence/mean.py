@@ -119,12 +119,12 @@ def _variance_interval(histogram: np.ndarray, error: float) -> tuple[float, floa
     mean = histogram @ values / total
     seen = min(float(histogram @ (values - mean) ** 2) / (total - 1) / scale, 1.0)
     limit = math.log(2 / error) / pairs
-    _, low = last_true(lambda s: _divergence(seen, s) <= limit, seen, 0.0)
-    _, high = last_true(lambda s: _divergence(seen, s) <= limit, min(seen, largest), largest)
+    _, low = last_true(lambda s: divergence(seen, s) <= limit, seen, 0.0)
+    _, high = last_true(lambda s: divergence(seen, s) <= limit, min(seen, largest), largest)
     return float(low) * scale, float(high) * scale
 
 
-def _divergence(seen: float, claimed) -> float:
+def divergence(seen: float, claimed) -> float:
     """Relative entropy of a coin of probability `seen` to one of probability `claimed`."""
     first = seen * math.log(seen / claimed) if seen > 0 else 0.0
     second = (1 - seen) * math.log((1 - seen) / (1 - claimed)) if seen < 1 else 0.0

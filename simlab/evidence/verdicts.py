@@ -30,6 +30,7 @@ from simlab.evidence.bands import check_tokens, clopper_pearson
 from simlab.evidence.interval import ROUNDING, Interval, check_histogram, scaled_residuals
 from simlab.evidence.mean import mean_interval_at
 from simlab.evidence.sequence import confidence_sequence_at
+from simlab.evidence.shares import share_interval_at
 from simlab.evidence.total_variation import check_deviations, total_variation_interval_at
 
 MISS = 1e-6
@@ -199,19 +200,81 @@ def total_variation_verdict(
     Source: `total_variation_interval`.
     """
     deviations, looks = check_deviations(deviations), check_count("looks", looks)
-    low, high = (float(end) for end in _check_exact(name, [low, high], (2,)))
+    return _judge_share(
+        name,
+        *(
+            total_variation_interval_at(deviations, error)
+            for error in (_error(false_alarm, looks), MISS / looks)
+        ),
+        (low, high),
+        refuted=(bool(deviations[1:].any()), bool(deviations[:-1].any())),
+        statistic="total variation",
+        resolution=resolution,
+        false_alarm=false_alarm,
+        trajectories=int(deviations.sum()),
+        method=_method(looks),
+    )
+
+
+def win_rate_verdict(
+    name: str,
+    half_points: int,
+    matches: int,
+    low: float,
+    high: float,
+    *,
+    resolution: float,
+    false_alarm: float = 1e-6,
+) -> Verdict:
+    """Is the expected share of matches won in [low, high]? For a number of matches fixed beforehand.
+
+    half_points, matches: as for `share_interval`. low, high: a bracket that certainly holds the exact value.
+    resolution: a difference of that share. FAIL takes an interval that misses the bracket; where high is 0 or
+    low is 1, half a point that was won, or lost. Raises SimlabError as `share_interval` does, and for ends
+    that are no probabilities low <= high or a false_alarm outside [1e-100, 1). Source: `share_interval`.
+    """
+    intervals = [share_interval_at(half_points, matches, error) for error in (_error(false_alarm), MISS)]
+    return _judge_share(
+        name,
+        *intervals,
+        (low, high),
+        refuted=(half_points > 0, half_points < 2 * matches),
+        statistic="share of matches won",
+        resolution=resolution,
+        false_alarm=false_alarm,
+        trajectories=int(matches),
+        method=_method(1),
+    )
+
+
+def _judge_share(
+    name,
+    interval,
+    miss_interval,
+    bracket,
+    *,
+    refuted,
+    statistic,
+    resolution,
+    false_alarm,
+    trajectories,
+    method,
+) -> Verdict:
+    """A mean of numbers in [0, 1] against the bracket of the exact one.
+
+    refuted: whether the data rule out an expectation of 0, and one of 1.
+    """
+    low, high = (float(end) for end in _check_exact(name, bracket, (2,)))
     if low > high:
         raise SimlabError(f"{name}: the exact value in [{low}, {high}]: give low <= high")
-    interval = total_variation_interval_at(deviations, _error(false_alarm, looks))
-    miss_interval = total_variation_interval_at(deviations, MISS / looks)
     outside = interval.low > high + ROUNDING or interval.high < low - ROUNDING
-    outside |= bool((high == 0 and deviations[1:].any()) or (low == 1 and deviations[:-1].any()))
+    outside |= (high == 0 and refuted[0]) or (low == 1 and refuted[1])
     detectable = _detectable(interval, miss_interval) + (high - low) / 2
     return Verdict(
         name=name,
         kind="equality",
         status=_status(outside, detectable, resolution),
-        statistic="total variation",
+        statistic=statistic,
         estimate=interval.estimate,
         exact=(low + high) / 2,
         low=interval.low,
@@ -220,8 +283,8 @@ def total_variation_verdict(
         miss=MISS,
         detectable=detectable,
         resolution=float(resolution),
-        trajectories=int(deviations.sum()),
-        method=_method(looks),
+        trajectories=trajectories,
+        method=method,
     )
 
 

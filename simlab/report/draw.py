@@ -156,7 +156,7 @@ def draw_family(axes, residual_axes, x, family: list[tuple], *, confidence: floa
     x = np.asarray(x, float)
     shift = 0.8 * np.log(np.divide(*x[[1, 0]]) if len(x) > 1 else 2.0) / len(family)
     frame_of = [scaled_residuals(interval, exact) for _, interval, exact in family]
-    _residual_frame(residual_axes, np.concatenate(frame_of), NEUTRAL_COLOUR)
+    residual_frame(residual_axes, np.concatenate(frame_of), NEUTRAL_COLOUR)
     for series, ((_, interval, exact), line) in enumerate(zip(family, lines, strict=True)):
         colour, marker = look(series)
         mean, low, high = (np.asarray(a, float) for a in interval)
@@ -179,7 +179,7 @@ def draw_family(axes, residual_axes, x, family: list[tuple], *, confidence: floa
             color=THEORY_COLOUR, zorder=4,
         )  # fmt: skip
         beside = x * np.exp(shift * (series - (len(family) - 1) / 2))
-        _residual_points(residual_axes, beside, frame_of[series], series)
+        residual_points(residual_axes, beside, frame_of[series], series)
     _label_ends(axes, line_x[-1], [line[-1] for line in lines], [label for label, *_ in family])
 
 
@@ -210,11 +210,11 @@ def draw_residuals(axes, x, residuals, *, series=0):
 
     x, residuals: (K,). An infinite residual is drawn near the edge of the axes.
     """
-    _residual_frame(axes, np.asarray(residuals, float), look(series)[0])
-    _residual_points(axes, x, residuals, series)
+    residual_frame(axes, np.asarray(residuals, float), look(series)[0])
+    residual_points(axes, x, residuals, series)
 
 
-def _residual_frame(axes, residuals: np.ndarray, colour: str) -> None:
+def residual_frame(axes, residuals: np.ndarray, colour: str) -> None:
     """The lines at -1, 0 and 1, and a y axis that holds all residuals."""
     largest = max(1.15, np.abs(residuals[np.isfinite(residuals)]).max(initial=0))
     axes.axhspan(-1, 1, color=colour, alpha=0.1, linewidth=0)
@@ -227,7 +227,7 @@ def _residual_frame(axes, residuals: np.ndarray, colour: str) -> None:
     axes.set_ylabel("residual\nin half-\nwidths", fontsize="small")
 
 
-def _residual_points(axes, x, residuals, series: int) -> None:
+def residual_points(axes, x, residuals, series: int) -> None:
     """The residuals on axes framed for them; an infinite one near the edge."""
     x, residuals = np.asarray(x, float), np.asarray(residuals, float)
     colour, marker = look(series)

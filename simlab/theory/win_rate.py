@@ -37,7 +37,7 @@ ENUMERATED = 2**16
 WORK = 4e9
 """About how many products the characteristic functions take: tens of seconds at most."""
 
-LEAST_FREQUENCIES, MOST_FREQUENCIES = 64, 4096
+LEAST_FREQUENCIES, MOST_FREQUENCIES = 64, 2048
 TAIL = 1e-9
 """What leaving out the differences beyond P may cost."""
 ROUNDING = 1e-10
@@ -48,65 +48,78 @@ def win_rates(
 ) -> list[Bracket]:
     """The WinRate of the first decoder of each match against the second, averaged over x_0 ~ initial.
 
+    Returns a certified Bracket for each match. For all else see `win_rates_by_start`.
+    """
+    low, high = win_rates_by_start(pair, matches, frequencies=frequencies)
+    initial = pair.initial / pair.initial.sum()
+    return [
+        Bracket(*(float(min(initial @ end, 1.0)) for end in ends)) for ends in zip(low, high, strict=True)
+    ]
+
+
+def win_rates_by_start(
+    pair: ChainPair, matches: Sequence[tuple[Decoder, Decoder]], *, frequencies: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The WinRate of each match given x_0: (low, high), (matches, V) each, that certainly hold it.
+
     A response that the target cannot give scores -inf and loses to every other; two such tie. Scores closer
-    than TIE tie. Returns a certified Bracket for each match, an exact one (to rounding) where V^T is at most
-    ENUMERATED; frequencies: N above, by default what WORK allows. Decoders that several matches share are
-    computed once. Time O(T V^2 N) for each decoder. Raises SimlabError for what is no pair or no decoder.
+    than TIE tie. low = high, exact to rounding, where V^T is at most ENUMERATED; frequencies: N of the
+    module's head, by default what WORK allows. Decoders that several matches share are computed once. Time
+    O(T V^2 N) for each decoder. Raises SimlabError for what is no pair or no decoder.
     """
     decoders = list(dict.fromkeys(decoder for match in matches for decoder in match))
     chains = [output_chain(pair, decoder) for decoder in decoders]
     places = [tuple(decoders.index(decoder) for decoder in match) for match in matches]
     if frequencies is None and pair.horizon * np.log(pair.states) <= np.log(ENUMERATED):
-        return _enumerated(pair, chains, places)
+        exact = _enumerated(pair, chains, places)
+        return exact, exact
     if frequencies is None:
         work = pair.horizon * pair.states**2 * len(chains)
         frequencies = int(np.clip(WORK / work, LEAST_FREQUENCIES, MOST_FREQUENCIES))
     return _by_frequencies(pair, chains, places, frequencies)
 
 
-def _enumerated(pair: ChainPair, chains, places) -> list[Bracket]:
-    totals = np.zeros(len(places))
-    for start in np.flatnonzero(pair.initial):
+def _enumerated(pair: ChainPair, chains, places) -> np.ndarray:
+    exact = np.empty((len(places), pair.states))
+    for start in range(pair.states):
         last, score = np.array([start]), np.zeros(1)
         shares = np.ones((len(chains), 1))
         for t, target in enumerate(pair.target):
             with np.errstate(divide="ignore"):
                 score = (score[:, None] + np.log(target)[last]).ravel()
-            shares = (shares[:, :, None] * np.array([chain[t][last] for chain in chains])).reshape(
-                len(chains), -1
-            )
+            rows = np.array([chain[t][last] for chain in chains])
+            shares = (shares[:, :, None] * rows).reshape(len(chains), -1)
             last = np.tile(np.arange(pair.states), len(last))
         order = np.argsort(score)
         with np.errstate(invalid="ignore"):  # from -inf to -inf is no step
             ranks = np.cumsum(np.diff(score[order], prepend=score[order[0]]) > TIE)
         for match, (first, second) in enumerate(places):
             mine, other = (np.bincount(ranks, shares[place][order]) for place in (first, second))
-            below = np.cumsum(other) - other / 2
-            totals[match] += pair.initial[start] * float(mine @ below)
-    return [Bracket(float(total), float(total)) for total in np.clip(totals, 0.0, 1.0)]
+            exact[match, start] = mine @ (np.cumsum(other) - other / 2)
+    return np.clip(exact, 0.0, 1.0)
 
 
-def _by_frequencies(pair: ChainPair, chains, places, frequencies: int) -> list[Bracket]:
-    """Vaaler's approximation of each match."""
+def _by_frequencies(pair: ChainPair, chains, places, frequencies: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vaaler's approximation of each match, less and more its error."""
     shares, means = _moments(pair, chains)
     period, tail = _period(pair, chains, places)
     values = _characteristic(pair, chains, 2 * np.pi / period * np.arange(1, frequencies + 1))
     orders = np.arange(1, frequencies + 1)
     part = orders / (frequencies + 1)
     weights = (np.pi * part * (1 - part) / np.tan(np.pi * part) + part) / (np.pi * orders)
-    brackets = []
-    for first, second in places:
+    centres, widths = np.empty((2, len(places), pair.states))
+    for match, (first, second) in enumerate(places):
         both = shares[first] * shares[second]
         product = values[first] * values[second].conj()  # (V, N)
-        middle = both / 2 + (means[first] * shares[second] - means[second] * shares[first]) / period
-        middle = middle + product.imag @ weights
-        middle += shares[first] * (1 - shares[second]) + (1 - shares[first]) * (1 - shares[second]) / 2
+        centres[match] = both / 2 + product.imag @ weights
+        centres[match] += (means[first] * shares[second] - means[second] * shares[first]) / period
+        centres[match] += (
+            shares[first] * (1 - shares[second]) + (1 - shares[first]) * (1 - shares[second]) / 2
+        )
         kernel = both + 2 * product.real @ (1 - part)
         error = kernel / (2 * frequencies + 2) - _same(pair, chains[first], chains[second]) / 2
-        centre = float(pair.initial @ middle)
-        width = max(float(pair.initial @ error), 0.0) + tail + ROUNDING
-        brackets.append(Bracket(float(max(centre - width, 0.0)), float(min(centre + width, 1.0))))
-    return brackets
+        widths[match] = np.maximum(error, 0.0) + tail + ROUNDING
+    return np.clip(centres - widths, 0.0, 1.0), np.clip(centres + widths, 0.0, 1.0)
 
 
 def _scores(target: np.ndarray) -> np.ndarray:
@@ -136,7 +149,7 @@ def _same(pair: ChainPair, first, second) -> np.ndarray:
 
 
 def _period(pair: ChainPair, chains, places) -> tuple[float, float]:
-    """(P, at most what differences of P and beyond change in W), for all matches.
+    """(P, at most what differences of P and beyond change in W), for all matches and all x_0.
 
     Beyond P sign(D)/2 is off by at most |D|/P, and for theta >= 1/P u/P <= exp(theta (u - P)) at u >= P; so
     by at most exp(-theta P) (M(theta) + M(-theta)) on average, M the moment generating function of D.
@@ -144,29 +157,27 @@ def _period(pair: ChainPair, chains, places) -> tuple[float, float]:
     reach = 1.0001 * _range(pair, chains)
     if reach == 0:
         return 1.0, 0.0
-    needed = np.full(len(places), np.inf)
+    needed = np.full((len(places), pair.states), np.inf)
     for theta in np.geomspace(1e-3, 4.0, 24):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             up, down = (_characteristic(pair, chains, [sign * theta])[:, :, 0] for sign in (-1j, 1j))
             for match, (first, second) in enumerate(places):
-                moment = pair.initial @ (up[first] * down[second] + down[first] * up[second])
-                bound = max(float(np.log(moment / TAIL)), 1.0) / theta
-                if bound < needed[match]:  # not where it overflowed
-                    needed[match] = bound
+                moments = up[first] * down[second] + down[first] * up[second]
+                bounds = np.maximum(np.log(moments / TAIL), 1.0) / theta
+                needed[match] = np.fmin(needed[match], bounds)  # not where it overflowed
     period = float(needed.max())
     return (period, TAIL) if period < reach else (reach, 0.0)
 
 
 def _range(pair: ChainPair, chains) -> float:
-    """The largest difference of two finite scores after one x_0."""
+    """The largest difference of two finite scores after any x_0."""
     least, largest = np.zeros(pair.states), np.zeros(pair.states)
     for t in reversed(range(pair.horizon)):
         live = (pair.target[t] > 0) & np.any([chain[t] > 0 for chain in chains], axis=0)
         score = _scores(pair.target[t])
         least = np.min(score + least, axis=1, where=live, initial=np.inf)
         largest = np.max(score + largest, axis=1, where=live, initial=-np.inf)
-    reached = (pair.initial > 0) & (largest >= least)
-    return float((largest - least)[reached].max(initial=0.0))
+    return float((largest - least)[largest >= least].max(initial=0.0))
 
 
 def _characteristic(pair: ChainPair, chains, frequencies) -> np.ndarray:

@@ -14,6 +14,7 @@ from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative, S
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, dirichlet, paper
 from simlab.theory import win_rates
+from simlab.theory.win_rate import win_rates_by_start
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs
@@ -132,6 +133,17 @@ def test_permuted_steps_tie():
     )
     ((low, high),) = win_rates(pair, [(alone, Speculative())])
     assert low == high == pytest.approx(wanted, abs=1e-12)
+
+
+def test_given_the_start_and_on_average():
+    pair = paper(4, 3)
+    low, high = win_rates_by_start(pair, MATCHES)
+    assert low.shape == (len(MATCHES), 3)
+    for start in range(3):
+        alone = ChainPair(pair.draft, pair.target, np.eye(3)[start])
+        np.testing.assert_allclose(win_rates(alone, MATCHES), np.stack([low, high], -1)[:, start], atol=1e-15)
+    average = np.stack([low @ pair.initial, high @ pair.initial], -1)
+    np.testing.assert_allclose(win_rates(pair, MATCHES), average, atol=1e-15)
 
 
 def test_refuses_what_is_no_decoder():
