@@ -19,7 +19,17 @@ from simlab.experiments.shared import exact_total_variation, judge
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
 from simlab.theory import predict, theorem3_expected_rejections
-from simlab.verify import Check, algorithm4, biased, theorem1, theorem2, theorem3, theorem4, theorem5
+from simlab.verify import (
+    Check,
+    algorithm4,
+    biased,
+    front,
+    theorem1,
+    theorem2,
+    theorem3,
+    theorem4,
+    theorem5,
+)
 from simlab.verify.places import places
 
 CAPTION = (
@@ -82,6 +92,7 @@ def _checks(
     for drafts in _drafts(settings):
         yield "algorithm 4", lambda m=drafts: algorithm4.check_proved(some(8), m)
         yield "algorithm 4", lambda m=drafts: algorithm4.check_printed(some(8), m)
+    yield "sequence front", lambda: front.check_program(pair, seed)
     yield "biased chain", lambda: _biased_chain(settings, results)
 
 

@@ -57,11 +57,38 @@ def first_steps(pair: ChainPair, entries: int) -> tuple[ChainPair, str]:
     return pair if horizon == pair.horizon else pair.with_horizon(horizon), steps_of(pair, horizon)
 
 
+def cut(pair: ChainPair, most_of_one: int, most_of_all: int, seed: int) -> tuple[ChainPair, str]:
+    """The part of a pair that a program over whole sequences (`programs`) can take, and which one, in words.
+
+    As many first steps as `most_of_one` variables allow from one x_0 (one at least), then as many random x_0
+    as `most_of_all` allow (one at least).
+    """
+    horizon = 1
+    while horizon < pair.horizon and _variables(pair.states, horizon + 1) <= most_of_one:
+        horizon += 1
+    variables = _variables(pair.states, horizon)
+    starts = np.flatnonzero(pair.initial)
+    count = min(len(starts), max(most_of_all // variables, 1))
+    random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    chosen = np.sort(random.choice(starts, size=count, replace=False))
+    initial = np.zeros_like(pair.initial)
+    initial[chosen] = pair.initial[chosen] / pair.initial[chosen].sum()
+    first = pair.with_horizon(horizon)
+    whose = "all x_0" if count == len(starts) else f"{count:,} random x_0 of {len(starts):,}, seed {seed}"
+    scope = f"{steps_of(pair, horizon)}, {whose}, {count * variables:,} variables"
+    return ChainPair(first.draft, first.target, initial), scope
+
+
+def _variables(states: int, horizon: int) -> int:
+    """Of a program over whole sequences, from one x_0: two for each prefix, one more for each whole one."""
+    return 2 * sum(states**t for t in range(1, horizon + 1)) + states**horizon
+
+
 def steps_of(pair: ChainPair, horizon: int | None = None) -> str:
     """ "all 50 steps", or "the first 3 of 50 steps" where only these were looked at."""
     if horizon is None or horizon == pair.horizon:
         return f"all {pair.horizon:,} steps" if pair.horizon > 1 else "the one step"
-    return f"the first {horizon:,} of {pair.horizon:,} steps"
+    return f"the first{f' {horizon:,}' if horizon > 1 else ''} of {pair.horizon:,} steps"
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from simlab.pairs import ChainPair
 from simlab.verify.acceptance import unbiased_rules
 from simlab.verify.check import Check
 from simlab.verify.compare import EXACT, Claim, at_least, equal, rounding
-from simlab.verify.places import Places, distance, steps_of
+from simlab.verify.places import Places, cut, distance
 from simlab.verify.programs import (
     ACCURACY,
     least_rejection,
@@ -66,8 +66,7 @@ def check_search(places: Places, each: int = 20) -> Check:
 def check_histories(pair: ChainPair, seed: int = 0) -> Check:
     """One linear program over all algorithms of whole sequences, whatever they remember, against sum_t TV.
 
-    It grows as V^T: the pair is cut to the most steps that MOST_OF_ONE variables allow from one x_0, and then
-    to as many random x_0 as MOST_OF_ALL allow, one at least.
+    On the pair cut to what MOST_OF_ONE and MOST_OF_ALL variables allow, as the program grows as V^T.
     """
     claim = Claim(
         "theorem 2, all histories",
@@ -76,34 +75,11 @@ def check_histories(pair: ChainPair, seed: int = 0) -> Check:
         "optimum by HiGHS",
         "printed formula of theorem 1",
     )
-    cut, scope = _cut(pair, seed)
+    part, scope = cut(pair, MOST_OF_ONE, MOST_OF_ALL, seed)
     return equal(
         claim,
-        least_unbiased_rejections(cut),
-        printed_rejections(cut),
-        tolerance=sequence_accuracy(cut) + rounding(cut),
+        least_unbiased_rejections(part),
+        printed_rejections(part),
+        tolerance=sequence_accuracy(part) + rounding(part),
         scope=scope,
     )
-
-
-def _cut(pair: ChainPair, seed: int) -> tuple[ChainPair, str]:
-    """The first steps of the pair from some of its x_0, and what was left of it in words."""
-    variables, horizon = _variables(pair.states, 1), 1
-    while horizon < pair.horizon and _variables(pair.states, horizon + 1) <= MOST_OF_ONE:
-        horizon += 1
-        variables = _variables(pair.states, horizon)
-    starts = np.flatnonzero(pair.initial)
-    count = min(len(starts), max(MOST_OF_ALL // variables, 1))
-    random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
-    chosen = np.sort(random.choice(starts, size=count, replace=False))
-    initial = np.zeros_like(pair.initial)
-    initial[chosen] = pair.initial[chosen] / pair.initial[chosen].sum()
-    first = pair.with_horizon(horizon)
-    whose = "all x_0" if count == len(starts) else f"{count:,} random x_0 of {len(starts):,}, seed {seed}"
-    scope = f"{steps_of(pair, horizon)}, {whose}, {count * variables:,} variables"
-    return ChainPair(first.draft, first.target, initial), scope
-
-
-def _variables(states: int, horizon: int) -> int:
-    """Of the program from one x_0."""
-    return 2 * sum(states**t for t in range(1, horizon + 1)) + states**horizon

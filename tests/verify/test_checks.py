@@ -15,12 +15,18 @@ import simlab
 from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
-from simlab.theory import expected_rejections_per_position, predict, sequence_total_variation
+from simlab.theory import (
+    expected_rejections_per_position,
+    predict,
+    sequence_total_variation,
+    sequence_tradeoff,
+)
 from simlab.verify import (
     acceptance,
     algorithm4,
     biased,
     compare,
+    front,
     theorem1,
     theorem2,
     theorem3,
@@ -28,6 +34,7 @@ from simlab.verify import (
     theorem5,
 )
 from simlab.verify.places import places
+from simlab.verify.programs import Point, sequence_front
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs
 
@@ -77,6 +84,7 @@ OF_PAIR = {
     "proposition 1, monotone": theorem3.check_monotone,
     "proposition 1, limit": theorem3.check_limit,
     "proposition 1, formula": theorem3.check_limit_formula,
+    "sequence front, linear program": front.check_program,
     "biased chain, formula": lambda pair: biased.check_formula(pair, EPSILON),
     "biased chain, step by step": lambda pair: biased.check_steps(
         pair, EPSILON, sequence_total_variation(pair, EPSILON)
@@ -205,6 +213,15 @@ BROKEN = {
             predict(pair, decoder),
             rejections_pmf=np.array([1 - _along_the_target(pair, decoder), _along_the_target(pair, decoder)]),
         ),
+    ),
+    "a front that lies too high": (
+        "sequence front, linear program", front, "sequence_front",
+        lambda pair, weights: [Point(n, tv + 1e-3) for n, tv in sequence_front(pair, weights)],
+    ),
+    "a recursion that reaches too low": (
+        "sequence front, linear program", front, "sequence_tradeoff",
+        lambda pair, weights: [p._replace(least=p.least - 0.02, rejections=p.rejections - 0.02)
+                               for p in sequence_tradeoff(pair, weights)],
     ),
     "steps that lose nothing": (
         "biased chain, step by step", biased, "walk", lambda pair, decoder: (0.0, None, 0.0)

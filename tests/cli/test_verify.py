@@ -1,0 +1,129 @@
+"""`simlab verify`: the table, the files, JSON, a check that fails, and mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simlab import simulate
+from simlab.cli.main import main
+from simlab.decoders import Speculative
+from simlab.pairs import ChainPair, mixture, pair_identity, paper
+from simlab.runs import Ledger, Task
+
+SMALL = ["run=serial", "trajectories=200000", "pair.horizon=6", "experiment.places=10"]
+NAMES = [
+    "theorem 1, formula", "theorem 1, simulation", "theorem 1, tokens",
+    "theorem 2, linear program", "theorem 2, random search", "theorem 2, all histories",
+    "theorem 3, formula, 2 drafts", "theorem 3, simulation, 2 drafts", "theorem 3, tokens, 2 drafts",
+    "theorem 3, formula, 4 drafts", "theorem 3, simulation, 4 drafts", "theorem 3, tokens, 4 drafts",
+    "proposition 1, monotone", "proposition 1, limit", "proposition 1, formula",
+    "theorem 4, linear program", "theorem 4, between 0 and A", "theorem 4, random search",
+    "theorem 5, over-acceptance", "theorem 5, any b between",
+    "algorithm 4 as proved, 2 drafts", "algorithm 4 as printed, 2 drafts",
+    "algorithm 4 as proved, 4 drafts", "algorithm 4 as printed, 4 drafts",
+    "sequence front, linear program",
+    "biased chain, formula", "biased chain, simulation", "biased chain, tokens", "biased chain, sequence TV",
+    "biased chain, step by step",
+]  # fmt: skip
+
+
+@pytest.fixture
+def verify(tmp_path, monkeypatch, capsys):
+    """Run the command in an empty folder; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words, code=0):
+        assert main(["verify", *words]) == code, capsys.readouterr()
+        return capsys.readouterr()
+
+    return call
+
+
+def test_every_theorem_on_the_papers_pair(verify, tmp_path):
+    out = verify(*SMALL).out
+    (folder,) = (tmp_path / "results").glob("verify-paper*")
+    table = pd.read_csv(folder / "verify.csv")
+    assert table.name.tolist() == NAMES
+    assert set(table.status) == {"PASS"}
+    assert out.count("PASS") == len(NAMES)
+    for row in table.itertuples():
+        assert row.name in out and row.statement in " ".join(out.split())
+        assert row.difference == row.left_value - row.right_value
+    assert max(map(len, out.splitlines()[2:-1])) <= 120
+    document = json.loads((folder / "outcome.json").read_text())
+    assert [check["name"] for check in document["checks"]] == NAMES
+
+
+def test_several_pairs_as_json_and_again_without_simulating(verify):
+    words = [
+        "pair=uniform,bernoulli",
+        "pair.horizon=3",
+        "experiment.places=10",
+        "trajectories=100000",
+        "run=serial",
+    ]
+    first, again = (json.loads(verify(*words, "--json").out) for _ in range(2))
+    assert first == again
+    assert [one["title"] for one in first] == ["Theorems on uniform", "Theorems on bernoulli"]
+    for one in first:
+        statuses = {check["name"]: check["status"] for check in one["checks"]}
+        assert list(statuses) == NAMES and "FAIL" not in statuses.values()
+
+
+def test_a_file_with_odd_rows(verify, tmp_path):
+    draft = np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    target = np.array([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    ChainPair.stationary(draft, target, [1.0, 0.0, 0.0], 4).save(tmp_path / "odd.npz")
+    out = verify("pair=file", "pair.path=odd.npz", "trajectories=100000", "run=serial").out
+    assert "FAIL" not in out and "the one step" not in out
+    assert "all 3 x, the same at every t" in out
+
+
+def test_the_settings_choose_the_decoders(verify):
+    words = ["experiment.drafts=[3]", "experiment.epsilon=0.3", "experiment.replacement=draft"]
+    (one,) = json.loads(verify(*SMALL, *words, "--json").out)
+    names = [check["name"] for check in one["checks"]]
+    assert "theorem 3, tokens, 3 drafts" in names and not any("4 drafts" in name for name in names)
+    scopes = [check["scope"] for check in one["checks"] if check["name"].startswith("biased")]
+    assert all("epsilon 0.3, replacement draft" in scope for scope in scopes)
+
+
+def test_a_check_that_fails_makes_the_exit_code_1(verify, tmp_path):
+    """Negative control: the ledger holds honest counts of another pair under this task's name."""
+    task = Task(pair_identity(paper(6), "paper", horizon=6), Speculative(), 0)
+    (tmp_path / "results").mkdir()
+    with Ledger(tmp_path / "results" / "ledger.sqlite") as ledger:
+        ledger.add_task(task)
+        other = simulate(mixture(6, 7), Speculative(), trajectories=100_000)
+        ledger.save([(task.id, 0, 100_000, other)])
+    out = verify("pair.horizon=6", "run=serial", "trajectories=100000", "experiment.places=10", code=1).out
+    failed = [line for line in out.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 2 and "theorem 1, simulation" in failed[0] and "theorem 1, tokens" in failed[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["experiment=fig2"], "simlab verify has its own experiment"),
+        (["experiment.places=0"], "experiment.places = 0: give a whole number"),
+        (["experiment.drafts=2"], "experiment.drafts = 2: give a list"),
+        (["experiment.drafts=[2,inf]"], "experiment.drafts = inf: give a whole number"),
+        (["experiment.epsilon=-1"], "epsilon = -1"),
+        (["experiment.replacement=uno"], "no replacement 'uno': known are optimal, target, draft, residual"),
+        (["experiment.place=3"], "no setting experiment.place"),
+        (["--csv"], "no option --csv"),
+        (["pair=file"], "needs pair.path"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_simulated(verify, tmp_path, words, said):
+    printed = verify(*words, code=2)
+    assert printed.out == "" and said in printed.err and printed.err.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_help(verify):
+    assert "usage: simlab verify" in verify("--help").out
