@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from simlab.errors import SimlabError
+from simlab.report.datatable import data_table
 from simlab.report.rows import STATUSES, check_row, verdict_row
 from simlab.report.svg import parse_svg
 
@@ -126,9 +128,11 @@ def _text(folder: Path, exhibit: Mapping, kind: str, problems: list[str]) -> str
         text = path.read_text(encoding="utf-8")
         if kind == "svg":
             parse_svg(text)
+        else:
+            data_table(text)
         return text
     except FileNotFoundError:
         problems.append(f"{name} is missing")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         problems.append(f"{name} cannot be read: {error}")
     return None

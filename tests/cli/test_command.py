@@ -133,5 +133,7 @@ def test_a_wheel_carries_conf_and_experiments(tmp_path):
     assert found.count(str(tmp_path / "site")) == 2
     simlab("run", "experiment=fig2", "run=serial", *SMALL, cwd=elsewhere, env=env)
     assert list((elsewhere / "results").rglob("fig2.png"))
+    simlab("report", cwd=elsewhere, env=env)
+    assert "<h2>Figure 2 on paper" in (elsewhere / "results" / "report" / "index.html").read_text()
     document = json.loads(simlab("predict", "--json", cwd=elsewhere, env=env).stdout)
     assert document["horizon"] == 50

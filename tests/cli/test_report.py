@@ -168,8 +168,9 @@ def test_half_finished_results_are_shown_as_far_as_they_go(results, report, way)
         ),
         ("fig2.csv", lambda path: path.unlink(), "fig2.csv is missing"),
         ("fig2.csv", lambda path: path.write_bytes(b"\xff\xfe"), "fig2.csv cannot be read"),
+        ("fig2.csv", lambda path: path.write_text("x" * 200_000), "fig2.csv cannot be read: field larger"),
     ],
-    ids=["no picture", "torn picture", "no table", "binary table"],
+    ids=["no picture", "torn picture", "no table", "binary table", "endless table"],
 )
 def test_files_that_are_wanting(results, report, name, spoil, said):
     spoil(folder(results, "fig2") / name)
