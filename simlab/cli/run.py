@@ -19,7 +19,7 @@ from simlab.cli.settings import backend_from, output_from, settings_from
 from simlab.errors import SimlabError
 from simlab.report.rows import tally
 
-EXPERIMENTS = ("study", "fig2", "fig3", "fig4", "fig5", "verify")
+EXPERIMENTS = ("study", "fig2", "fig3", "fig4", "fig5", "verify", "winrate")
 _FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
 
 
@@ -67,7 +67,7 @@ def execute(
     try:
         with Ledger(output / "ledger.sqlite") as ledger:
             jobs = [job for _, _, jobs in planned for job in jobs]
-            results = show(collect(jobs, ledger=ledger, backend=backend))
+            results = show(collect(jobs, ledger=ledger, backend=backend)) if jobs else {}
             timings = ledger.timings()
     except Interrupted as stopped:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would only tear what follows

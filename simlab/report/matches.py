@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.evidence import scaled_residuals
-from simlab.report.draw import residual_frame, residual_points
+from simlab.report.draw import THEORY_WIDTH, residual_frame, residual_points
 from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look, percent
 
 SPREAD = 0.36
@@ -19,6 +19,8 @@ def draw_matches(axes, residual_axes, places: list[float], family: list[tuple], 
     brackets (K, 2)) a series; series stand beside each other. Residuals are taken from the middle of the
     bracket, where it says anything (is not all of [0, 1]).
     """
+    from matplotlib.colors import to_rgba
+
     steps = np.arange(len(places), dtype=float)
     shift = SPREAD / max(len(family), 1)
     residuals = [
@@ -26,16 +28,24 @@ def draw_matches(axes, residual_axes, places: list[float], family: list[tuple], 
         for _, interval, exact in family
     ]
     even = {"color": NEUTRAL_COLOUR, "linestyle": (0, (5, 3)), "linewidth": 0.9, "zorder": 1}
+    axes.use_sticky_edges = False  # a box is no bar: its lower end needs room too
     axes.axhline(0.5, label="even", **even)
     residual_frame(residual_axes, np.concatenate(residuals), NEUTRAL_COLOUR)
     for series, (label, interval, exact) in enumerate(family):
         colour, marker = look(series)
         beside = steps + shift * (series - (len(family) - 1) / 2)
         mean, low, high = (np.asarray(end, float) for end in interval)
-        for place, (bottom, top) in zip(beside, exact, strict=True):
-            said = {"label": "exact, a bracket"} if place == beside[0] else {}
-            axes.plot([place] * 2, [bottom, top], color=THEORY_COLOUR, linewidth=1.6, marker="_",
-                      markersize=9, solid_capstyle="butt", zorder=2.5, **said)  # fmt: skip
+        axes.bar(
+            beside,
+            exact[:, 1] - exact[:, 0],
+            bottom=exact[:, 0],
+            width=0.7 * shift,
+            facecolor=to_rgba(THEORY_COLOUR, 0.18),
+            edgecolor=THEORY_COLOUR,
+            linewidth=THEORY_WIDTH,
+            label="exact, a bracket",
+            zorder=2.5,
+        )
         axes.errorbar(
             beside,
             mean,
