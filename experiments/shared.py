@@ -36,13 +36,15 @@ TOTAL_VARIATION_RESOLUTION = 0.01
 FALSE_ALARM = 1e-6
 
 
-def judge(name: str, job: Job, result: Result, prediction: Prediction) -> list[Verdict]:
+def judge(
+    name: str, job: Job, result: Result, prediction: Prediction, bracket: Bracket | None = None
+) -> list[Verdict]:
     """Mean, law of N_rej and token marginals of one job against the exact ones, in this order.
 
     Where the decoder is biased, last also the total variation between the laws of output and target as whole
-    sequences, against the bracket that holds the exact one. A job of fixed size gets fixed-size intervals.
-    One that stopped by its own interval gets the confidence sequence for the mean, and for the others
-    fixed-size bands that hold after every batch after which it might have stopped.
+    sequences, against `bracket`, which holds the exact one (found here where there is none). A job of fixed
+    size gets fixed-size intervals. One that stopped by its own interval gets the confidence sequence for the
+    mean, and for the others fixed-size bands that hold after every batch after which it might have stopped.
     """
     counts = result.counts
     biased = counts.deviations.size > 0
@@ -60,7 +62,8 @@ def judge(name: str, job: Job, result: Result, prediction: Prediction) -> list[V
         ),
     ]
     if biased:
-        verdicts.append(_judge_total_variation(f"{name}: sequence total variation", job, result))
+        bracket = exact_total_variation(job.pair, job.task.decoder) if bracket is None else bracket
+        verdicts.append(_judge_total_variation(f"{name}: sequence total variation", job, result, bracket))
     return verdicts
 
 
@@ -138,11 +141,11 @@ def _judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> 
     )
 
 
-def _judge_total_variation(name: str, job: Job, result: Result) -> Verdict:
+def _judge_total_variation(name: str, job: Job, result: Result, bracket: Bracket) -> Verdict:
     return total_variation_verdict(
         name,
         result.counts.deviations,
-        *exact_total_variation(job.pair, job.task.decoder),
+        *bracket,
         resolution=TOTAL_VARIATION_RESOLUTION,
         false_alarm=FALSE_ALARM,
         looks=_looks(job),

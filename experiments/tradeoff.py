@@ -12,10 +12,10 @@ from simlab.decoders import REPLACEMENTS, BiasedSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Verdict, scaled_residuals
 from simlab.experiments.settings import Settings, instance, job
-from simlab.experiments.shared import exact_total_variation, judge, mean_of, total_variation_of
+from simlab.experiments.shared import judge, mean_of, total_variation_of
 from simlab.pairs import ChainPair
 from simlab.runs import Job, Result
-from simlab.theory import expected_rejections_per_position, predict, sequence_total_variation
+from simlab.theory import Bracket, expected_rejections_per_position, predict, sequence_total_variation
 
 LABELS = {
     "optimal": "optimal replacement (OPT)",
@@ -28,14 +28,16 @@ LABELS = {
 FINE_TOKEN, FINE_SEQUENCE = 80, 24
 """Values of epsilon on an exact curve, beside those that are simulated."""
 
-CURVE_CELLS = 1500
-"""Of the bracket at a point of a curve, whose middle is then right to a line's width."""
+POINT_WORK, CURVE_WORK = 3e7, 4e6
+"""About T V^2 times the cells of a bracket of total variation: fifths of a second, and fiftieths. At T = 50,
+V = 7 it is then 3e-5 wide, or a line's width.
+"""
 
 ENUMERATED = 2**16
 """Up to this many sequences, with their x_0, are looked at one by one in milliseconds."""
 
 SMALL = 30_000
-"""Up to this T V^2, about V = 24 at T = 50, a curve has points of its own, and the front is asked for."""
+"""Up to this T V^2, about V = 24 at T = 50, an exact curve has points of its own."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,13 @@ def exact_curve(
 def exact_place(pair: ChainPair, decoder: BiasedSpeculative) -> tuple[float, float]:
     """(E[N_rej], total variation of the sequence): the middle of a quick bracket, exact on short horizons."""
     rejections = float(expected_rejections_per_position(pair, decoder).sum())
+    return rejections, _bracket(pair, decoder, CURVE_WORK).middle
+
+
+def _bracket(pair: ChainPair, decoder: BiasedSpeculative, work: float) -> Bracket:
     few = pair.states ** (pair.horizon + 1) <= ENUMERATED
-    cells = None if few or pair.horizon * pair.states**2 > SMALL else CURVE_CELLS
-    return rejections, sequence_total_variation(pair, decoder, cells=cells).middle
+    cells = int(np.clip(work / (pair.horizon * pair.states**2), 64, 12_000))
+    return sequence_total_variation(pair, decoder, cells=None if few else cells)
 
 
 def table_rows(series: list[Series], panel: str) -> list[dict]:
@@ -190,10 +196,10 @@ def curve_rows(panel: str, series: str, rejections, loss, epsilons=None) -> list
 def _point(one: Job, result: Result, confidence: float, name: str):
     """((rejections, loss, exact rejections, exact loss), verdicts) of one job."""
     prediction = predict(one.pair, one.task.decoder)
-    mean, *_, total_variation = judge(name, one, result, prediction)
-    exact = exact_total_variation(one.pair, one.task.decoder).middle
+    bracket = _bracket(one.pair, one.task.decoder, POINT_WORK)
+    mean, *_, total_variation = judge(name, one, result, prediction, bracket)
     sides = mean_of(one, result, confidence), total_variation_of(one, result, confidence)
-    return (*sides, prediction.expected_rejections, exact), [mean, total_variation]
+    return (*sides, prediction.expected_rejections, bracket.middle), [mean, total_variation]
 
 
 def _stacked(intervals) -> Interval:
