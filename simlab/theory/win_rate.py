@@ -195,10 +195,21 @@ def _characteristic(pair: ChainPair, chains, frequencies) -> np.ndarray:
             if kernels is None or not stationary:
                 live = np.array([np.where(pair.target[t] > 0, chain[t], 0.0) for chain in chains])
                 kernels = _powers(_scores(pair.target[t]), some) * live[:, None]
-            # Not matmul: many small products with a vector each are no work to share between threads.
-            value = np.einsum("cfxy,cfy->cfx", kernels, value)
+            value = _applied(kernels, value)
         found[:, :, start : start + block] = value.transpose(0, 2, 1)
     return found
+
+
+def _applied(kernels: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Each kernel (.., V, V) times its vector (.., V).
+
+    In blocks of rows so small that the linear algebra library does not share one out between threads: for
+    that they are far too many, and where cores are busy the threads would wait for each other all the time.
+    """
+    states = vectors.shape[-1]
+    rows = max(4000 // states, 1)
+    parts = [kernels[..., row : row + rows, :] @ vectors[..., None] for row in range(0, states, rows)]
+    return np.concatenate(parts, axis=-2)[..., 0]
 
 
 def _powers(scores: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
