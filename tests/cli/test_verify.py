@@ -125,5 +125,12 @@ def test_mistakes_are_one_line_and_nothing_is_simulated(verify, tmp_path, words,
     assert not (tmp_path / "results").exists()
 
 
+def test_a_large_pair_leaves_the_front_of_sequences_out_and_says_so(verify):
+    words = ["pair=dirichlet", "pair.states=41", "pair.horizon=2", "trajectories=20000", "run=serial"]
+    out = verify(*words, "experiment.places=5").out
+    assert "The front of whole sequences is left out: two steps of 41 states" in out
+    assert "sequence front" not in out and "FAIL" not in out
+
+
 def test_help(verify):
     assert "usage: simlab verify" in verify("--help").out
