@@ -67,8 +67,8 @@ def _notes(settings: Settings) -> list[str]:
     if states <= front.MOST_STATES:
         return []
     return [
-        f"The front of whole sequences is left out: two steps of {states} states are too large a linear program "
-        f"over all algorithms; pairs of at most {front.MOST_STATES} states have it."
+        f"The front of whole sequences is left out: two steps of {states} states are too large a linear "
+        f"program over all algorithms; pairs of at most {front.MOST_STATES} states have it."
     ]
 
 

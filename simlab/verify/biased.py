@@ -105,7 +105,7 @@ def check_simulated_loss(verdict: Verdict, decoder: BiasedSpeculative, total_var
     claim = Claim(
         "biased chain, sequence TV",
         SOURCE,
-        "Its sequences are as far from the target's, in total variation, as the certified bracket says",
+        "Biased sequences are as far from the target's in total variation as the certified bracket says",
         "simulated TV",
         "exact TV",
     )

@@ -16,8 +16,9 @@ class Check:
     right_value: the numbers, and where many places were compared those of the place with the largest
     difference. difference: left minus right there. tolerance: up to which size of the difference the claim
     stands: rounding for two exact numbers, the interval's half-width (at false alarm 1e-6) for a simulated
-    one. status: PASS, FAIL, or INCONCLUSIVE where the sample is too small to see what matters. scope: what
-    was looked at, e.g. "all 350 (t, x)" or "200 random (t, x) of 4,850, seed 0".
+    one; where the statement is that left is at least right it stands above, too. status: PASS, FAIL, or
+    INCONCLUSIVE where what was looked at is too little to see what matters. scope: what was looked at, e.g.
+    "all 350 (t, x)" or "200 random (t, x) of 4,850, seed 0".
     """
 
     name: str
