@@ -1,4 +1,9 @@
-"""CHECKS the theorems: each statement of the paper as two numbers that were found independently."""
+"""CHECKS the theorems: each statement of the paper as two numbers that were found independently.
+
+`theorem1` to `theorem5`, `algorithm4`, `biased` and `front` hold the checks, functions that return a `Check`;
+`programs` the linear programs, which know no theorem; `places` what is looked at, `acceptance` the rules drawn
+at random, `compare` how two numbers become a check. Simulated numbers come as verdicts of `evidence`.
+"""
 
 from simlab.verify.check import Check
 
