@@ -171,6 +171,13 @@ def test_rows_stay_whole_and_other_tables_as_they_were(browser, page):
     ]
 
 
+def test_one_heading_at_a_time_is_the_sorted_one(browser, page):
+    browser.open(page)
+    click(browser, 1)
+    assert click(browser, 4) == [None] * 4 + ["ascending"]
+    assert click(browser, 1) == [None, "ascending", None, None, None]
+
+
 def test_the_keyboard_sorts(browser, page):
     browser.open(page)
     browser.run("document.querySelectorAll('table.sortable th button')[1].focus()")
