@@ -25,7 +25,7 @@ LABELS = {
 }
 """What replaces a rejected token, as the legends have it."""
 
-FINE_TOKEN, FINE_SEQUENCE = 80, 24
+FINE_TOKEN, FINE_SEQUENCE = 80, 14
 """Values of epsilon on an exact curve, beside those that are simulated."""
 
 POINT_WORK, CURVE_WORK = 3e7, 4e6
