@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -36,33 +37,30 @@ def main(words: list[str]) -> int:
     if not found.experiments:
         _warn(found.problems)
         raise SimlabError(f"no results in {output}: make them with {_reproduce(words)}")
-    listed = listed_experiments(words)
-    _print_tables(found.experiments, "verdicts", verdict_table)
-    _print_tables(found.experiments, "checks", check_table)
-    print("\n" + "\n".join(_tallies(found.experiments)))
-    _write(found, listed, output)
-    judged = [
-        one for experiment in found.experiments for one in (*experiment["verdicts"], *experiment["checks"])
-    ]
+    experiments, missing = _in_order(found.experiments, listed_experiments(words))
+    _print_tables(experiments, "verdicts", verdict_table)
+    _print_tables(experiments, "checks", check_table)
+    print("\n" + "\n".join(_tallies(experiments)))
+    _write(output, experiments, missing, found.problems)
+    judged = [one for experiment in experiments for one in (*experiment["verdicts"], *experiment["checks"])]
     return 1 if any(one["status"] == "FAIL" for one in judged) else 0
 
 
-def write_page(words: list[str]) -> None:
-    """Write the page of what `simlab reproduce` with these words has left."""
+def write_page(output: Path, listed: Sequence[Sequence[dict]]) -> None:
+    """Write the page of a results folder. listed: the points of each experiment that should be there."""
     from simlab.report.collect import collect_results
 
-    output = output_from(base_configuration(words))
-    _write(collect_results(output), listed_experiments(words), output)
+    found = collect_results(output)
+    _write(output, *_in_order(found.experiments, listed), found.problems)
 
 
-def _write(found, listed: Sequence[Sequence[dict]], output: Path) -> None:
+def _write(output: Path, experiments: list[dict], missing: list[dict], problems: list[str]) -> None:
     from simlab.report.page import render_page
     from simlab.report.save import write_whole
 
-    experiments, missing = _in_order(found.experiments, listed)
     path = output / "report" / "index.html"
-    write_whole(path, render_page(experiments, missing, found.problems).encode())
-    _warn([*found.problems, *(f"missing, made by {one['command']}" for one in missing)])
+    write_whole(path, render_page(experiments, missing, problems).encode())
+    _warn([*problems, *(f"missing, made by {one['command']}" for one in missing)])
     print(f"wrote {path}")
 
 
@@ -80,10 +78,18 @@ def _in_order(experiments: Sequence[dict], listed: Sequence[Sequence[dict]]) -> 
         ]
         ordered += [left.pop(name) for name in matching]
         if not matching:
-            output = configs[0]["output"]
-            where = "" if output == DEFAULT_OUTPUT else f" output={shlex.quote(output)}"
-            missing.append({"command": points[0].command + where})
+            missing.append({"command": points[0].command + _elsewhere(configs[0]["output"])})
     return [*ordered, *left.values()], missing
+
+
+def _elsewhere(output: str) -> str:
+    """The word that names the output folder, as a shell and then Hydra read it; none for the usual folder."""
+    if output == DEFAULT_OUTPUT:
+        return ""
+    if re.fullmatch(r"[A-Za-z0-9_./+-]+", output):
+        return f" output={output}"
+    escaped = output.replace("\\", "\\\\").replace('"', '\\"')
+    return " " + shlex.quote(f'output="{escaped}"')
 
 
 def _identity(experiment: str, settings: Mapping) -> tuple:

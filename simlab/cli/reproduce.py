@@ -20,7 +20,8 @@ is not simulated again. Exit code 1 if a verdict FAILs.
 def main(words: list[str]) -> int:
     """Run the listed experiments with the given overrides on top; returns the exit code."""
     experiments = listed_experiments(words)
-    code = execute(experiments, report=output_from(experiments[0][0]) / "report" / "verdicts.json")
+    output = output_from(experiments[0][0])
+    code = execute(experiments, report=output / "report" / "verdicts.json")
     if code != 130:
-        write_page(words)
+        write_page(output, experiments)
     return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import shlex
 from pathlib import Path
 
 from simlab.checks import check_count, check_number
@@ -68,7 +69,7 @@ def settings_from(config: dict):
         batch_size=check_count("batch_size", _whole(config["batch_size"]), most=LARGEST_BATCH),
         running_average=_running_average(config),
         output=output_from(config),
-        command=" ".join(["simlab run", *config.get("command", [])]),
+        command=shlex.join(["simlab", "run", *config.get("command", [])]),
         variant=_variant(config.get("command", [])),
     )
 

@@ -18,12 +18,12 @@ def origin(experiment: Mapping) -> list[tuple[str, str]]:
         ("Pair", _listed(_pairs(tasks) if tasks else _setting(settings, "pair"))),
         ("Decoder", _listed(_decoders(tasks))),
         ("Options", "; ".join(_options(settings))),
-        ("Sample sizes", _sizes(tasks, experiment["trajectories"])),
-        ("Seed", _value(settings.get("seed")) if tasks else ""),
-        ("Intervals", _confidence(settings.get("confidence")) if tasks else ""),
+        ("Sample sizes", _sizes(tasks, experiment["trajectories"]) or _judged_sizes(experiment["verdicts"])),
+        ("Seed", _value(settings.get("seed"))),
+        ("Intervals", _confidence(settings.get("confidence"))),
         ("Tier", _value(settings.get("tier"))),
         ("Versions", _versions(experiment["versions"])),
-        ("Time", _time(experiment.get("timing"), experiment["trajectories"])),
+        ("Time", _time(experiment.get("timing"), experiment["trajectories"], bool(tasks))),
     ]
     return [(term, description) for term, description in lines if description]
 
@@ -92,6 +92,12 @@ def _sizes(tasks: Iterable[Mapping], total: int) -> str:
     return said if sum(sizes.values()) == 1 else f"{said}; {total:,} in all"
 
 
+def _judged_sizes(verdicts: Iterable[Mapping]) -> str:
+    """The sizes behind the verdicts of an experiment that has its own simulation, and no tasks."""
+    sizes = sorted({verdict["trajectories"] for verdict in verdicts})
+    return f"{' or '.join(f'{size:,}' for size in sizes)} behind each verdict" if sizes else ""
+
+
 def _confidence(confidence) -> str:
     return f"{percent(confidence)} in figures and tables" if isinstance(confidence, float) else ""
 
@@ -102,7 +108,7 @@ def _versions(versions: Mapping) -> str:
     return "; ".join(filter(None, [said, versions.get("machine", "")]))
 
 
-def _time(timing: Mapping | None, trajectories: int) -> str:
+def _time(timing: Mapping | None, trajectories: int, tasks: bool) -> str:
     if timing is None:
         return ""
     parts = []
@@ -112,7 +118,8 @@ def _time(timing: Mapping | None, trajectories: int) -> str:
         if simulated["trajectories"] != trajectories:
             part += f" (of {simulated['trajectories']:,} trajectories; the time of the others is not known)"
         parts.append(part)
-    parts.append(f"predicting, judging and drawing {_seconds(timing['presenting']['seconds'])}")
+    presenting = "predicting, judging and drawing" if tasks else "all of it"
+    parts.append(f"{presenting} {_seconds(timing['presenting']['seconds'])}")
     return "; ".join(parts)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
 
+from simlab.cli.compose import compose_points
 from simlab.cli.main import main
 
 SMALL = ["run=serial", "trajectories=2000", "tier.running_average=200"]
@@ -108,7 +110,11 @@ def test_output_elsewhere_is_in_the_commands(results, report, tmp_path):
     (tmp_path / "a b").mkdir()
     shutil.move(str(results), str(tmp_path / "a b" / "c"))
     _, err = report("output='a b/c'", "reproduce=[['experiment=fig3']]")
-    assert "simlab: missing, made by simlab run experiment=fig3 output='a b/c'" in err
+    (line,) = [line for line in err.splitlines() if line.startswith("simlab: missing")]
+    words = shlex.split(line.partition("made by ")[2])
+    assert words == ["simlab", "run", "experiment=fig3", 'output="a b/c"']
+    (point,) = compose_points(words[2:])
+    assert point["output"] == "a b/c"
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["empty", "absent"])

@@ -177,6 +177,12 @@ def test_a_figure_stands_with_all_that_it_rests_on(figure):
     assert base64.b64decode(link["href"].partition("base64,")[2]).decode() == figure["csv"]
 
 
+def test_an_experiment_with_a_simulation_of_its_own_has_its_sizes_too():
+    text = Reader(page(experiment(tasks=[], trajectories=0))).text
+    assert "Sample sizes 400,000 behind each verdict" in text and "Seed 0" in text
+    assert "paper" in text and "all of it 0.5 s" in text
+
+
 def test_times_that_are_not_known_are_not_made_up():
     timing = {**experiment()["timing"], "simulating": {"trajectories": 500, "worker_seconds": 0.1}}
     assert "(of 500 trajectories; the time of the others is not known)" in page(experiment(timing=timing))
