@@ -24,6 +24,7 @@ from simlab.experiments.tradeoff import (
     Series,
     curve_rows,
     exact_curve,
+    is_small,
     table_rows,
     tradeoff_jobs,
 )
@@ -351,6 +352,8 @@ def _what_is_drawn(short: Scene) -> str:
 
 def _notes(whole: Scene, short: Scene) -> list[str]:
     notes = []
+    if not is_small(whole.pair):
+        notes.append("The exact curves of this pair join the simulated epsilons by straight lines.")
     for scene in (whole, short):
         horizon, states = scene.pair.horizon, scene.pair.states
         if scene.front is None:

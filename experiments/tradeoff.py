@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,13 +26,15 @@ LABELS = {
 }
 """What replaces a rejected token, as the legends have it."""
 
-FINE_TOKEN, FINE_SEQUENCE = 80, 14
+FINE_TOKEN, FINE_SEQUENCE = 80, 20
 """Values of epsilon on an exact curve, beside those that are simulated."""
 
 POINT_WORK, CURVE_WORK = 3e7, 4e6
 """About T V^2 times the cells of a bracket of total variation: fifths of a second, and fiftieths. At T = 50,
 V = 7 it is then 3e-5 wide, or a line's width.
 """
+
+LEAST_CELLS, MOST_CELLS = 300, 12_000
 
 ENUMERATED = 2**16
 """Up to this many sequences, with their x_0, are looked at one by one in milliseconds."""
@@ -55,8 +58,8 @@ class Options:
 class Series:
     """One replacement at every epsilon: where the theory has it, and where the simulation found it.
 
-    epsilons, exact_rejections, exact_loss: (K,). rejections, loss: intervals of arrays (K,): rectangles that
-    hold all their points at once.
+    epsilons, exact_rejections: (K,). rejections, loss: intervals of arrays (K,): rectangles that hold all
+    their points at once. bracket: of arrays (K,), which holds the exact loss.
     """
 
     replacement: str
@@ -64,15 +67,18 @@ class Series:
     rejections: Interval
     loss: Interval
     exact_rejections: np.ndarray
-    exact_loss: np.ndarray
+    bracket: Bracket
+
+    @property
+    def exact_loss(self) -> np.ndarray:
+        """The middle of the bracket, (K,)."""
+        return self.bracket.middle
 
     @property
     def residuals(self) -> tuple[np.ndarray, np.ndarray]:
-        """(rejections, loss): simulated minus exact in half-widths, (K,) each."""
-        return (
-            scaled_residuals(self.rejections, self.exact_rejections),
-            scaled_residuals(self.loss, self.exact_loss),
-        )
+        """(rejections, loss): simulated minus exact, the bracket's nearest, in half-widths, (K,) each."""
+        nearest = np.clip(self.loss.estimate, *self.bracket)
+        return scaled_residuals(self.rejections, self.exact_rejections), scaled_residuals(self.loss, nearest)
 
 
 def options_of(settings: Settings) -> Options:
@@ -126,7 +132,7 @@ def simulated_series(
             point, judged = _point(one, results[one.task.id], confidence, name)
             points.append(point)
             verdicts += judged
-        rejections, loss, exact_rejections, exact_loss = zip(*points, strict=True)
+        rejections, loss, exact_rejections, brackets = zip(*points, strict=True)
         series.append(
             Series(
                 replacement,
@@ -134,7 +140,7 @@ def simulated_series(
                 _stacked(rejections),
                 _stacked(loss),
                 np.array(exact_rejections),
-                np.array(exact_loss),
+                Bracket(*np.array(brackets).T),
             )
         )
     return series, verdicts
@@ -145,27 +151,36 @@ def exact_curve(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(epsilon, E[N_rej], total variation) along a series, at more epsilons where the pair is small.
 
-    Where sequences are too many to enumerate the total variation is the middle of a bracket, which is quick
-    and no wider than a line.
+    Where sequences are too many to enumerate the total variation is the middle of a bracket: a quick one, no
+    wider than a line, or where the pair is large the one of the simulated points.
     """
-    if pair.horizon * pair.states**2 <= SMALL:
+    work = POINT_WORK
+    if is_small(pair):
+        work = CURVE_WORK
         most = float((pair.draft_rows - pair.target_rows).max())  # beyond it nothing is rejected
         fine = FINE_TOKEN if pair.horizon == 1 else FINE_SEQUENCE
         epsilons = np.unique(np.concatenate([epsilons, max(most, 0.0) * np.linspace(0, 1, fine) ** 2]))
-    places = [exact_place(pair, BiasedSpeculative(float(one), replacement)) for one in epsilons]
+    places = [exact_place(pair, BiasedSpeculative(float(one), replacement), work) for one in epsilons]
     rejections, loss = np.array(places).T
     return epsilons, rejections, loss
 
 
-def exact_place(pair: ChainPair, decoder: BiasedSpeculative) -> tuple[float, float]:
-    """(E[N_rej], total variation of the sequence): the middle of a quick bracket, exact on short horizons."""
+def is_small(pair: ChainPair) -> bool:
+    """Whether an exact curve has points of its own."""
+    return pair.horizon * pair.states**2 <= SMALL
+
+
+def exact_place(pair: ChainPair, decoder: BiasedSpeculative, work: float = POINT_WORK) -> tuple[float, float]:
+    """(E[N_rej], total variation of the sequence): the middle of its bracket, exact on short horizons."""
     rejections = float(expected_rejections_per_position(pair, decoder).sum())
-    return rejections, _bracket(pair, decoder, CURVE_WORK).middle
+    return rejections, _bracket(pair, decoder, work).middle
 
 
+@functools.lru_cache(maxsize=256)
 def _bracket(pair: ChainPair, decoder: BiasedSpeculative, work: float) -> Bracket:
+    """Remembered, for verdict, table and curve all ask."""
     few = pair.states ** (pair.horizon + 1) <= ENUMERATED
-    cells = int(np.clip(work / (pair.horizon * pair.states**2), 64, 12_000))
+    cells = int(np.clip(work / (pair.horizon * pair.states**2), LEAST_CELLS, MOST_CELLS))
     return sequence_total_variation(pair, decoder, cells=None if few else cells)
 
 
@@ -178,6 +193,8 @@ def table_rows(series: list[Series], panel: str) -> list[dict]:
             "epsilon": float(one.epsilons[i]),
             **_columns("rejections", one.rejections, one.exact_rejections, i),
             **_columns("loss", one.loss, one.exact_loss, i),
+            "loss_exact_low": float(one.bracket.low[i]),
+            "loss_exact_high": float(one.bracket.high[i]),
         }
         for one in series
         for i in range(len(one.epsilons))
@@ -194,12 +211,12 @@ def curve_rows(panel: str, series: str, rejections, loss, epsilons=None) -> list
 
 
 def _point(one: Job, result: Result, confidence: float, name: str):
-    """((rejections, loss, exact rejections, exact loss), verdicts) of one job."""
+    """((rejections, loss, exact rejections, bracket of the loss), verdicts) of one job."""
     prediction = predict(one.pair, one.task.decoder)
     bracket = _bracket(one.pair, one.task.decoder, POINT_WORK)
     mean, *_, total_variation = judge(name, one, result, prediction, bracket)
     sides = mean_of(one, result, confidence), total_variation_of(one, result, confidence)
-    return (*sides, prediction.expected_rejections, bracket.middle), [mean, total_variation]
+    return (*sides, prediction.expected_rejections, bracket), [mean, total_variation]
 
 
 def _stacked(intervals) -> Interval:

@@ -10,11 +10,12 @@ import pytest
 
 from simlab.decoders import BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
+from simlab.evidence import Interval
 from simlab.experiments import fig4, fig4_checks, fig4_sequences
-from simlab.experiments.tradeoff import exact_curve, options_of, simulated_series
+from simlab.experiments.tradeoff import Series, exact_curve, options_of, simulated_series
 from simlab.pairs import ChainPair, paper
 from simlab.report import new_figure, style
-from simlab.theory import chains_total_variation, predict, sequence_total_variation
+from simlab.theory import Bracket, chains_total_variation, predict, sequence_total_variation
 from tests.experiments.points import point, simulated
 
 OPTIONS = {
@@ -128,6 +129,16 @@ def test_curves_pass_through_the_points_and_end_at_drafting_alone():
     assert rejections[-1] == pytest.approx(0, abs=1e-12)
     alone = chains_total_variation(pair.draft, pair.target, pair.initial).middle
     assert loss[-1] == pytest.approx(alone, abs=1e-9)
+
+
+def test_a_residual_is_taken_from_the_nearest_end_of_the_bracket():
+    """A bracket that is wider than the interval raises no alarm of its own, and hides none beyond it."""
+    none = Interval(np.zeros(3), np.zeros(3), np.zeros(3))
+    loss = Interval(np.array([0.5, 0.5, 0.5]), np.full(3, 0.49), np.full(3, 0.51))
+    bracket = Bracket(np.array([0.3, 0.505, 0.6]), np.array([0.6, 0.8, 0.7]))
+    series = Series("target", np.zeros(3), none, loss, np.zeros(3), bracket)
+    np.testing.assert_allclose(series.residuals[1], [0, -0.5, -10], atol=1e-9)
+    np.testing.assert_allclose(series.exact_loss, [0.45, 0.6525, 0.65])
 
 
 def test_wrong_numbers_are_caught(settings, results, monkeypatch):
