@@ -294,6 +294,8 @@ def _caption(settings: Settings, series: list[Series], whole: Scene, short: Scen
         "target, all tokens together. A coin that picks the draft or speculative decoding for a whole "
         "sequence attains every point of the dashed line. Lines are exact, markers simulated, their shaded "
         f"rectangles hold all points at once with {100 * settings.confidence:.10g}% confidence.",
+        "Grey is proven to be out of reach of every algorithm; between it and the front that is attained, "
+        "where there is room to see, nothing is known." * any(scene.front is not None for scene in scenes),
         *map(_gap, scenes),
         "Algorithms on the front remember whether the output has strayed: where it has, nothing is gained by "
         "rejecting more." * any(" no line" in _gap(scene) for scene in scenes),
