@@ -18,10 +18,11 @@ from simlab.report.rows import by_status, tally
 USAGE = """usage: simlab report [output=OUTPUT] [key=value ...]
 
 Writes OUTPUT/report/index.html (default results): one file that needs no other, with every verdict, theorem
-check, figure and table that `simlab run` and `simlab reproduce` left in OUTPUT, and prints the verdicts. What
-`simlab reproduce` would have made and is not there is named, with the command that makes it; give it the same
-settings as simlab reproduce got, if any. Nothing is simulated. Exit code 1 if a verdict or a check FAILed; what
-is missing or cannot be read is a line of warning, and no mistake as long as there is something to show.
+check, figure and table that `simlab run` and `simlab reproduce` left in OUTPUT, and prints the verdicts.
+What `simlab reproduce` would have made and is not there is named, with the command that makes it; give it
+the same settings as simlab reproduce got, if any. Nothing is simulated. Exit code 1 if a verdict or a check
+FAILed; what is missing or cannot be read is a line of warning, and no mistake as long as there is something
+to show.
 """
 
 DEFAULT_OUTPUT = "results"

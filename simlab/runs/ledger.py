@@ -3,8 +3,9 @@
 Two tables: tasks(id, json) and batches(task, batch, trajectories, counts), without times or machine names,
 so that two ledgers of the same work hold the same rows. A third, timings(task, trajectories, seconds), says
 what the work took and is no result: it is made when the first time is written, and a ledger without it is
-whole. One process writes in one transaction a flush, with a rollback journal: after kill -9 at any moment the
-file holds every batch of the last finished flush and no half of one. Several processes may share a ledger, for the same batch has the same counts whoever wrote it.
+whole. One process writes in one transaction a flush, with a rollback journal: after kill -9 at any moment
+the file holds every batch of the last finished flush and no half of one. Several processes may share a
+ledger, for the same batch has the same counts whoever wrote it.
 """
 
 from __future__ import annotations
