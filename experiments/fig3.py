@@ -19,7 +19,7 @@ from simlab.decoders import BatchSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Status, Verdict
 from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, job, only_point
-from simlab.experiments.shared import figure_metadata, judge, mean_of, rows
+from simlab.experiments.shared import figure_metadata, judge, mean_of, rows, without_effect
 from simlab.report import (
     draw_family,
     new_figure,
@@ -85,7 +85,9 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     folder = folder_of(settings)
     figures = [Exhibit("fig3", CAPTION, save_figure(figure, folder, "fig3", pd.DataFrame(table), metadata))]
     checks = [_check(name, family[name], drafts) for name in family if family[name]]
-    return Outcome(TITLE, folder, verdicts, checks, figures, notes=_notes(settings))
+    return Outcome(
+        TITLE, folder, verdicts, checks, figures, notes=without_effect(settings, "pair", "decoder")
+    )
 
 
 def _curve(curve: Curve, drafts: list[int], results) -> tuple[Interval, list[float], list[Verdict]]:
@@ -222,12 +224,3 @@ def _list(settings: Settings, name: str) -> list:
     if not isinstance(values, list):
         raise SimlabError(f"experiment.{name} = {values!r}: give a list of numbers, e.g. [1, 2]")
     return values
-
-
-def _notes(settings: Settings) -> list[str]:
-    """What was set and has no effect here."""
-    words = settings.command.split()
-    idle = [word for word in words if word.partition("=")[0].partition(".")[0] in ("pair", "decoder")]
-    if not idle:
-        return []
-    return [f"Figure 3 has pairs and decoders of its own: {', '.join(idle)} made no difference."]

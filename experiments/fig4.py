@@ -15,7 +15,7 @@ from simlab.decoders import Speculative
 from simlab.experiments.fig4_checks import step_check, token_checks
 from simlab.experiments.fig4_sequences import present_sequences
 from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, only_point
-from simlab.experiments.shared import figure_metadata
+from simlab.experiments.shared import figure_metadata, without_effect
 from simlab.experiments.tradeoff import (
     LABELS,
     Series,
@@ -64,6 +64,7 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     pair = instance(settings)[0]
     sequences, judged = simulated_series(settings, options, None, results, f"{title}, T = {pair.horizon}")
     figure, found, notes = present_sequences(settings, options, sequences, results, folder)
+    notes += without_effect(settings, "decoder")
     checks = [*token_checks(single_token(settings), options), step_check(pair, options), *found]
     return Outcome(title, folder, verdicts + judged, checks, [*figures, figure], notes=notes)
 

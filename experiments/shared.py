@@ -20,6 +20,7 @@ from simlab.evidence import (
     total_variation_interval,
     total_variation_verdict,
 )
+from simlab.experiments.settings import Settings
 from simlab.pairs import ChainPair
 from simlab.runs import HalfWidth, Job, Result
 from simlab.theory import Bracket, Prediction, sequence_total_variation
@@ -127,6 +128,15 @@ def figure_metadata(command: str, jobs: list[Job], results: list[Result]) -> dic
         "Trajectories": ", ".join(str(result.counts.trajectories) for result in results),
         "Tasks": ", ".join(job.task.id for job in jobs),
     }
+
+
+def without_effect(settings: Settings, *groups: str) -> list[str]:
+    """A note on the settings of these groups, such as decoder, that an experiment with its own was given."""
+    words = [word for word in settings.command.split() if word.partition("=")[0].partition(".")[0] in groups]
+    if not words:
+        return []
+    own = " and ".join(f"{group}s" for group in groups)
+    return [f"{settings.experiment} has {own} of its own: {', '.join(words)} made no difference."]
 
 
 def _judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> Verdict:
