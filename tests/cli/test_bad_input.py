@@ -87,7 +87,7 @@ def test_replacements_that_are_none(complaint, command, word, shown):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["experiment=fig99"], "no experiment 'fig99': known are drafts, fig2, fig3, "),
+        (["experiment=fig99"], "no experiment 'fig99': known are bias, drafts, fig2, fig3, "),
         (["trajectories=0"], "trajectories = 0"),
         (["trajectories=1.5"], "trajectories = 1.5"),
         (["seed=-1"], "seed = -1"),
