@@ -289,22 +289,20 @@ def _program_check(scene: Scene) -> Check:
 
 def _caption(settings: Settings, series: list[Series], whole: Scene, short: Scene) -> str:
     scenes = (whole, short) if whole.pair.horizon != short.pair.horizon else (whole,)
+    fronts = any(scene.front is not None for scene in scenes)
+    gaps = [*map(_gap, scenes)]
     words = [
         "Rejections against bias on whole sequences: the total variation between the laws of output and "
         "target, all tokens together. A coin that picks the draft or speculative decoding for a whole "
         "sequence attains every point of the dashed line. Lines are exact, markers simulated, their shaded "
         f"rectangles hold all points at once with {100 * settings.confidence:.10g}% confidence.",
         "Grey is proven to be out of reach of every algorithm; between it and the front that is attained, "
-        "where there is room to see, nothing is known." * any(scene.front is not None for scene in scenes),
-        *map(_gap, scenes),
-        "Algorithms on the front remember whether the output has strayed: where it has, nothing is gained by "
-        "rejecting more." * any(" no line" in _gap(scene) for scene in scenes),
+        "where there is room to see, nothing is known." * fronts,
+        *gaps,
+        "The algorithms on it remember how far the output has strayed from the target; over-acceptance "
+        "forgets." * any("no line" in gap for gap in gaps),
         _over_acceptance(series, whole),
         _what_is_drawn(short),
-        "Algorithms on the front remember whether the output has strayed: where it has, nothing is gained by "
-        "rejecting more."
-        if whole.front is not None
-        else "",
     ]
     return " ".join(word for word in words if word)
 

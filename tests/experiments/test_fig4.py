@@ -90,7 +90,7 @@ def test_the_caption_says_how_far_the_front_is_from_a_line(outcome):
     caption = outcome.figures[1].caption
     assert "At T = 4 the front over all algorithms is no line" in caption
     assert "At T = 2 the front over all algorithms is no line" in caption
-    assert "linear programs" in caption and "random ones" in caption
+    assert "linear programs" in caption and "random ones" in caption and caption.count("forgets") == 1
     assert "TV(draft, target) = " in outcome.figures[0].caption
 
 
@@ -194,7 +194,7 @@ def test_what_is_too_large_is_left_out_and_said(settings, monkeypatch):
     ]  # fmt: skip
     assert "linear programs" in programs and "Random algorithms" in cloud
     caption = fig4_sequences._caption(settings, [], whole, short)
-    assert "no line" not in caption and "crosses" not in caption and "remember" not in caption
+    assert "no line" not in caption and "crosses" not in caption and "forgets" not in caption
     with style():
         axes = new_figure(3, 3).add_subplot()
         fig4_sequences._draw_scene(axes, whole)
