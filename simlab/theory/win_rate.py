@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.decoders import Decoder
 from simlab.pairs.pair import ChainPair
 from simlab.theory.forward import output_chain
@@ -63,12 +64,16 @@ def win_rates_by_start(
     """The WinRate of each match given x_0: (low, high), (matches, V) each, that certainly hold it.
 
     A response that the target cannot give scores -inf and loses to every other; two such tie. Scores closer
-    than TIE tie. low = high, exact to rounding, where V^T is at most ENUMERATED; frequencies: N of the
-    module's head, by default what WORK allows. Decoders that several matches share are computed once. Time
-    O(T V^2 N) for each decoder. Raises SimlabError for what is no pair or no decoder.
+    than TIE tie. Responses follow rows divided by their sums, the judge takes the target's as they are.
+    low = high, exact to rounding, where V^T is at most ENUMERATED; frequencies: N of the module's head, by
+    default what WORK allows. Decoders that several matches share are computed once. Time O(T V^2 N) for each
+    decoder. Raises SimlabError for what is no pair or no decoder, and for frequencies that are no whole
+    number >= 1.
     """
+    if frequencies is not None:
+        frequencies = check_count("frequencies", frequencies)
     decoders = list(dict.fromkeys(decoder for match in matches for decoder in match))
-    chains = [output_chain(pair, decoder) for decoder in decoders]
+    chains = [_laws(output_chain(pair, decoder)) for decoder in decoders]
     places = [tuple(decoders.index(decoder) for decoder in match) for match in matches]
     if frequencies is None and pair.horizon * np.log(pair.states) <= np.log(ENUMERATED):
         exact = _enumerated(pair, chains, places)
@@ -77,6 +82,12 @@ def win_rates_by_start(
         work = pair.horizon * pair.states**2 * len(chains)
         frequencies = int(np.clip(WORK / work, LEAST_FREQUENCIES, MOST_FREQUENCIES))
     return _by_frequencies(pair, chains, places, frequencies)
+
+
+def _laws(chain: np.ndarray) -> np.ndarray:
+    """The chain with rows divided by their sums, which T steps would carry to T times 1e-9 off 1."""
+    distinct = chain[:1] if chain.strides[0] == 0 else chain
+    return np.broadcast_to(distinct / distinct.sum(axis=-1, keepdims=True), chain.shape)
 
 
 def _enumerated(pair: ChainPair, chains, places) -> np.ndarray:

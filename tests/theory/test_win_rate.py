@@ -146,6 +146,22 @@ def test_given_the_start_and_on_average():
     np.testing.assert_allclose(win_rates(pair, MATCHES), average, atol=1e-15)
 
 
-def test_refuses_what_is_no_decoder():
+@pytest.mark.parametrize("defect", [-9e-10, 9e-10])
+@pytest.mark.parametrize("frequencies", [None, 300])
+def test_rows_that_are_a_bit_off_one_make_no_difference(defect, frequencies):
+    """As laws they are what they were; the defects of T steps would add up, and equals would not be even."""
+    pair = dirichlet(5, 4, seed=1)
+    off = ChainPair(pair.draft * (1 + defect), pair.target * (1 + defect), pair.initial)
+    matches = [(OPTIMAL, OPTIMAL), (Speculative(), Speculative()), (DRAFT, OPTIMAL)]
+    ends = [win_rates(each, matches, frequencies=frequencies) for each in (pair, off)]
+    np.testing.assert_allclose(ends[1][1], ends[0][1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ends[1][1].middle, 0.5, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ends[1], ends[0], rtol=0, atol=5e-9)  # the bias itself feels the defect once
+
+
+def test_refuses_what_is_no_decoder_and_no_number_of_frequencies():
     with pytest.raises(SimlabError, match="is no decoder"):
         win_rates(paper(2), [("optimal", OPTIMAL)])
+    for frequencies in (0, -1, 2.5, "many"):
+        with pytest.raises(SimlabError, match="frequencies = "):
+            win_rates(paper(2), [(OPTIMAL, TARGET)], frequencies=frequencies)
