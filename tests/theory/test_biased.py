@@ -148,6 +148,24 @@ def test_from_an_excess_of_one_on_the_draft_decodes_alone(pair, replacement, eps
     np.testing.assert_array_equal(prediction.output_chain, pair.draft)
 
 
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_everything_is_accepted_though_rows_sum_to_more_than_one(replacement):
+    draft, target = [[1 + 9e-10, 0.0]] * 2, [[0.0, 1.0]] * 2
+    pair = ChainPair.stationary(draft, target, [1, 0], 4)
+    for epsilon in (1.0, 7.0):
+        prediction = predict(pair, BiasedSpeculative(epsilon, replacement))
+        assert prediction.expected_rejections == 0 and not prediction.rejections_pmf[1:].any()
+
+
+@settings(deadline=None)
+@given(pairs(), epsilons, st.floats(-9e-10, 9e-10), st.floats(-9e-10, 9e-10))
+def test_it_is_for_rows_that_are_a_bit_off_one_too(pair, epsilon, defect, other):
+    """Token by token, not only in sum: where draft > target + epsilon neither has any mass."""
+    off = ChainPair(pair.draft * (1 + defect), pair.target * (1 + other), pair.initial)
+    chains = [output_chain(off, BiasedSpeculative(max(epsilon, 1e-300), e)) for e in ("optimal", "residual")]
+    np.testing.assert_array_equal(*chains)
+
+
 @settings(deadline=None)
 @given(pairs(), epsilons)
 def test_the_optimal_replacement_is_the_residual(pair, epsilon):

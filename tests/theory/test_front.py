@@ -12,6 +12,7 @@ from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, dirichlet, paper
 from simlab.theory import (
     chains_total_variation,
+    front,
     front_floor,
     predict,
     sequence_front,
@@ -58,6 +59,22 @@ def test_the_linear_program_sees_a_front_that_is_off():
     (point,), (optimum,) = sequence_tradeoff(pair, [1.5]), programs.sequence_front(pair, [1.5])
     cost = optimum.rejections + 1.5 * optimum.total_variation
     assert 0.99 * (point.rejections + 1.5 * point.total_variation) < cost < 1.01 * point.least
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prefixes_heavier_than_the_last_node_are_certified_all_the_same(monkeypatch, seed):
+    """The nodes end at k/q = 1.3; beyond, the value at the last one is an upper bound, a line is not."""
+    monkeypatch.setattr(front, "REACH", 1.3)
+    pair = dirichlet(3, 3, seed=seed, draft_concentration=0.3)
+    for nodes in (3, 20):
+        for point, optimum in zip(
+            sequence_tradeoff(pair, WEIGHTS, nodes=nodes),
+            programs.sequence_front(pair, WEIGHTS),
+            strict=True,
+        ):
+            cost = optimum.rejections + point.weight * optimum.total_variation
+            assert point.least <= cost + SOLVED
+            assert cost <= point.rejections + point.weight * point.total_variation + SOLVED
 
 
 def test_one_token_is_theorem_5():

@@ -131,6 +131,18 @@ def test_disjoint_supports_share_nothing():
     assert sequence_total_variation(pair, BiasedSpeculative(1.0)) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("cells", [None, 300])
+def test_rows_that_are_a_bit_off_one_are_taken_as_laws(cells):
+    """Their defects, 9e-10 each, would add up over the steps; and the initial law's counts once."""
+    pair = dirichlet(8, 3, seed=6)
+    off = pair.draft * (1 + 9e-10), pair.target * (1 - 9e-10), pair.initial * (1 + 9e-10)
+    ends = [
+        chains_total_variation(*chains, cells=cells)
+        for chains in ((pair.draft, pair.target, pair.initial), off)
+    ]
+    np.testing.assert_allclose(*ends, rtol=0, atol=1e-12)
+
+
 def test_the_unbiased_have_none():
     for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3), BiasedSpeculative(0.0, "optimal")):
         assert sequence_total_variation(paper(50), decoder) == (0.0, 0.0)

@@ -16,6 +16,7 @@ from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
 from simlab.theory import (
+    Bracket,
     expected_rejections_per_position,
     predict,
     sequence_total_variation,
@@ -355,9 +356,54 @@ def test_a_simulated_check_is_as_its_verdict(monkeypatch):
     assert check.scope.endswith("the furthest out of 42 cells")
 
 
-@pytest.mark.parametrize("values", [[math.nan], [0.0, math.nan], [0.5]])
+@pytest.mark.parametrize("values", [[math.nan], [0.0, math.nan], [1.0, math.nan], [math.inf], [0.5]])
 def test_a_number_that_is_none_fails(values):
     claim = compare.Claim("a", "own", "b", "c", "d")
     for judge in (compare.equal, compare.at_least):
-        assert judge(claim, values, 1.0, tolerance=0.1, scope="e").status == "FAIL"
+        if values != [math.inf] or judge is compare.equal:
+            assert judge(claim, values, 1.0, tolerance=0.1, scope="e").status == "FAIL"
     assert compare.at_least(claim, [3.0, 1.0], 1.0, tolerance=0.0, scope="e").status == "PASS"
+
+
+@pytest.mark.parametrize("exact", [2e-4, 1.2e-3, 1.3e-3, 3e-3])
+def test_the_tolerance_of_a_simulated_number_is_on_the_side_of_the_exact_one(exact):
+    """A rare event's interval is lopsided: the other side would call a PASS a FAIL, or the reverse."""
+    histogram = np.array([99_950, 50])
+    verdict = simlab.evidence.mean_verdict("x", histogram, exact, resolution=1)
+    below, above = verdict.estimate - verdict.low, verdict.high - verdict.estimate
+    assert above > 1.3 * below
+    check = theorem1.check_simulated_rejections(verdict)
+    assert check.tolerance == pytest.approx(above if exact > verdict.estimate else below)
+    assert (abs(check.difference) <= check.tolerance) == (check.status == "PASS")
+
+
+def test_a_simulated_loss_is_held_against_all_of_its_bracket():
+    """At the edge of the interval the middle of a wide bracket is out of reach, and it is a PASS."""
+    deviations = np.zeros(1025, np.int64)
+    deviations[[0, 512]] = 8000, 2000
+    _, _, top = simlab.evidence.total_variation_interval(deviations, 1 - 1e-6)
+    for low, status in ((top - 1e-6, "PASS"), (top + 1e-6, "FAIL")):
+        bracket = Bracket(low, low + 0.05)
+        verdict = simlab.evidence.total_variation_verdict("x", deviations, *bracket, resolution=1)
+        check = biased.check_simulated_loss(verdict, EPSILON, bracket)
+        assert check.status == verdict.status == status
+        assert (abs(check.difference) <= check.tolerance) == (status == "PASS")
+        assert f"exact within [{low:.6g}, {low + 0.05:.6g}]" in check.scope
+    exact = Bracket(0.1, 0.1)
+    verdict = simlab.evidence.total_variation_verdict("x", deviations, *exact, resolution=1)
+    check = biased.check_simulated_loss(verdict, EPSILON, exact)
+    assert check.status == "PASS" and "exact within" not in check.scope
+
+
+def test_a_biased_algorithm_in_the_search_is_seen_though_it_rejects_more(monkeypatch):
+    monkeypatch.setattr(theorem2, "unbiased_rules", lambda draft, target, *_: 0.9 * (draft > target)[None, :])
+    check = theorem2.check_search(places(PAIRS["paper"], 20))
+    assert check.status == "FAIL" and math.isnan(check.left_value)
+
+
+def test_a_front_too_vague_to_compare_is_inconclusive():
+    """Draft and target all but disjoint: the recursion's lower bound is far below, and a PASS would say
+    nothing."""
+    pair = _stationary(np.array([[1 - 1e-6, 1e-6]] * 2), np.array([[1e-6, 1 - 1e-6]] * 2), 8)
+    check = front.check_program(pair)
+    assert check.status == "INCONCLUSIVE" and abs(check.difference) <= check.tolerance
