@@ -14,6 +14,7 @@ from simlab.experiments.settings import (
     Outcome,
     Settings,
     folder_of,
+    heading,
     instance,
     job,
     only_point,
@@ -79,7 +80,9 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         judge_running_average(f"{title}: running average", running, prediction),
     ]
     figures = [Exhibit("fig2", CAPTION, files)]
-    return Outcome(title, folder, verdicts, figures=figures, notes=_notes(settings, prediction))
+    return Outcome(
+        heading(settings, title), folder, verdicts, figures=figures, notes=_notes(settings, prediction)
+    )
 
 
 def _draw(settings: Settings, prediction: Prediction, runs, average, band):

@@ -18,7 +18,16 @@ from simlab.checks import check_count, check_number
 from simlab.decoders import BatchSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Status, Verdict
-from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, job, only_point
+from simlab.experiments.settings import (
+    Exhibit,
+    Outcome,
+    Settings,
+    folder_of,
+    heading,
+    instance,
+    job,
+    only_point,
+)
 from simlab.experiments.shared import figure_metadata, judge, mean_of, rows, without_effect
 from simlab.report import (
     draw_family,
@@ -86,7 +95,12 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     figures = [Exhibit("fig3", CAPTION, save_figure(figure, folder, "fig3", pd.DataFrame(table), metadata))]
     checks = [_check(name, family[name], drafts) for name in family if family[name]]
     return Outcome(
-        TITLE, folder, verdicts, checks, figures, notes=without_effect(settings, "pair", "decoder")
+        heading(settings, TITLE),
+        folder,
+        verdicts,
+        checks,
+        figures,
+        notes=without_effect(settings, "pair", "decoder"),
     )
 
 

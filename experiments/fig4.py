@@ -14,7 +14,7 @@ import numpy as np
 from simlab.decoders import Speculative
 from simlab.experiments.fig4_checks import step_check, token_checks
 from simlab.experiments.fig4_sequences import present_sequences
-from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, only_point
+from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, only_point
 from simlab.experiments.shared import figure_metadata, without_effect
 from simlab.experiments.tradeoff import (
     LABELS,
@@ -66,7 +66,9 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     figure, found, notes = present_sequences(settings, options, sequences, results, folder)
     notes += without_effect(settings, "decoder")
     checks = [*token_checks(single_token(settings), options), step_check(pair, options), *found]
-    return Outcome(title, folder, verdicts + judged, checks, [*figures, figure], notes=notes)
+    return Outcome(
+        heading(settings, title), folder, verdicts + judged, checks, [*figures, figure], notes=notes
+    )
 
 
 def _present_token(settings: Settings, series: list[Series], results, folder) -> Exhibit:

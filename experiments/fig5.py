@@ -20,6 +20,7 @@ from simlab.experiments.settings import (
     Outcome,
     Settings,
     folder_of,
+    heading,
     instance,
     job,
     only_point,
@@ -33,6 +34,7 @@ from simlab.experiments.shared import (
     mean_of,
     rows,
     running_average,
+    without_effect,
 )
 from simlab.report import (
     draw_curve,
@@ -86,7 +88,9 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         judged, written = part(settings, results, title, folder)
         verdicts += judged
         figures.append(Exhibit(name, CAPTIONS[name], written))
-    return Outcome(title, folder, verdicts, figures=figures)
+    return Outcome(
+        heading(settings, title), folder, verdicts, figures=figures, notes=without_effect(settings, "decoder")
+    )
 
 
 def _present_runs(settings: Settings, results, title: str, folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from simlab.evidence import Verdict
 from simlab.pairs import ChainPair, make_pair, pair_identity
 from simlab.runs import HalfWidth, Job, Task, Trajectories
 from simlab.verify import Check
+
+SAID = ("experiment", "pair", "tier", "running_average", "trajectories")
+"""Overrides that an outcome's title says anyway, or that only make the numbers finer."""
 
 RUNNING_AVERAGE_BATCH = 100  # the paper draws its running averages after 100 N runs
 
@@ -94,6 +98,13 @@ def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair,
 def folder_of(settings: Settings, *names: str) -> Path:
     """The experiment's own folder: other settings have other folders, so that none overwrites another."""
     return settings.output / "-".join(filter(None, [settings.title, *names, settings.variant]))
+
+
+def heading(settings: Settings, title: str) -> str:
+    """The title with the overrides that tell this outcome from others of the same experiment and pair."""
+    words = shlex.split(settings.command)[2:]
+    told = [word for word in words if word.partition("=")[0].removeprefix("tier.") not in SAID]
+    return ", ".join([title, *told])
 
 
 @functools.lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from simlab.decoders import BiasedSpeculative, decoder_name
 from simlab.evidence import Verdict
-from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, job
+from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, job
 from simlab.experiments.shared import exact_total_variation, judge, mean_of, total_variation_of
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
@@ -47,10 +47,12 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         rows.append(row)
         verdicts += judged
     title = points[0].title
-    folder = folder_of(points[0])
+    pairs = list(dict.fromkeys(settings.pair_name for settings in points))
+    folder = folder_of(points[0], *pairs)
     caption = CAPTION + BIAS_CAPTION * biased
     table = Exhibit(title, caption, save_table(folder, title, pd.DataFrame(rows)))
-    return Outcome(title, folder, verdicts, tables=[table])
+    told = heading(points[0], f"{title} on {', '.join(pairs)}")
+    return Outcome(told, folder, verdicts, tables=[table])
 
 
 def _row(

@@ -14,8 +14,17 @@ from simlab.checks import check_count
 from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.evidence import Verdict
-from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, job, only_point
-from simlab.experiments.shared import exact_total_variation, judge
+from simlab.experiments.settings import (
+    Exhibit,
+    Outcome,
+    Settings,
+    folder_of,
+    heading,
+    instance,
+    job,
+    only_point,
+)
+from simlab.experiments.shared import exact_total_variation, judge, without_effect
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
 from simlab.theory import predict, theorem3_expected_rejections
@@ -57,8 +66,9 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     folder = folder_of(settings, settings.pair_name)
     rows = pd.DataFrame([{**dataclasses.asdict(check), "status": str(check.status)} for check in checks])
     table = Exhibit("verify", CAPTION, save_table(folder, "verify", rows))
-    title = f"Theorems on {settings.pair_name}"
-    return Outcome(title, folder, checks=checks, tables=[table], notes=_notes(settings))
+    title = heading(settings, f"Theorems on {settings.pair_name}")
+    notes = _notes(settings) + without_effect(settings, "decoder")
+    return Outcome(title, folder, checks=checks, tables=[table], notes=notes)
 
 
 def _notes(settings: Settings) -> list[str]:

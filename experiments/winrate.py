@@ -27,7 +27,8 @@ from simlab.checks import check_count
 from simlab.decoders import BiasedSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Verdict, mean_interval, share_interval, win_rate_verdict
-from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, instance, only_point
+from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, only_point
+from simlab.experiments.shared import without_effect
 from simlab.pairs import ChainPair
 from simlab.report import draw_matches, new_figure, residual_axes, save_figure, shared_legend, style
 from simlab.report.tables import save_table
@@ -124,12 +125,12 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     }
     figure = _draw(settings, matches, exact)
     return Outcome(
-        title,
+        heading(settings, title),
         folder,
         verdicts,
         figures=[Exhibit("winrate", CAPTION, save_figure(figure, folder, "winrate", table, metadata))],
         tables=[Exhibit("matches", TABLE_CAPTION, save_table(folder, "matches", table))],
-        notes=[NOTE, *notes],
+        notes=[NOTE, *notes, *without_effect(settings, "decoder")],
     )
 
 

@@ -66,7 +66,7 @@ def test_a_grid_lists_what_differs(run, tmp_path):
 
 def test_timing_is_of_all_that_was_simulated_whoever_asked_for_it(run, tmp_path):
     run("run", "pair.horizon=4,5", *SMALL)
-    first = documents(tmp_path, "timing.json")["study-pair.horizon=4,5-tier.running_average=200"]
+    first = documents(tmp_path, "timing.json")["study-paper-pair.horizon=4,5-tier.running_average=200"]
     assert first["simulating"]["trajectories"] == 4000 and first["simulating"]["worker_seconds"] > 0
     run("run", "pair.horizon=4,5", *SMALL)  # nothing is left to simulate: the times stay
     run("run", "pair.horizon=5", *SMALL)
