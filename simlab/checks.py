@@ -30,8 +30,15 @@ def check_number(
 ) -> float:
     """`value` as a finite float with least <= value <= most and value > above; SimlabError otherwise."""
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if number and math.isfinite(value) and least <= value <= most and value > above:
+    if number and _fits(value) and least <= value <= most and value > above:
         return float(value)
     bounds = [f"> {above:g}"] * (above > -math.inf) + [f">= {least:g}"] * (least > -math.inf)
     bounds += [f"<= {most:g}"] * (most < math.inf)
     raise SimlabError(f"{name} = {value!r}: give a finite number {' and '.join(bounds)}".rstrip())
+
+
+def _fits(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number too large for a float
+        return False
