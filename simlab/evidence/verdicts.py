@@ -36,6 +36,9 @@ from simlab.evidence.total_variation import check_deviations, total_variation_in
 MISS = 1e-6
 """The probability with which a discrepancy of more than `detectable` may go unnoticed."""
 
+NEARLY = 1e-14
+"""How far below 1 a total variation may lie that is given as 1: it is a sum of rounded masses."""
+
 LEAST_ERROR = 1e-100
 """The least error probability of one size: the binomial ends are accurate at tails down to 1e-120."""
 
@@ -194,12 +197,15 @@ def total_variation_verdict(
 
     deviations: whole numbers (L+1,), as for `total_variation_interval`. low, high: a bracket that certainly
     holds the exact value, low = high where that is known. resolution: a difference of total variation.
-    looks: as for `pmf_verdict`. FAIL takes an interval that misses the bracket; where high is 0 or low is 1,
-    one trajectory that strays at all, or not all the way. Raises SimlabError for no or malformed deviations,
+    looks: as for `pmf_verdict`. FAIL takes an interval that misses the bracket; where high is 0, one
+    trajectory that strays at all. A low of 1 may be 1 - NEARLY, rounded: it takes a mean so far below 1 that
+    Markov's inequality allows for it with the false alarm. Raises SimlabError for no or malformed deviations,
     ends that are no probabilities low <= high, looks < 1, or a false_alarm / looks outside [1e-100, 1).
     Source: `total_variation_interval`.
     """
     deviations, looks = check_deviations(deviations), check_count("looks", looks)
+    missing = 1 - np.arange(len(deviations)) / (len(deviations) - 1)
+    strayed, stayed = deviations[1:].any(), deviations @ missing / deviations.sum()
     return _judge_share(
         name,
         *(
@@ -207,7 +213,7 @@ def total_variation_verdict(
             for error in (_error(false_alarm, looks), MISS / looks)
         ),
         (low, high),
-        refuted=(bool(deviations[1:].any()), bool(deviations[:-1].any())),
+        refuted=(bool(strayed), bool(stayed > NEARLY / _error(false_alarm, looks))),
         statistic="total variation",
         resolution=resolution,
         false_alarm=false_alarm,

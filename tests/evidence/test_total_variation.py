@@ -138,3 +138,11 @@ def test_mistakes():
             total_variation_verdict("TV", [5, 1], low, high, resolution=1)
     with pytest.raises(SimlabError, match="over 3 sizes"):
         total_variation_verdict("TV", [5, 1], 0, 1, resolution=1, false_alarm=1e-100, looks=3)
+
+
+def test_a_bracket_that_was_rounded_up_to_1_raises_no_false_alarm():
+    deviations = np.zeros(1025, int)
+    deviations[1024], deviations[1023] = 10**7 - 1, 1  # of a truth of 1 - 1e-14 one such run has P = 1e-4
+    assert total_variation_verdict("x", deviations, 1.0, 1.0, resolution=0.01).status == "PASS"
+    deviations[[0, 1023]] = 1, 0  # but this one at most 1e-7
+    assert total_variation_verdict("x", deviations, 1.0, 1.0, resolution=0.01).status == "FAIL"
