@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
 from simlab.cli.tables import columns
-from simlab.report.rows import number, verdict_row
+from simlab.report.rows import claim, number, verdict_row
 
-WIDTH = 120
-"""Of lines of prose under a row."""
-
-
-def verdict_table(verdicts: Sequence[Mapping]) -> str:
-    """Verdicts, as documents, a line each."""
-    return columns([verdict_row(verdict) for verdict in verdicts])
+PROSE = 120
+"""The longest line of prose under a row."""
 
 
-def check_table(checks: Sequence[Mapping]) -> str:
-    """Theorem checks, as documents: a line of numbers each, under it the statement and what they are."""
+def verdict_table(verdicts: Sequence[Mapping], title: str) -> str:
+    """Verdicts, as documents, under the heading `title`: a line each, or two where the terminal is narrow."""
+    rows = [verdict_row(verdict, title) for verdict in verdicts]
+    table = columns(rows)
+    width = _terminal_width()
+    if width is None or max(map(len, table.splitlines())) <= width:
+        return table
+    numbers = [{key: value for key, value in row.items() if key not in ("claim", "of")} for row in rows]
+    heading, *lines = columns(numbers).splitlines()
+    told = [f"{row['claim']} ({row['of']})" for row in rows]
+    return "\n".join(
+        [heading, *(f"{line}\n{_prose(text, 9)}" for line, text in zip(lines, told, strict=True))]
+    )
+
+
+def _terminal_width() -> int | None:
+    """None for what is no terminal, and takes a line each, for grep and the like."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _prose(text: str, indent: int) -> str:
+    width = min(PROSE, max(_terminal_width() or PROSE, 40))
+    space = " " * indent
+    return "\n".join(textwrap.wrap(text, width, initial_indent=space, subsequent_indent=space))
+
+
+def check_table(checks: Sequence[Mapping], title: str) -> str:
+    """Theorem checks, as documents, under the heading `title`: a line of numbers each, under it what is
+    stated and what the numbers are.
+    """
     heading, *lines = columns(
         [
             {
                 "verdict": str(check["status"]),
-                "check": check["name"],
+                "check": claim(check["name"], title),
                 "left": number(check["left_value"]),
                 "right": number(check["right_value"]),
                 "difference": number(check["difference"], 2),
@@ -32,11 +57,10 @@ def check_table(checks: Sequence[Mapping]) -> str:
             for check in checks
         ]
     ).splitlines()
-    indent = " " * heading.index("check")
+    indent = heading.index("check")
     told = [heading]
     for line, check in zip(lines, checks, strict=True):
         numbers = f"left: {check['left']}; right: {check['right']}; {check['scope']}"
         told.append(line)
-        for text in (check["statement"], numbers):
-            told += textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
+        told += [_prose(text, indent) for text in (check["statement"], numbers)]
     return "\n".join(told)

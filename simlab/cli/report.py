@@ -99,10 +99,10 @@ def _identity(experiment: str, settings: Mapping) -> tuple:
     return experiment, {key: value for key, value in settings.items() if key not in SIZES}
 
 
-def _print_tables(experiments: Sequence[Mapping], key: str, table: Callable[[list], str]) -> None:
+def _print_tables(experiments: Sequence[Mapping], key: str, table: Callable[[list, str], str]) -> None:
     for experiment in by_status(experiments, key):
         if experiment[key]:
-            print(f"\n{experiment['title']}\n{table(experiment[key])}")
+            print(f"\n{experiment['title']}\n{table(experiment[key], experiment['title'])}")
 
 
 def _tallies(experiments: Sequence[Mapping]) -> list[str]:

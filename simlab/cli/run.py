@@ -34,9 +34,9 @@ def announce(outcome) -> None:
     """Print what an experiment came to."""
     print(f"\n{outcome.title}")
     if outcome.verdicts:
-        print(verdict_table([dataclasses.asdict(verdict) for verdict in outcome.verdicts]))
+        print(verdict_table([dataclasses.asdict(verdict) for verdict in outcome.verdicts], outcome.title))
     if outcome.checks:
-        print(check_table([dataclasses.asdict(check) for check in outcome.checks]))
+        print(check_table([dataclasses.asdict(check) for check in outcome.checks], outcome.title))
     for note in outcome.notes:
         print(note)
     if outcome.files:

@@ -16,7 +16,16 @@ from pathlib import Path
 from simlab.report.colours import on_dark
 from simlab.report.datatable import data_table
 from simlab.report.origin import origin
-from simlab.report.rows import by_status, check_row, count_statuses, tally, verdict_row
+from simlab.report.rows import (
+    by_status,
+    check_row,
+    claim,
+    closest_call,
+    count_statuses,
+    number,
+    tally,
+    verdict_row,
+)
 from simlab.report.svg import colour_name, inline_svg
 
 _HERE = Path(__file__).parent
@@ -47,6 +56,7 @@ def render_page(experiments: Sequence[Mapping], missing: Sequence[Mapping], prob
         problems=problems,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        summary=[_summary_row(experiment) for experiment in numbered],
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         tallies=_tallies(numbered),
         verdicts=[group for group in map(_verdict_group, by_status(numbered, "verdicts")) if group["rows"]],
@@ -102,8 +112,27 @@ def _facts(experiments: Sequence[Mapping]) -> list[str]:
     return [*facts, *(f"simlab {version}" for version in versions)]
 
 
+def _summary_row(experiment: Mapping) -> dict:
+    """An experiment in one line: what came out, from how much, and which verdict was the closest call."""
+    trajectories = sum(task["trajectories"] for task in experiment["tasks"])
+    row = {
+        "article": experiment["id"],
+        "title": experiment["title"],
+        "trajectories": f"{trajectories:,}" if trajectories else "",
+        "call": "",
+        "of": "",
+    }
+    for key in ("verdicts", "checks"):
+        counts = count_statuses(one["status"] for one in experiment[key])
+        row[key] = {"counts": counts, "place": f"{experiment['id']}-{key}"}
+    if call := closest_call(experiment["verdicts"]):
+        row |= {"call": number(call[0], 2), "of": claim(call[1]["name"], experiment["title"])}
+    return row
+
+
 def _verdict_group(experiment: Mapping) -> dict:
-    return _group(experiment, "verdicts", [verdict_row(verdict) for verdict in experiment["verdicts"]])
+    title = experiment["title"]
+    return _group(experiment, "verdicts", [verdict_row(one, title) for one in experiment["verdicts"]])
 
 
 def _check_group(experiment: Mapping) -> dict:

@@ -6,17 +6,18 @@ numbers, or "inf", "-inf" and "nan", which JSON has no numbers for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 STATUSES = ("FAIL", "INCONCLUSIVE", "PASS")
 """The worst first."""
 
 
-def verdict_row(verdict: Mapping) -> dict[str, str]:
-    """A verdict as a row: what came out, of which claim, and what it rests on."""
+def verdict_row(verdict: Mapping, title: str = "") -> dict[str, str]:
+    """A verdict as a row: what came out, of which claim, what it rests on. title: of the heading."""
     return {
         "verdict": str(verdict["status"]),
-        "claim": verdict["name"],
+        "claim": claim(verdict["name"], title),
         "of": verdict["statistic"].partition(", the furthest")[0],
         "estimate": number(verdict["estimate"]),
         "interval": f"[{number(verdict['low'])}, {number(verdict['high'])}]",
@@ -24,6 +25,30 @@ def verdict_row(verdict: Mapping) -> dict[str, str]:
         "would see": number(verdict["detectable"], 2),
         "trajectories": f"{verdict['trajectories']:,}",
     }
+
+
+def claim(name: str, title: str) -> str:
+    """The name of a claim under the heading `title`, which need not be said again."""
+    for said in (title, title.partition(",")[0]):
+        if said and name.startswith(said):
+            return name[len(said) :].lstrip(" :,") or name
+    return name
+
+
+def closest_call(verdicts: Iterable[Mapping]) -> tuple[float, Mapping] | None:
+    """The verdict whose exact value is furthest out of its interval, and how far that is: 0 in the middle of
+    it, 1 at its end, more outside. None where there are no verdicts.
+    """
+    calls = [(_way_out(verdict), verdict) for verdict in verdicts]
+    return max(calls, key=lambda call: call[0], default=None)
+
+
+def _way_out(verdict: Mapping) -> float:
+    estimate, exact, low, high = (float(verdict[key]) for key in ("estimate", "exact", "low", "high"))
+    way, room = abs(exact - estimate), (high - estimate if exact > estimate else estimate - low)
+    if way == 0 or room == math.inf:
+        return 0.0
+    return way / room if room > 0 else math.inf
 
 
 def check_row(check: Mapping) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from simlab.cli.compose import compose_points
 from simlab.cli.main import main
+from simlab.report.rows import claim
 
 SMALL = ["run=serial", "trajectories=2000", "tier.running_average=200"]
 LISTED = "reproduce=[['experiment=fig2'],['experiment=drafts']]"
@@ -68,7 +69,8 @@ def test_the_page_and_the_terminal_show_the_same_verdicts(results, report):
     assert len(verdicts) == 4 + 12
     text = page(results)
     for verdict in verdicts:
-        assert verdict["name"] in out and verdict["name"] in text
+        said = claim(verdict["name"], verdict["experiment"])
+        assert said in out and said in text
         assert f"{verdict['estimate']:.6g}" in out and f"{verdict['estimate']:.6g}" in text
     total = next(line for line in out.splitlines() if line.startswith("16 verdicts: "))
     assert all(part in text for part in total.partition(": ")[2].split(", "))
@@ -203,7 +205,7 @@ def test_times_may_be_torn(results, report):
 def test_a_fail_makes_the_exit_code_1_and_cannot_be_missed(results, report):
     edit(folder(results, "fig2") / "outcome.json", lambda d: d["verdicts"][2].update(status="FAIL"))
     out, _ = report(LISTED, code=1)
-    assert "1 FAIL" in out and re.search("^FAIL +Figure 2 on paper: tokens", out, re.M)
+    assert "1 FAIL" in out and re.search("^FAIL +tokens", out, re.M)
     assert '<section class="alarm"' in page(results) and "<title>simlab: 1 FAIL" in page(results)
 
 
