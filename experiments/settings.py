@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair,
             stationary = len(own.draft_rows) == len(own.target_rows) == 1
             horizon = horizon if stationary else min(horizon, own.horizon)
         options["horizon"] = horizon
-    return _instance(settings.pair_name, json.dumps(options, sort_keys=True))
+    return _instance(settings.pair_name, json.dumps(options, sort_keys=True), _state_of(options.get("path")))
 
 
 def folder_of(settings: Settings, *names: str) -> Path:
@@ -107,8 +108,16 @@ def heading(settings: Settings, title: str) -> str:
     return ", ".join([title, *told])
 
 
+def _state_of(path) -> tuple | None:
+    """What tells a file from another of the same name, in another folder or at another time."""
+    if not isinstance(path, str) or not os.path.exists(path):
+        return None
+    found = os.stat(path)
+    return os.path.abspath(path), found.st_size, found.st_mtime_ns
+
+
 @functools.lru_cache(maxsize=8)
-def _instance(name: str, options: str) -> tuple[ChainPair, dict]:
+def _instance(name: str, options: str, state: tuple | None) -> tuple[ChainPair, dict]:
     pair = make_pair(name, **json.loads(options))
     return pair, pair_identity(pair, name, **json.loads(options))
 

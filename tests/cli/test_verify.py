@@ -68,7 +68,8 @@ def test_several_pairs_as_json_and_again_without_simulating(verify):
     ]
     first, again = (json.loads(verify(*words, "--json").out) for _ in range(2))
     assert first == again
-    assert [one["title"] for one in first] == ["Theorems on uniform", "Theorems on bernoulli"]
+    titles = [one["title"].partition(",")[0] for one in first]
+    assert titles == ["Theorems on uniform", "Theorems on bernoulli"]
     for one in first:
         statuses = {check["name"]: check["status"] for check in one["checks"]}
         assert list(statuses) == NAMES and "FAIL" not in statuses.values()
