@@ -15,6 +15,10 @@ SHOWN = 2000
 LINE = 40
 """Characters of a cell that stand in one line."""
 
+SPREAD = 100
+"""Numbers whose sizes differ less than so many times can be shown with the same decimals."""
+
+_WHOLE = re.compile(r"[+-]?\d+")
 _TASK = re.compile(r"[0-9a-f]{64}")
 
 
@@ -50,6 +54,7 @@ def data_table(text: str) -> DataTable:
     cells = list(zip(*values, strict=True)) or [()] * len(names)
     varies = [len(values) < 2 or len(set(column)) > 1 for column in cells]
     numeric = [_is_numeric(column) for column in cells]
+    decimals = [_decimals(cells[i]) if numeric[i] else None for i in range(len(names))]
     kept = [i for i, varying in enumerate(varies) if varying]
     return DataTable(
         shared=[
@@ -58,7 +63,7 @@ def data_table(text: str) -> DataTable:
             if not varies[i] and cells[i][0]
         ],
         columns=[(names[i], "number" if numeric[i] else _kind(cells[i])) for i in kept],
-        rows=[[_cell(line[i], numeric[i]) for i in kept] for line in values[:SHOWN]],
+        rows=[[_cell(line[i], numeric[i], decimals[i]) for i in kept] for line in values[:SHOWN]],
         left_out=max(len(values) - SHOWN, 0),
     )
 
@@ -82,8 +87,24 @@ def _number(value: str) -> float | None:
         return None
 
 
-def _cell(value: str, numeric: bool) -> Cell:
-    text = _shown(value, numeric)
+def _decimals(column: Sequence[str]) -> int | None:
+    """Decimals that all numbers of a column can be shown with, so that their points stand below each other:
+    as many as any needs, and six digits for the largest. None for whole numbers and for those of very
+    different sizes, which have six digits each.
+    """
+    numbers = [_number(value) for value in column if value]
+    if any(_WHOLE.fullmatch(value) for value in column) or not all(map(math.isfinite, numbers)):
+        return None
+    texts = [f"{number:.6g}" for number in numbers]
+    sizes = [abs(number) for number in numbers if number]
+    if not sizes or max(sizes) >= SPREAD * min(sizes) or any("e" in text for text in texts):
+        return None
+    needed = max(len(text.partition(".")[2]) for text in texts)
+    return min(needed, max(5 - math.floor(math.log10(max(sizes))), 0))
+
+
+def _cell(value: str, numeric: bool, decimals: int | None) -> Cell:
+    text = _shown(value, numeric) if decimals is None or not value else f"{_number(value):.{decimals}f}"
     sort = ""
     if numeric and value and not math.isnan(_number(value)):
         sort = repr(_number(value)).replace("inf", "Infinity")
@@ -92,7 +113,7 @@ def _cell(value: str, numeric: bool) -> Cell:
 
 def _shown(value: str, numeric: bool) -> str:
     """A cell as the page shows it: numbers to six digits, whole ones as they are, task ids cut short."""
-    if numeric and value and not re.fullmatch(r"[+-]?\d+", value):
+    if numeric and value and not _WHOLE.fullmatch(value):
         number = _number(value)
         return f"{number:.6g}"
     return value[:12] if _TASK.fullmatch(value) else value

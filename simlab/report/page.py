@@ -7,25 +7,20 @@ page itself forbids the browser to fetch anything.
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from simlab.report.anchors import anchor
 from simlab.report.colours import on_dark
 from simlab.report.datatable import data_table
 from simlab.report.origin import origin
-from simlab.report.rows import (
-    by_status,
-    check_row,
-    claim,
-    closest_call,
-    count_statuses,
-    number,
-    tally,
-    verdict_row,
-)
+from simlab.report.rows import by_status, check_row, count_statuses, verdict_row
+from simlab.report.summary import description, facts, failed, summary_rows, tallies
 from simlab.report.svg import colour_name, inline_svg
 
 _HERE = Path(__file__).parent
@@ -40,26 +35,28 @@ def render_page(experiments: Sequence[Mapping], missing: Sequence[Mapping], prob
     experiments: as `collect_results` gives them, in the order of the page. missing: {"command"} of each
     experiment that should be there. problems: a line for each thing that could not be read.
     """
-    numbered = [{**experiment, "id": f"e{i}"} for i, experiment in enumerate(experiments, 1)]
+    taken: set[str] = set()
+    placed = [{**experiment, "id": anchor(experiment["folder"], taken)} for experiment in experiments]
     colours: set[str] = set()
-    articles = [_article(experiment, colours) for experiment in numbered]
+    articles = [_article(experiment, f"_{i}_", colours) for i, experiment in enumerate(placed)]
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     return _template().render(
         articles=articles,
-        checks=[group for group in map(_check_group, by_status(numbered, "checks")) if group["rows"]],
+        checks=[group for group in map(_check_group, by_status(placed, "checks")) if group["rows"]],
         colours=[
             (colour_name(colour), *_schemes(colour)) for colour in sorted(colours | {_PAPER}, key=str.lower)
         ],
-        facts=_facts(numbered),
-        failed=_failed(numbered),
+        description=description(placed),
+        facts=facts(placed),
+        failed=failed(placed),
         missing=missing,
         problems=problems,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        summary=[_summary_row(experiment) for experiment in numbered],
+        summary=summary_rows(placed),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        tallies=_tallies(numbered),
-        verdicts=[group for group in map(_verdict_group, by_status(numbered, "verdicts")) if group["rows"]],
+        tallies=tallies(placed),
+        verdicts=[group for group in map(_verdict_group, by_status(placed, "verdicts")) if group["rows"]],
     )
 
 
@@ -75,59 +72,6 @@ def _template():
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("page.html")
-
-
-def _tallies(experiments: Sequence[Mapping]) -> list[dict]:
-    """What came out, in numbers: of the verdicts, and of the theorem checks where there are any."""
-    tallies = []
-    for key, noun in (("verdicts", "verdict"), ("checks", "theorem check")):
-        statuses = [one["status"] for experiment in experiments for one in experiment[key]]
-        if statuses or key == "verdicts":
-            counts = count_statuses(statuses)
-            tallies.append({"key": key, "counts": counts, "total": tally(statuses, noun).partition(":")[0]})
-    return tallies
-
-
-def _failed(experiments: Sequence[Mapping]) -> list[dict]:
-    """Every verdict and check that FAILed, with where the page has it."""
-    return [
-        {"name": one["name"], "experiment": experiment["title"], "place": f"{experiment['id']}-{key}"}
-        for key in ("verdicts", "checks")
-        for experiment in experiments
-        for one in experiment[key]
-        if one["status"] == "FAIL"
-    ]
-
-
-def _facts(experiments: Sequence[Mapping]) -> list[str]:
-    """What stands below the headline: how many experiments, trajectories and which simlab."""
-    sizes: dict[str, int] = {}
-    for experiment in experiments:
-        for task in experiment["tasks"]:
-            sizes[task["id"]] = max(task["trajectories"], sizes.get(task["id"], 0))
-    facts = [f"{len(experiments)} experiment{'s' * (len(experiments) != 1)}"]
-    if sizes:
-        facts.append(f"{sum(sizes.values()):,} trajectories of {len(sizes)} task{'s' * (len(sizes) != 1)}")
-    versions = sorted({experiment["versions"].get("simlab", "") for experiment in experiments} - {""})
-    return [*facts, *(f"simlab {version}" for version in versions)]
-
-
-def _summary_row(experiment: Mapping) -> dict:
-    """An experiment in one line: what came out, from how much, and which verdict was the closest call."""
-    trajectories = sum(task["trajectories"] for task in experiment["tasks"])
-    row = {
-        "article": experiment["id"],
-        "title": experiment["title"],
-        "trajectories": f"{trajectories:,}" if trajectories else "",
-        "call": "",
-        "of": "",
-    }
-    for key in ("verdicts", "checks"):
-        counts = count_statuses(one["status"] for one in experiment[key])
-        row[key] = {"counts": counts, "place": f"{experiment['id']}-{key}"}
-    if call := closest_call(experiment["verdicts"]):
-        row |= {"call": number(call[0], 2), "of": claim(call[1]["name"], experiment["title"])}
-    return row
 
 
 def _verdict_group(experiment: Mapping) -> dict:
@@ -146,7 +90,7 @@ def _check_group(experiment: Mapping) -> dict:
 def _group(experiment: Mapping, key: str, rows: list[dict]) -> dict:
     counts = count_statuses(row["verdict"] for row in rows)
     return {
-        "place": f"{experiment['id']}-{key}",
+        "place": f"{experiment['id']}--{key}",
         "title": experiment["title"],
         "folder": experiment["folder"],
         "article": experiment["id"],
@@ -156,26 +100,32 @@ def _group(experiment: Mapping, key: str, rows: list[dict]) -> dict:
     }
 
 
-def _article(experiment: Mapping, colours: set[str]) -> dict:
-    """An experiment as the page shows it; the figures' colours are added to `colours`."""
+def _article(experiment: Mapping, prefix: str, colours: set[str]) -> dict:
+    """An experiment as the page shows it. The ids inside its figures start with `prefix`; their colours are
+    added to `colours`.
+    """
     place = experiment["id"]
+    taken = {f"{place}--{key}" for key in ("verdicts", "checks")}
     figures = []
-    for i, figure in enumerate(experiment["figures"], 1):
-        caption_id = f"{place}-f{i}"
-        drawing = figure["svg"] and inline_svg(figure["svg"], f"{place}f{i}-", caption_id)
+    for i, figure in enumerate(experiment["figures"]):
+        figure = {
+            **figure,
+            "place": anchor(figure["name"], taken, place),
+            "links": _links(experiment, figure),
+        }
+        drawing = figure["svg"] and inline_svg(figure["svg"], f"{prefix}{i}_", f"{figure['place']}--caption")
         if drawing:
             colours |= drawing.colours
-        figures.append(
-            {**figure, "caption_id": caption_id, "drawing": drawing, "links": _links(experiment, figure)}
-        )
+        figures.append({**figure, "drawing": drawing})
     tables = [
         {
             **table,
-            "id": f"{place}-t{i}",
+            "place": anchor(table["name"], taken, place),
+            "repeats": _repeats(table, experiment["checks"]),
             "data": data_table(table["csv"]) if table["csv"] is not None else None,
             "links": _links(experiment, table),
         }
-        for i, table in enumerate(experiment["tables"], 1)
+        for table in experiment["tables"]
     ]
     return {
         "id": place,
@@ -189,6 +139,16 @@ def _article(experiment: Mapping, colours: set[str]) -> dict:
         "origin": origin(experiment),
         "tasks": [_task_row(task) for task in experiment["tasks"]],
     }
+
+
+def _repeats(table: Mapping, checks: Sequence[Mapping]) -> bool:
+    """Whether a table is the theorem checks over again, which the page has already."""
+    if not checks or table["csv"] is None:
+        return False
+    rows = list(csv.DictReader(io.StringIO(table["csv"])))
+    told = {"name", "statement", "left_value", "right_value", "difference", "tolerance"}
+    same = [row.get("name") for row in rows] == [check["name"] for check in checks]
+    return same and told <= set(rows[0])
 
 
 def _links(experiment: Mapping, exhibit: Mapping) -> list[dict]:

@@ -88,11 +88,12 @@ def by_status(experiments: Iterable[Mapping], key: str) -> list[dict]:
     the worst. The terminal and the page both show them in this order.
     """
     ordered = [
-        {**experiment, key: sorted(experiment[key], key=lambda one: _rank(one["status"]))}
+        {**experiment, key: sorted(experiment[key], key=lambda one: rank(one["status"]))}
         for experiment in experiments
     ]
-    return sorted(ordered, key=lambda one: _rank(one[key][0]["status"]) if one[key] else len(STATUSES))
+    return sorted(ordered, key=lambda one: rank(one[key][0]["status"]) if one[key] else len(STATUSES))
 
 
-def _rank(status: str) -> int:
+def rank(status: str) -> int:
+    """0 for the worst status, more for a better one."""
     return STATUSES.index(status)

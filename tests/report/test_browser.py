@@ -259,9 +259,9 @@ def test_it_prints_light_whatever_the_screen(browser, page, tmp_path):
 def test_on_paper_every_group_is_open_and_nothing_is_there_to_press(browser, page):
     browser.open(page)
     closed = "return document.querySelectorAll('details.group:not([open])').length"
-    assert browser.run(closed) == 1
+    assert browser.run(closed) == 2
     assert browser.run(f"dispatchEvent(new Event('beforeprint')); {closed}") == 0
-    assert browser.run(f"dispatchEvent(new Event('afterprint')); {closed}") == 1
+    assert browser.run(f"dispatchEvent(new Event('afterprint')); {closed}") == 2
     browser.print_media()
     shown = browser.run(
         "return [...document.querySelectorAll('nav, .copy, .tasks')].filter((one) => one.offsetParent).length"
@@ -287,10 +287,22 @@ def test_the_csv_can_be_saved(browser, page):
     assert text.startswith("x,y\n1,1.0\n")
 
 
-def test_a_link_to_a_verdict_opens_its_group(browser, page):
+def test_a_link_to_a_closed_group_opens_it(browser, page):
     browser.open(page)
-    browser.run("document.querySelector('#e1-verdicts').open = false; location.hash = '#e1-verdicts'")
-    assert browser.run("return document.querySelector('.alarm a').hash") == "#e1-verdicts"
+    link = "document.querySelector('.summary a[href=\"#quiet--verdicts\"]')"
+    group = "document.getElementById('quiet--verdicts').parentElement"
+    assert browser.run(f"return {group}.open") is False
+    assert browser.run(f"{link}.click(); return {group}.open") is True
+
+
+def test_a_figure_can_be_fitted_to_a_phone(browser, page):
+    browser.open(page, width=390)
+    spills = "const box = document.querySelector('.drawing'); return box.scrollWidth > box.clientWidth"
+    assert browser.run(spills) is True
+    browser.run("document.querySelector('.fit input').click()")
+    assert browser.run(spills) is False
+    browser.open(page)
+    assert browser.run("return document.querySelector('.fit').offsetParent") is None
 
 
 def test_without_its_script_all_is_there(browser, page, tmp_path):

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from simlab import SimlabError
+from simlab.report.anchors import anchor
 from simlab.report.collect import collect_results
 from simlab.report.colours import on_dark
 from simlab.report.datatable import SHOWN, data_table
@@ -149,12 +150,14 @@ def test_totals_and_groups_have_the_worst_first():
     )
     read = Reader(page(quiet, loud))
     groups = [a for a in read.all("details") if a.get("class") == "group"]
-    assert [("open" in a, a["id"]) for a in groups] == [
-        (True, "e2-verdicts"), (False, "e1-verdicts"), (True, "e2-checks"),
+    places = [a["id"] for a in read.all("div") if a.get("id")]
+    assert [("open" in a, place) for a, place in zip(groups, places[:3], strict=True)] == [
+        (True, "loud--verdicts"), (False, "quiet--verdicts"), (True, "loud--checks"),
     ]  # fmt: skip
     assert "4 verdicts 1 FAIL 1 INCONCLUSIVE 2 PASS 2 theorem checks 1 FAIL 1 PASS" in read.text
     alarm = read.text[read.text.index("2 FAIL") :]
-    assert alarm.index("wrong") < alarm.index("broken") < alarm.index("Verdicts")
+    assert alarm.index("wrong") < alarm.index("broken") < alarm.index("Summary")
+    assert alarm.index("Summary") < alarm.index("loud", alarm.index("Summary")) < alarm.index("quiet")
     rows = read.text[read.text.index("trajectories FAIL") :]
     assert rows.index("wrong") < rows.index("small") < rows.index("good") < rows.index("fine")
 
@@ -207,6 +210,53 @@ def test_columns_in_which_all_rows_agree_stand_once():
     start = [a.get("class") for _, a in read.elements].index("sortable")
     assert next(a["class"] for tag, a in read.elements[start:] if tag == "th") == "number"
     assert [[cell.text for cell in row] for row in data_table(table["csv"]).rows] == [["1"], ["2"]]
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (["16.40145", "14.1", "33.5261"], ["16.4015", "14.1000", "33.5261"]),  # points below each other
+        (["0.1", "0.05", ""], ["0.10", "0.05", ""]),
+        (["0.0", "2.5"], ["0.0", "2.5"]),
+        (["1e-3", "33.5261"], ["0.001", "33.5261"]),  # of very different sizes: six digits each
+        (["1", "2.25"], ["1", "2.25"]),
+        (["inf", "2.25"], ["inf", "2.25"]),
+        (["0.1", "123456.7"], ["0.1", "123457"]),
+        (["1234567.8", "1234568.9"], ["1.23457e+06", "1.23457e+06"]),
+    ],
+    ids=range(8),
+)
+def test_decimals_of_a_column(column, shown):
+    rows = data_table("n,x\n" + "".join(f"{i},{x}\n" for i, x in enumerate(column))).rows
+    assert [row[1].text for row in rows] == shown
+    assert [row[1].full or row[1].text for row in rows] == column
+
+
+def test_the_theorem_checks_are_not_told_twice():
+    csv = "name,statement,left_value,right_value,difference,tolerance\none,{},1,1,0,1e-9\n"
+    table = {"name": "verify", "caption": "", "files": ["v.csv"], "csv": csv.format("nobody")}
+    text = page(experiment(tables=[table], checks=[check("one")]))
+    assert "The rows are the" in text and 'download="v.csv"' in text
+    assert 'class="sortable"' not in text
+    for other in (page(experiment(tables=[table], checks=[check("two")])), page(experiment(tables=[table]))):
+        assert 'class="sortable"' in other
+
+
+def test_places_keep_their_names_when_other_experiments_come(figure):
+    def places(*experiments):
+        return {a["id"] for _, a in Reader(page(*experiments)).elements if "id" in a}
+
+    mine = experiment(folder="fig2-paper", figures=[figure])
+    named = {"fig2-paper", "fig2-paper--fig9", "fig2-paper--drafts", "fig2-paper--verdicts"}
+    assert named <= places(mine) and named <= places(experiment(), mine)
+
+
+def test_places_are_apart_whatever_the_names():
+    taken: set[str] = set()
+    assert [anchor(name, taken) for name in ("A b", "a-b", "verdicts", "--", "é", "_0_x")] == [
+        "a-b", "a-b-2", "verdicts-2", "x", "x-2", "0_x",
+    ]  # fmt: skip
+    assert anchor("checks", {"a-b--checks"}, "a-b") == "a-b--checks-2"
 
 
 def test_columns_of_numbers_names_and_text_differ():

@@ -41,7 +41,7 @@ def test_the_closest_call_counts_half_widths_on_the_side_of_the_exact_value():
 def test_the_page_sums_up_each_experiment_first():
     verdicts = [verdict("drafts: E[N_rej]", estimate=1, low=0, high=2, exact=1.7), verdict("drafts: law")]
     text = render_page([experiment(verdicts=verdicts, checks=[check()])], [], [])
-    row = text[text.index('<th scope="row"><a href="#e1">drafts</a>') :].partition("</tr>")[0]
+    row = text[text.index('<th scope="row"><a href="#drafts">drafts</a>') :].partition("</tr>")[0]
     assert "2 PASS" in row and "1 PASS" in row and "0.7<" in row and ">E[N_rej]<" in row
 
 

@@ -1,0 +1,87 @@
+"""What stands first on the page: totals, what FAILed, and a line an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from simlab.report.rows import STATUSES, claim, closest_call, count_statuses, number, rank, tally
+
+_JUDGED = (("verdicts", "verdict"), ("checks", "theorem check"))
+
+
+def tallies(experiments: Sequence[Mapping]) -> list[dict]:
+    """What came out, in numbers: of the verdicts, and of the theorem checks where there are any."""
+    found = []
+    for key, noun in _JUDGED:
+        statuses = _statuses(experiments, key)
+        if statuses or key == "verdicts":
+            counts = count_statuses(statuses)
+            found.append({"key": key, "counts": counts, "total": tally(statuses, noun).partition(":")[0]})
+    return found
+
+
+def description(experiments: Sequence[Mapping]) -> str:
+    """The page in a line, for whoever shows links to it."""
+    told = [tally(_statuses(experiments, key), noun) for key, noun in _JUDGED]
+    return "; ".join(["Speculative decoding, predicted and simulated", *told])
+
+
+def failed(experiments: Sequence[Mapping]) -> list[dict]:
+    """Every verdict and check that FAILed, with where the page has it."""
+    return [
+        {"name": one["name"], "experiment": experiment["title"], "place": f"{experiment['id']}--{key}"}
+        for key, _ in _JUDGED
+        for experiment in experiments
+        for one in experiment[key]
+        if one["status"] == "FAIL"
+    ]
+
+
+def facts(experiments: Sequence[Mapping]) -> list[str]:
+    """What stands below the headline: how many experiments, trajectories and which simlab."""
+    sizes: dict[str, int] = {}
+    for experiment in experiments:
+        for task in experiment["tasks"]:
+            sizes[task["id"]] = max(task["trajectories"], sizes.get(task["id"], 0))
+    told = [f"{len(experiments)} experiment{'s' * (len(experiments) != 1)}"]
+    if sizes:
+        told.append(f"{sum(sizes.values()):,} trajectories of {len(sizes)} task{'s' * (len(sizes) != 1)}")
+    versions = sorted({experiment["versions"].get("simlab", "") for experiment in experiments} - {""})
+    return [*told, *(f"simlab {version}" for version in versions)]
+
+
+def summary_rows(experiments: Sequence[Mapping]) -> list[dict]:
+    """The experiments, a line each, those first that have the worst."""
+    return sorted(map(_summary_row, experiments), key=lambda row: rank(row["worst"]))
+
+
+def _summary_row(experiment: Mapping) -> dict:
+    """An experiment in one line: what came out, from how much, and which verdict was the closest call."""
+    row = {
+        "article": experiment["id"],
+        "title": experiment["title"],
+        "trajectories": _trajectories(experiment),
+        "call": "",
+        "of": "",
+    }
+    for key, _ in _JUDGED:
+        counts = count_statuses(one["status"] for one in experiment[key])
+        row[key] = {"counts": counts, "place": f"{experiment['id']}--{key}"}
+    found = {*row["verdicts"]["counts"], *row["checks"]["counts"]}
+    row["worst"] = next((status for status in STATUSES if status in found), "PASS")
+    if call := closest_call(experiment["verdicts"]):
+        row |= {"call": number(call[0], 2), "of": claim(call[1]["name"], experiment["title"])}
+    return row
+
+
+def _trajectories(experiment: Mapping) -> str:
+    """In all; where the experiment has a simulation of its own and no tasks, those behind each verdict."""
+    total = sum(task["trajectories"] for task in experiment["tasks"])
+    if total:
+        return f"{total:,}"
+    sizes = {verdict["trajectories"] for verdict in experiment["verdicts"]}
+    return f"{len(experiment['verdicts'])} × {min(sizes):,}" if len(sizes) == 1 else ""
+
+
+def _statuses(experiments: Sequence[Mapping], key: str) -> list[str]:
+    return [one["status"] for experiment in experiments for one in experiment[key]]
