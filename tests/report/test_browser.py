@@ -269,6 +269,24 @@ def test_on_paper_every_group_is_open_and_nothing_is_there_to_press(browser, pag
     assert shown == 0
 
 
+def test_a_wide_table_does_not_shrink_what_is_printed(browser, page):
+    browser.open(page, width=690)  # A4 within its margins
+    browser.print_media()
+    assert browser.run("return document.scrollingElement.scrollWidth") <= 690
+
+
+def test_a_long_table_scrolls_under_its_headings(browser, page):
+    browser.open(page)
+    gap = browser.run(
+        "const box = document.querySelector('.study .scroll'), table = box.firstElementChild;"
+        "const body = table.tBodies[0], rows = [...body.rows];"
+        "for (let i = 0; i < 100; i++) body.append(...rows.map((row) => row.cloneNode(true)));"
+        "box.scrollTop = 1000;"
+        "return table.tHead.rows[0].cells[0].getBoundingClientRect().top - box.getBoundingClientRect().top"
+    )
+    assert abs(gap) < 3
+
+
 def test_a_command_is_copied_or_selected(browser, page):
     browser.open(page)
     said = browser.session.execute_async_script(

@@ -280,6 +280,11 @@ def test_odd_tables(csv):
     Reader(page(experiment(tables=[{"name": "t", "caption": "c", "files": ["t.csv"], "csv": csv}])))
 
 
+@pytest.mark.parametrize(("csv", "said"), [("", "The table is empty."), ("a,b\n", "The table has no rows.")])
+def test_empty_tables_say_so(csv, said):
+    assert said in page(experiment(tables=[{"name": "t", "caption": "c", "files": ["t.csv"], "csv": csv}]))
+
+
 def test_what_is_not_there_is_said(figure):
     gone = {**figure, "svg": None, "csv": None}
     table = {"name": "t", "caption": "c", "files": ["t.csv"], "csv": None}
