@@ -79,7 +79,7 @@ def test_hydras_own_flags(tmp_path):
     out = simlab("run", "experiment=fig2", "pair=corpus", "--cfg", "job", cwd=tmp_path).stdout
     assert "draft_fraction: 0.02" in out and "name: fig2" in out
     assert (
-        "pair: corpus, dirichlet, file, mixture, paper, softmax"
+        "pair: bernoulli, corpus, dirichlet, file, mixture, paper, softmax, uniform"
         in simlab("run", "--help", cwd=tmp_path).stdout
     )
     assert os.listdir(tmp_path) == []
