@@ -12,7 +12,7 @@ simulates, `reference` does so slowly and obviously, `runs` runs many, `evidence
 """
 
 from simlab import evidence, pairs
-from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
 from simlab.theory import Prediction, predict, sequence_total_variation
@@ -26,6 +26,7 @@ __all__ = [
     "Prediction",
     "SimlabError",
     "Speculative",
+    "TreeSpeculative",
     "evidence",
     "pairs",
     "predict",

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from numbers import Integral
 
-from simlab.checks import check_number
+from simlab.checks import check_count, check_number
 from simlab.errors import SimlabError
 
 
@@ -78,13 +78,47 @@ class BiasedSpeculative:
             raise SimlabError(f"no replacement {self.replacement!r}: known are {', '.join(REPLACEMENTS)}")
 
 
-Decoder = Autoregressive | Speculative | BatchSpeculative | BiasedSpeculative
+DRAFTED_BY = ("target", "draft")
+"""By whose probabilities the tree of `TreeSpeculative` is chosen."""
+
+SHAPES = ("tree", "chain")
+"""The whole tree of the most probable prefixes, or the single chain of the same size."""
+
+
+@dataclass(frozen=True)
+class TreeSpeculative:
+    """Deterministic speculation with draft trees (Pankratov and Alistarh 2026).
+
+    Before each target call a tree of at most `capacity` drafted tokens is verified at once; the root, the
+    given prefix, is not one of them. The target's own token path walks the tree: X tokens of it lie in the
+    tree, and the call yields them and the next one, the bonus token: X + 1 in all, but no more than are left
+    to the horizon. The output is the target's.
+
+    capacity: P >= 1, a whole number. drafted_by: "target", which gives the tree with the largest E[X], or
+    "draft", what a draft model that does not know the target makes of it. shape: "tree", the `capacity` most
+    probable prefixes (`simlab.optimal_tree`), or "chain", the greedy continuation: each drafted token is the
+    most probable one after the last. Raises SimlabError for anything else.
+    """
+
+    capacity: int = 64
+    drafted_by: str = "target"
+    shape: str = "tree"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "capacity", check_count("capacity", self.capacity))
+        for name, known in (("drafted_by", DRAFTED_BY), ("shape", SHAPES)):
+            if getattr(self, name) not in known:
+                raise SimlabError(f"{name} = {getattr(self, name)!r}: give one of {', '.join(known)}")
+
+
+Decoder = Autoregressive | Speculative | BatchSpeculative | BiasedSpeculative | TreeSpeculative
 
 DECODERS: dict[str, type] = {
     "autoregressive": Autoregressive,
     "speculative": Speculative,
     "batch": BatchSpeculative,
     "biased": BiasedSpeculative,
+    "tree": TreeSpeculative,
 }
 
 

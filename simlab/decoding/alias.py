@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.decoding.jit import compiled
+from simlab.jit import compiled
 
 U = np.uint64
 COIN = float(2**48)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from simlab.decoders import Autoregressive
 from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
 from simlab.decoding.chunks import CHUNK, U, advance, collect, draw, new_scratch
-from simlab.decoding.jit import compiled
 from simlab.decoding.tables import AliasTable, alias_table, initial_table, step_of
+from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 

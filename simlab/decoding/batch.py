@@ -40,7 +40,6 @@ from simlab.decoding.chunks import (
     new_scratch,
     replace,
 )
-from simlab.decoding.jit import compiled
 from simlab.decoding.randomness import fill
 from simlab.decoding.tables import (
     AliasTable,
@@ -51,6 +50,7 @@ from simlab.decoding.tables import (
     step_of,
     usable,
 )
+from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 _11 = U(11)

@@ -36,7 +36,6 @@ from simlab.decoding.chunks import (
     padded,
     replace,
 )
-from simlab.decoding.jit import compiled
 from simlab.decoding.randomness import fill
 from simlab.decoding.tables import (
     AliasTable,
@@ -48,6 +47,7 @@ from simlab.decoding.tables import (
     step_of,
     usable,
 )
+from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 RESIDUAL, TARGET, DRAFT = 0, 1, 2

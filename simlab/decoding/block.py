@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoding.chunks import CHUNK, U, draw, padded
-from simlab.decoding.jit import compiled
+from simlab.jit import compiled
 
 
 class Tally(NamedTuple):

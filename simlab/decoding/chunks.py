@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoding.alias import ALWAYS
-from simlab.decoding.jit import compiled
 from simlab.decoding.randomness import fill, spare_word
+from simlab.jit import compiled
 
 CHUNK = 4096
 """Trajectories taken through one step together: so few that their scratch (140 KB) stays in the L2 cache, so

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.decoding.jit import compiled, inlined
+from simlab.jit import compiled, inlined
 
 LANES = 32
 BATCH = 2 * LANES

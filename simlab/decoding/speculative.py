@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from simlab.decoders import Speculative
 from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
 from simlab.decoding.chunks import CHUNK, U, advance, choose, collect, draft_and_verify, new_scratch, replace
-from simlab.decoding.jit import compiled
 from simlab.decoding.tables import (
     AliasTable,
     DraftTable,
@@ -21,6 +20,7 @@ from simlab.decoding.tables import (
     residual_table,
     step_of,
 )
+from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoding.alias import acceptance_threshold, pack_row, pack_rows
-from simlab.decoding.jit import compiled
 from simlab.errors import SimlabError
+from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 LARGEST = 65535

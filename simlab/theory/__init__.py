@@ -8,9 +8,10 @@ give that of one token, and `win_rates` lets the target judge between the output
 """
 
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
-from simlab.theory.forward import Prediction, expected_rejections_per_position, output_chain, predict
+from simlab.theory.forward import expected_rejections_per_position, output_chain, predict
 from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
 from simlab.theory.loss import optimal_loss, single_token_tradeoff
+from simlab.theory.prediction import Prediction
 from simlab.theory.theorem3 import theorem3_expected_rejections
 from simlab.theory.total_variation import Bracket, chains_total_variation, sequence_total_variation
 from simlab.theory.win_rate import win_rates

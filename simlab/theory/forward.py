@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,41 +31,9 @@ from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.theory.divergence import sequence_divergence
 from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
+from simlab.theory.prediction import Prediction
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Exact numbers of one decoder on one pair.
-
-    rejections_pmf: (T+1,), P(N_rej = n) for n = 0..T.
-    expected_rejections, variance: mean and variance of N_rej.
-    rejections_per_position: (T,), P(position t is rejected); sums to expected_rejections.
-    acceleration: T / E[N_rej], the tokens per target call when drafting is free (Yin et al. 2024); inf if
-        nothing is ever rejected; 1 for autoregressive decoding, which calls the target for each token.
-    token_marginals: (T, V), P(token t = y).
-    output_chain: (T, V, V), the law of the next token given the last one: the target itself for the unbiased
-        decoders, the chain that the output follows for BiasedSpeculative. One step, broadcast, where both
-        chains of the pair are stationary. Read-only.
-    sequence_kl: KL(output || target) of the whole sequence in nats, given x_0 and averaged over it; 0 for
-        the unbiased decoders, inf where the output can contain what the target cannot.
-    """
-
-    decoder: Decoder
-    rejections_pmf: np.ndarray
-    expected_rejections: float
-    variance: float
-    rejections_per_position: np.ndarray
-    acceleration: float
-    token_marginals: np.ndarray
-    output_chain: np.ndarray
-    sequence_kl: float
-
-    @property
-    def horizon(self) -> int:
-        """T, the number of generated tokens."""
-        return len(self.rejections_per_position)
 
 
 def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
@@ -103,7 +70,9 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
         marginals[t] = out_rejected.sum(axis=0) + out_accepted.sum(axis=0)
         outputs[t : t + 1] = output
     chain = _as_chain(outputs, pair)
-    pmf = (fresh + continuing).sum(axis=1)
+    last_rejected, last_accepted = fresh.sum(axis=1), continuing.sum(axis=1)
+    pmf = last_rejected + last_accepted
+    calls = _calls_pmf(decoder, last_rejected, last_accepted)
     expected = float(per_position.sum())
     deviation = np.arange(horizon + 1) - expected
     return Prediction(
@@ -112,6 +81,8 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
         expected_rejections=expected,
         variance=float(np.dot(deviation**2, pmf)),
         rejections_per_position=per_position,
+        target_calls_pmf=calls,
+        expected_target_calls=float(np.dot(calls, np.arange(horizon + 1))),
         acceleration=_acceleration(decoder, horizon, expected),
         token_marginals=marginals,
         output_chain=chain,
@@ -207,6 +178,18 @@ def _split(draft: np.ndarray, target: np.ndarray, decoder: Decoder) -> tuple[np.
             rejected = speculative_rejected(draft, target)
             return target, rejected, rejected
     raise SimlabError(f"no theory for {decoder!r}")
+
+
+def _calls_pmf(decoder: Decoder, last_rejected: np.ndarray, last_accepted: np.ndarray) -> np.ndarray:
+    """P(n target calls), (T+1,), from P(n rejections, the last token rejected) and (.., accepted).
+
+    Every call but the last ends in a rejection, and so does the last where the horizon's token is rejected.
+    """
+    if isinstance(decoder, Autoregressive):
+        return np.eye(len(last_accepted))[-1]
+    calls = last_rejected.copy()
+    calls[1:] += last_accepted[:-1]
+    return calls
 
 
 def _acceleration(decoder: Decoder, horizon: int, expected: float) -> float:

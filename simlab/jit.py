@@ -1,12 +1,15 @@
-"""Compilation: numba's njit with an on-disk cache that notices an edit in any file of this folder.
+"""Compilation: numba's njit with an on-disk cache that notices an edit in any file beside the function's.
 
-numba keys a cached function by its own file alone. A kernel here inlines helpers from its neighbours, so that
-an edited helper would go unnoticed; the stamp of every cached function is therefore the hash of all sources.
+numba keys a cached function by its own file alone. A kernel inlines helpers from its neighbours, so that an
+edited helper would go unnoticed; the stamp of every cached function is therefore the hash of all sources of
+its folder. Compiled functions call compiled functions of their own folder only: so theory and decoding, which
+both compile, share this wrapper and no kernel.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 from functools import cache
 from pathlib import Path
 
@@ -14,10 +17,10 @@ import numba
 
 
 @cache
-def source_stamp() -> str:
-    """SHA-256 over the names and contents of all `.py` files of simlab/decoding."""
+def source_stamp(folder: Path) -> str:
+    """SHA-256 over the names and contents of all `.py` files of a folder, and of this one."""
     sha = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in [Path(__file__), *sorted(folder.glob("*.py"))]:
         sha.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return sha.hexdigest()
 
@@ -45,5 +48,9 @@ def compiled(function):
         return numba.njit(nogil=True, boundscheck=False)(function)
     # numba has no public way to widen the stamp; a test fails if a release moves this.
     cache_file = dispatcher._cache._cache_file
-    cache_file._source_stamp = (cache_file._source_stamp, source_stamp())
+    cache_file._source_stamp = (cache_file._source_stamp, source_stamp(_folder_of(function)))
     return dispatcher
+
+
+def _folder_of(function) -> Path:
+    return Path(inspect.getfile(function)).resolve().parent

@@ -1,0 +1,1 @@
+"""WHAT is drawn in a random environment: laws of next-token distributions."""

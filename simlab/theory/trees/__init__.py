@@ -1,0 +1,1 @@
+"""Draft trees: the best one, and what decoding with it takes, exactly."""
