@@ -29,6 +29,8 @@ class Counts:
     the initial token. Steps are whole because each deviation was rounded up or down at random, with the
     probabilities that keep its mean: sum(levels * deviations) / (1024 * trajectories) estimates, without
     bias, the total variation between the laws of the output and the target as sequences.
+    target_calls: int64 (T+1,) where the decoder drafts trees, else (0,). How many trajectories took n = 0..T
+    target calls. The "rejections" of such a decoder are its bonus tokens: those that no tree had drafted.
     """
 
     rejections: np.ndarray
@@ -36,10 +38,11 @@ class Counts:
     rejections_per_position: np.ndarray
     trajectories: int
     deviations: np.ndarray = field(default_factory=_none)
+    target_calls: np.ndarray = field(default_factory=_none)
 
     @classmethod
     def zero(cls, horizon: int, states: int) -> Counts:
-        """The counts of no trajectories: the neutral element of `+`, for biased decoders as for others."""
+        """The counts of no trajectories: the neutral element of `+`, for every decoder."""
         return cls(
             np.zeros(horizon + 1, np.int64),
             np.zeros((horizon, states), np.int64),
@@ -59,7 +62,8 @@ class Counts:
             self.tokens + other.tokens,
             self.rejections_per_position + other.rejections_per_position,
             self.trajectories + other.trajectories,
-            _merged(self, other),
+            _merged(self, other, "deviations", "levels of deviation"),
+            _merged(self, other, "target_calls", "numbers of target calls"),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -70,19 +74,22 @@ class Counts:
             and np.array_equal(self.tokens, other.tokens)
             and np.array_equal(self.rejections_per_position, other.rejections_per_position)
             and np.array_equal(self.deviations, other.deviations)
+            and np.array_equal(self.target_calls, other.target_calls)
         )
 
     __hash__ = None
 
 
-def _merged(one: Counts, other: Counts) -> np.ndarray:
-    if one.deviations.size == other.deviations.size:
-        return one.deviations + other.deviations
+def _merged(one: Counts, other: Counts, name: str, told: str) -> np.ndarray:
+    """The sum of what only some decoders count; counts of no trajectories go with any."""
+    ours, theirs = getattr(one, name), getattr(other, name)
+    if ours.size == theirs.size:
+        return ours + theirs
     if not one.trajectories:
-        return other.deviations
+        return theirs
     if not other.trajectories:
-        return one.deviations
+        return ours
     raise SimlabError(
-        f"counts with {one.deviations.size} and {other.deviations.size} levels of deviation do not belong "
-        "together: they are of different decoders"
+        f"counts with {ours.size} and {theirs.size} {told} do not belong together: they are of different "
+        "decoders"
     )

@@ -41,7 +41,7 @@ def paper(horizon: int, states: int = 7) -> ChainPair:
 def test_any_legal_pair_is_simulated_within_its_support(pair):
     for decoder in UNBIASED:
         counts = simulate_batch(build_tables(pair, decoder), 300, seeded(1))
-        assert counts.deviations.shape == (0,)
+        assert counts.deviations.shape == counts.target_calls.shape == (0,)
         assert counts.trajectories == counts.rejections.sum() == 300
         assert (counts.tokens.sum(axis=1) == 300).all()
         assert counts.rejections @ np.arange(pair.horizon + 1) == counts.rejections_per_position.sum()

@@ -24,9 +24,9 @@ def counts(draw) -> Counts:
         size = int(np.prod(shape))
         return np.array(draw(st.lists(numbers, min_size=size, max_size=size)), np.int64).reshape(shape)
 
-    levels = draw(st.sampled_from([0, 0, 1, 2, 9]))
-    parts = array(horizon + 1), array(horizon, states), array(horizon), draw(numbers), array(levels)
-    return Counts(*parts)
+    levels, calls = draw(st.sampled_from([(0, 0), (0, 0), (1, 0), (2, 0), (9, 0), (0, horizon + 1)]))
+    parts = array(horizon + 1), array(horizon, states), array(horizon), draw(numbers)
+    return Counts(*parts, array(levels), array(calls))
 
 
 @given(counts())
@@ -34,8 +34,9 @@ def test_round_trip(some):
     blob = encode(some)
     again = decode(blob)
     assert again == some
-    assert again.tokens.dtype == again.rejections.dtype == again.deviations.dtype == np.int64
-    assert blob[:4] == (b"SLC2" if some.deviations.size else b"SLC1")
+    assert again.tokens.dtype == again.rejections.dtype == np.int64
+    assert again.deviations.dtype == again.target_calls.dtype == np.int64
+    assert blob[:4] == (b"SLC3" if some.target_calls.size else b"SLC2" if some.deviations.size else b"SLC1")
     assert encode(again) == blob
 
 
@@ -67,7 +68,10 @@ def test_every_missing_end_is_noticed(some, data):
         b"SLC2" + bytes([1, 1, 1, 0, 1, 1, 1]),  # and none in counts that have them
         b"SLC2" + bytes([1, 1, 1, 0, 1, 1]),
         b"SLC2" + b"\xff" * 8 + b"\x7f" + b"\x01" * 9,
-        b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1]),
+        b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1]),  # no target calls, too few, too many
+        b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1, 0]),
+        b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1, 0, 1, 0]),
+        b"SLC4" + bytes([1, 1, 1, 0, 1, 1, 1]),
     ],
 )
 def test_a_sound_checksum_does_not_excuse_a_wrong_layout(body):
@@ -86,6 +90,22 @@ def test_the_bytes_of_deviations_are_fixed():
     parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
     body = b"SLC2" + encode(Counts(*parts))[4:-4] + bytes([0xAC, 2, 5, 0])
     assert encode(Counts(*parts, np.array([300, 5, 0]))) == body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def test_the_bytes_of_target_calls_are_fixed():
+    parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
+    body = b"SLC3" + encode(Counts(*parts))[4:-4] + bytes([0, 0xB1, 2])
+    counts = Counts(*parts, target_calls=np.array([0, 305]))
+    assert encode(counts) == body + zlib.crc32(body).to_bytes(4, "little")
+    assert decode(encode(counts)) == counts
+
+
+def test_no_counts_have_both():
+    both = Counts(
+        np.array([0, 1]), np.ones((1, 1), int), np.ones(1, int), 1, np.ones(3, int), np.ones(2, int)
+    )
+    with pytest.raises(ValueError, match="both deviations and target calls"):
+        encode(both)
 
 
 def test_small_counts_take_one_byte_a_cell():
