@@ -48,9 +48,7 @@ def corpus(
     draft_fraction = check_number("draft_fraction", draft_fraction, above=0.0, most=1.0)
     if draft_model not in DRAFT_MODELS:
         raise SimlabError(f"draft_model = {draft_model!r}: give one of {', '.join(DRAFT_MODELS)}")
-    text = read_text(path)
-    if not text.endswith("\n"):
-        text += "\n"
+    text = _closed(read_text(path))
     tokens, line_break = _encode(text, max_states)
     states = int(tokens.max()) + 1
     seen = tokens[: max(1, round(draft_fraction * len(tokens)))]
@@ -63,6 +61,22 @@ def corpus(
     initial = np.zeros(states)
     initial[line_break] = 1.0
     return ChainPair.stationary(draft, target, initial, horizon)
+
+
+def alphabet(path: str | None = None, max_states: int = 256) -> tuple[str, ...]:
+    """The characters that the tokens of `corpus(path, max_states=max_states)` stand for, in their order.
+
+    The token that all of the rarest characters became, where there is one, is the empty text. Raises
+    SimlabError as `corpus` does.
+    """
+    max_states = check_count("max_states", max_states, least=2)
+    points, _, rank = _ranked(_closed(read_text(path)), max_states)
+    members = np.bincount(rank)
+    characters = [""] * len(members)
+    for point, token in zip(points, rank, strict=True):
+        if members[token] == 1:
+            characters[token] = chr(point)
+    return tuple(characters)
 
 
 def read_text(path: str | None) -> str:
@@ -95,10 +109,22 @@ def read_text(path: str | None) -> str:
     return text
 
 
-def _encode(text: str, max_states: int) -> tuple[np.ndarray, int]:
-    """Tokens by falling frequency (ties by code point), the rarest folded into one; the line break's token.
+def _closed(text: str) -> str:
+    """The text with a line break at its end."""
+    return text if text.endswith("\n") else text + "\n"
 
-    A line break is never folded, so that `initial` means what it says.
+
+def _encode(text: str, max_states: int) -> tuple[np.ndarray, int]:
+    """The text's tokens, and the line break's."""
+    points, codes, rank = _ranked(text, max_states)
+    return rank[codes], int(rank[np.searchsorted(points, ord("\n"))])
+
+
+def _ranked(text: str, max_states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(code points of the characters, where each place of the text has which of them, their tokens).
+
+    Tokens by falling frequency (ties by code point), the rarest folded into one. A line break is never
+    folded, so that `initial` means what it says.
     """
     points, codes = np.unique(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), return_inverse=True)
     counts = np.bincount(codes)
@@ -109,8 +135,7 @@ def _encode(text: str, max_states: int) -> tuple[np.ndarray, int]:
     if rank[line_break] >= max_states - 1 and len(points) > max_states:
         swapped = order[max_states - 2]
         rank[line_break], rank[swapped] = rank[swapped], rank[line_break]
-    rank = np.minimum(rank, max_states - 1)
-    return rank[codes], int(rank[line_break])
+    return points, codes, np.minimum(rank, max_states - 1)
 
 
 def _bigram_rows(tokens: np.ndarray, states: int, smoothing: float, name: str) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 
 from simlab.errors import SimlabError
 from simlab.pairs import corpus
+from simlab.pairs.corpus import alphabet
 
 
 @pytest.fixture
@@ -59,6 +60,33 @@ def test_the_built_in_text_is_english_and_a_larger_part_of_it_is_a_better_draft(
     distance = [np.abs(pair.draft[0] - pair.target[0]).sum(-1).mean() for pair in (weak, strong)]
     assert distance[0] > 2 * distance[1]
     np.testing.assert_array_equal(weak.target[0], strong.target[0])
+
+
+def test_the_alphabet_names_the_tokens(text):
+    assert alphabet(text("aab\n" * 400)) == ("a", "\n", "b")
+    assert alphabet(text(("é€𝄞" * 300 + "\n") * 2)) == ("é", "€", "𝄞", "\n")
+    assert alphabet(text(("aab\n" * 400)[:-1])) == ("a", "\n", "b")
+
+
+@pytest.mark.parametrize("most", [2, 3, 5, 20, 21, 22])
+def test_the_alphabet_spells_the_text_and_is_silent_on_what_was_folded(text, most):
+    words = "".join(chr(ord("a") + i) * (40 - i) for i in range(20)) * 2
+    path = text(words)
+    letters, pair = alphabet(path, most), corpus(path, max_states=most)
+    assert len(letters) == pair.states and letters[int(pair.initial.argmax())] == "\n"
+    folded = most < 21
+    assert [bool(letter) for letter in letters] == [True] * (len(letters) - folded) + [False] * folded
+    named = [letter for letter in letters if letter and letter != "\n"]
+    assert named == sorted(named)[: len(named)] and named == sorted(set(words))[: len(named)]
+
+
+def test_the_alphabet_refuses_what_the_corpus_refuses(text):
+    for options, words in (
+        ({"max_states": 1}, "max_states = 1"),
+        ({"path": text("x" * 99)}, "99 characters"),
+    ):
+        with pytest.raises(SimlabError, match=words):
+            alphabet(**options)
 
 
 @pytest.mark.parametrize(
