@@ -79,6 +79,14 @@ def alphabet(path: str | None = None, max_states: int = 256) -> tuple[str, ...]:
     return tuple(characters)
 
 
+def text_tokens(path: str | None = None, max_states: int = 256) -> np.ndarray:
+    """The text that `corpus` counts, as its tokens in their order, int64 (characters,).
+
+    Raises SimlabError as `corpus` does.
+    """
+    return _encode(_closed(read_text(path)), check_count("max_states", max_states, least=2))[0]
+
+
 def read_text(path: str | None) -> str:
     """The text at `path` (UTF-8, any line ends), or the built-in one; SimlabError if it is unusable."""
     if path is None:
