@@ -15,7 +15,7 @@ from simlab import evidence, pairs
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
-from simlab.theory import Prediction, predict, sequence_total_variation
+from simlab.theory import DraftTree, Prediction, optimal_tree, predict, sequence_total_variation
 
 __all__ = [
     "Autoregressive",
@@ -23,11 +23,13 @@ __all__ = [
     "BiasedSpeculative",
     "ChainPair",
     "Counts",
+    "DraftTree",
     "Prediction",
     "SimlabError",
     "Speculative",
     "TreeSpeculative",
     "evidence",
+    "optimal_tree",
     "pairs",
     "predict",
     "sequence_total_variation",

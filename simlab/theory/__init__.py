@@ -4,7 +4,8 @@
 `theorem3_expected_rejections` is the paper's own formula, kept as a second route. Of biased decoding,
 `sequence_total_variation` brackets the bias of whole sequences, `optimal_loss` and `single_token_tradeoff`
 give that of one token, and `win_rates` lets the target judge between the outputs of two decoders.
-`sequence_front` is what rejections and bias can be had together, by whatever algorithm.
+`sequence_front` is what rejections and bias can be had together, by whatever algorithm. `optimal_tree` is the
+draft tree from which the target takes the most tokens a call.
 """
 
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
@@ -14,19 +15,24 @@ from simlab.theory.loss import optimal_loss, single_token_tradeoff
 from simlab.theory.prediction import Prediction
 from simlab.theory.theorem3 import theorem3_expected_rejections
 from simlab.theory.total_variation import Bracket, chains_total_variation, sequence_total_variation
+from simlab.theory.trees import DraftTree, expected_accepted, expected_target_calls, optimal_tree
 from simlab.theory.win_rate import win_rates
 
 __all__ = [
     "Bracket",
+    "DraftTree",
     "Front",
     "FrontPoint",
     "Prediction",
     "batch_improvement_bernoulli",
     "batch_improvement_uniform",
     "chains_total_variation",
+    "expected_accepted",
     "expected_rejections_per_position",
+    "expected_target_calls",
     "front_floor",
     "optimal_loss",
+    "optimal_tree",
     "output_chain",
     "predict",
     "sequence_front",

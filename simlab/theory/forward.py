@@ -25,6 +25,7 @@ from simlab.decoders import (
     BiasedSpeculative,
     Decoder,
     Speculative,
+    TreeSpeculative,
     decoder_name,
 )
 from simlab.errors import SimlabError
@@ -46,6 +47,10 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
     what is no pair or no decoder.
     """
     check(pair, decoder)
+    if isinstance(decoder, TreeSpeculative):
+        from simlab.theory.trees.calls import predict_tree
+
+        return predict_tree(pair, decoder)
     horizon, states = pair.horizon, pair.states
     fresh = np.zeros((horizon + 1, states))
     continuing = np.zeros_like(fresh)
@@ -132,6 +137,8 @@ def expected_rejections_per_position(pair: ChainPair, decoder: Decoder) -> np.nd
     Its sum is E[N_rej]. Raises SimlabError as `predict` does.
     """
     check(pair, decoder)
+    if isinstance(decoder, TreeSpeculative):
+        return predict(pair, decoder).rejections_per_position
     fresh = np.array(pair.initial)
     continuing = np.zeros_like(fresh)
     per_position = np.zeros(pair.horizon)

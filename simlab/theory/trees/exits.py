@@ -1,0 +1,70 @@
+"""Where the target's path leaves a draft tree, and with which bonus token; compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simlab.jit import compiled
+from simlab.theory.trees.rows import SortedRows
+from simlab.theory.trees.search import Found, best_first, greedy_chain
+
+
+@compiled
+def exit_laws(
+    rows: SortedRows,
+    target: np.ndarray,
+    time: int,
+    starts,
+    steps: int,
+    chain: bool,
+    found: Found,
+    exits,
+    inside,
+):
+    """Search the tree of each last token in `starts` (n,) and fill the laws of its exits.
+
+    rows: of the model that chooses. target: (S, V, V). exits: (n, D + 1, V), D = min(capacity, steps):
+    exits[i, d, y] = P(the path from starts[i] leaves the tree at depth d < steps, with bonus token y).
+    inside: (n,), P(it ends at the horizon inside the tree). Returns the depth of the deepest tree.
+    """
+    deepest = 0
+    for i in range(starts.size):
+        if chain:
+            count = greedy_chain(rows, time, starts[i], steps, found)
+        else:
+            count = best_first(rows, time, starts[i], steps, found)
+        inside[i], depth = leave(rows, target, time, steps, found, count, exits[i])
+        deepest = max(deepest, depth)
+    return deepest
+
+
+@compiled
+def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Found, count: int, exits):
+    """The exits (D + 1, V) of one tree; returns P(the path ends inside) and the tree's depth.
+
+    A node's chosen children are the first ones of its row in falling order, so that what leaves there are
+    the others: no difference is taken, and what cannot leave has probability 0 exactly.
+    """
+    states = target.shape[1]
+    reach = np.empty(count + 1)
+    exits[:] = 0.0
+    inside, deepest = 0.0, 0
+    for node in range(count + 1):
+        depth, token, owner = found.depth[node], found.tokens[node], found.owners[node]
+        reach[node] = 1.0
+        if node:
+            step = 0 if target.shape[0] == 1 else time + depth - 1
+            reach[node] = reach[owner] * target[step, found.tokens[owner], token]
+        deepest = max(deepest, depth)
+        if depth == steps:
+            inside += reach[node]
+        elif reach[node] > 0.0:
+            row = token + (0 if rows.chain.shape[0] == 1 else (time + depth) * states)
+            step = 0 if target.shape[0] == 1 else time + depth
+            if found.children[node] == 0:  # its row need not be sorted
+                exits[depth] += reach[node] * target[step, token]
+            else:
+                for rank in range(found.children[node], states):
+                    bonus = rows.tokens[row, rank]
+                    exits[depth, bonus] += reach[node] * target[step, token, bonus]
+    return inside, deepest
