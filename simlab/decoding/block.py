@@ -18,14 +18,15 @@ class Tally(NamedTuple):
     """What a run adds up, and the paths themselves where they are asked for.
 
     rejections int64 (T+1,), tokens int64 (T, V), per_position int64 (T,), deviations int64 (1025,) or (0,),
-    as in Counts. path_tokens uint16 (T, N), path_rejected uint8 (T, N), path_initial uint16 (N,): N = 0 where
-    paths are not recorded.
+    target_calls int64 (T+1,) or (0,), as in Counts. path_tokens uint16 (T, N), path_rejected uint8 (T, N),
+    path_initial uint16 (N,): N = 0 where paths are not recorded.
     """
 
     rejections: np.ndarray
     tokens: np.ndarray
     per_position: np.ndarray
     deviations: np.ndarray
+    target_calls: np.ndarray
     path_tokens: np.ndarray
     path_rejected: np.ndarray
     path_initial: np.ndarray
@@ -40,13 +41,14 @@ class Block(NamedTuple):
     histogram: np.ndarray  # int64 (4, V)
 
 
-def new_tally(horizon: int, states: int, levels: int, recorded: int) -> Tally:
-    """A tally of nothing, with room for `levels` levels of deviation and for `recorded` paths."""
+def new_tally(horizon: int, states: int, levels: int, calls: int, recorded: int) -> Tally:
+    """A tally of nothing, with room for so many levels of deviation, numbers of calls, and recorded paths."""
     return Tally(
         np.zeros(horizon + 1, np.int64),
         np.zeros((horizon, states), np.int64),
         np.zeros(horizon, np.int64),
         np.zeros(levels, np.int64),
+        np.zeros(calls, np.int64),
         np.zeros((horizon, recorded), np.uint16),
         np.zeros((horizon, recorded), np.uint8),
         np.zeros(recorded, np.uint16),

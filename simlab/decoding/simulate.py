@@ -15,9 +15,10 @@ from simlab.decoders import (
     BiasedSpeculative,
     Decoder,
     Speculative,
+    TreeSpeculative,
     decoder_name,
 )
-from simlab.decoding import autoregressive, batch, biased, speculative
+from simlab.decoding import autoregressive, batch, biased, speculative, tree
 from simlab.decoding.autoregressive import AutoregressiveTables
 from simlab.decoding.batch import BatchTables
 from simlab.decoding.biased import BiasedTables
@@ -26,22 +27,25 @@ from simlab.decoding.counts import DEVIATION_LEVELS, Counts
 from simlab.decoding.randomness import seed_state
 from simlab.decoding.speculative import SpeculativeTables
 from simlab.decoding.tables import check_size, initial_table, memory_error
+from simlab.decoding.tree import TreeTables
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
-Tables = AutoregressiveTables | SpeculativeTables | BatchTables | BiasedTables
+Tables = AutoregressiveTables | SpeculativeTables | BatchTables | BiasedTables | TreeTables
 
 _BY_DECODER = {
     Autoregressive: autoregressive,
     Speculative: speculative,
     BatchSpeculative: batch,
     BiasedSpeculative: biased,
+    TreeSpeculative: tree,
 }
 _BY_TABLES = {
     AutoregressiveTables: autoregressive,
     SpeculativeTables: speculative,
     BatchTables: batch,
     BiasedTables: biased,
+    TreeTables: tree,
 }
 
 BLOCK, LARGE_BLOCK = 2**16, 2**18
@@ -53,7 +57,10 @@ LARGE_STEP = 2**20
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Simulated trajectories one by one: tokens (N, T), rejected bool (N, T), initial (N,)."""
+    """Simulated trajectories one by one: tokens (N, T), rejected bool (N, T), initial (N,).
+
+    Of TreeSpeculative "rejected" are the bonus tokens, those that no tree had drafted.
+    """
 
     tokens: np.ndarray
     rejected: np.ndarray
@@ -79,7 +86,8 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
 
 def _sample(tables: Tables, trajectories: int, seed: np.random.SeedSequence, recorded: int = 0):
     levels = DEVIATION_LEVELS + 1 if isinstance(tables, BiasedTables) else 0
-    tally = new_tally(tables.horizon, tables.states, levels, recorded)
+    calls = tables.horizon + 1 if isinstance(tables, TreeTables) else 0
+    tally = new_tally(tables.horizon, tables.states, levels, calls, recorded)
     block = min(LARGE_BLOCK if 12 * tables.states**2 > LARGE_STEP else BLOCK, trajectories)
     with np.errstate(over="ignore"):  # uncompiled, numpy would notice that the generator wraps around
         state = seed_state(seed, generators=2)
@@ -94,7 +102,14 @@ def simulate_batch(tables: Tables, trajectories: int, seed: np.random.SeedSequen
     """
     trajectories = check_count("trajectories", trajectories)
     tally = _sample(tables, trajectories, seed)
-    return Counts(tally.rejections, tally.tokens, tally.per_position, trajectories, tally.deviations)
+    return Counts(
+        tally.rejections,
+        tally.tokens,
+        tally.per_position,
+        trajectories,
+        tally.deviations,
+        tally.target_calls,
+    )
 
 
 def starting_from(tables: Tables, state: int) -> Tables:

@@ -58,17 +58,22 @@ def check_size(pair: ChainPair, bytes_per_row: int) -> int:
     if pair.horizon > LARGEST:
         raise SimlabError(f"T = {pair.horizon}: simulate takes at most {LARGEST} steps")
     needed = distinct_steps(pair) * pair.states * bytes_per_row
-    if needed > _physical_memory():
-        raise memory_error(needed)
+    check_memory(needed)
     return needed
 
 
-def memory_error(needed: int) -> SimlabError:
+MEND = "fewer tokens, steps or drafts, or a stationary pair"
+
+
+def check_memory(needed: int, mend: str = MEND) -> None:
+    """Raises SimlabError where this machine's memory is too small for so many bytes."""
+    if needed > _physical_memory():
+        raise memory_error(needed, mend)
+
+
+def memory_error(needed: int, mend: str = MEND) -> SimlabError:
     """The error for tables that do not fit."""
-    return SimlabError(
-        f"the sampler's tables need {needed / 2**30:.1f} GiB, more than there is: "
-        "give fewer tokens, steps or drafts, or a stationary pair"
-    )
+    return SimlabError(f"the sampler's tables need {needed / 2**30:.1f} GiB, more than there is: give {mend}")
 
 
 def _physical_memory() -> float:

@@ -6,19 +6,28 @@ One file per algorithm, each following the printed algorithm line by line. Nothi
 
 from __future__ import annotations
 
+import functools
 import math
 
-from simlab.decoders import Autoregressive, BiasedSpeculative, Decoder, Speculative, decoder_name
+from simlab.decoders import (
+    Autoregressive,
+    BiasedSpeculative,
+    Decoder,
+    Speculative,
+    TreeSpeculative,
+    decoder_name,
+)
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_count
-from simlab.reference import autoregressive, batch, biased, speculative
+from simlab.reference import autoregressive, batch, biased, speculative, tree
 from simlab.reference.draws import draw
 
 __all__ = ["simulate"]
 
 
 def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[tuple[list[int], list[bool]]]:
-    """Simulate trajectories one by one: a list of (tokens, rejected), T entries each.
+    """Simulate trajectories one by one: a list of (tokens, rejected), T entries each. Of TreeSpeculative
+    "rejected" are the bonus tokens.
 
     rng: a random.Random or a numpy Generator; its `random()` is the only source of randomness. Raises
     SimlabError for what is no decoder, for drafts = inf, and for a number of trajectories below 1.
@@ -28,6 +37,9 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
     if name == "batch" and decoder.drafts == math.inf:
         raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
     draft, target, initial = pair.draft.tolist(), pair.target.tolist(), pair.initial.tolist()
+    if isinstance(decoder, TreeSpeculative):
+        chooser = target if decoder.drafted_by == "target" else draft
+        drafted = functools.cache(lambda time, token: tree.draft_tree(chooser, time, token, decoder))
     paths = []
     for _ in range(trajectories):
         start = draw(initial, rng)
@@ -37,6 +49,8 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
             paths.append(speculative.decode(draft, target, start, rng))
         elif isinstance(decoder, BiasedSpeculative):
             paths.append(biased.decode(draft, target, start, decoder, rng))
+        elif isinstance(decoder, TreeSpeculative):
+            paths.append(tree.decode(target, start, drafted, rng))
         else:
             paths.append(batch.decode(draft, target, start, decoder.drafts, rng))
     return paths

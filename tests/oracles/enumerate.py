@@ -1,11 +1,12 @@
 """The law of every decoder by brute force, in rational arithmetic, from the printed algorithms.
 
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
-q^(M+1) used once after the last failure, and Section 4 (biased decoding). Every random outcome that the
-algorithm looks at is a branch: each drafted token, each acceptance coin, each replacement. Drafted tokens
-that nothing ever looks at are summed out, since their probabilities sum to 1. Nothing here is simplified by
-theory: no total variation, no "q minus min", no recursion on expectations; so agreement with a formula says
-something about the formula.
+q^(M+1) used once after the last failure, and Section 4 (biased decoding); Pankratov and Alistarh 2026
+(arXiv 2512.11718), deterministic speculation with trees, where "rejected" is the bonus token. Every random
+outcome that the algorithm looks at is a branch: each drafted token, each acceptance coin, each replacement.
+Drafted tokens that nothing ever looks at are summed out, since their probabilities sum to 1. Nothing here is
+simplified by theory: no total variation, no "q minus min", no recursion on expectations; so agreement with a
+formula says something about the formula.
 
 The cost is exponential in T and M: meant for V, T, M of 2 to 4.
 """
@@ -15,9 +16,9 @@ from __future__ import annotations
 from collections import defaultdict
 from fractions import Fraction
 from functools import cache
-from itertools import product
+from itertools import groupby, product
 
-from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
 
 ZERO, ONE = Fraction(0), Fraction(1)
 
@@ -110,7 +111,27 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
 
         return _collect(branches())
 
+    @cache
+    def tree(t: int, x: int) -> tuple:
+        """The same where a call begins: the target's tokens, until one is not in the tree."""
+        drafted = set(drafted_tree(draft if decoder.drafted_by == "draft" else target, t, x, decoder))
+
+        def walk(path: tuple) -> tuple:
+            now = t + len(path)
+            return _collect(
+                (mass, y, (*path, y) not in drafted, following(now + 1, (*path, y)))
+                for y, mass in _outcomes(target[now][path[-1] if path else x])
+            )
+
+        def following(then: int, path: tuple) -> tuple:
+            if then == horizon:
+                return END
+            return walk(path) if path in drafted else tree(then, path[-1])
+
+        return walk(())
+
     starts = {Autoregressive: autoregressive, Speculative: speculative, BiasedSpeculative: biased}
+    starts[TreeSpeculative] = tree
     if isinstance(decoder, BatchSpeculative):
         start = lambda t, x: batch(t, x, True)  # noqa: E731
     elif type(decoder) in starts:
@@ -126,6 +147,57 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
 
 END = (((), (), ONE),)
 """The law of nothing: the empty sequence, for certain."""
+
+
+def target_calls(rejected: tuple) -> int:
+    """How many calls a trajectory took: each ended with a bonus token, or the last one with the horizon."""
+    return sum(rejected) + (not rejected[-1])
+
+
+def drafted_tree(chooser, time: int, token: int, decoder) -> list[tuple[int, ...]]:
+    """The nodes of a draft tree in the order of choice, each as its tokens.
+
+    chooser: (T, V, V) of Fractions. No search: all sequences of positive probability up to the horizon are
+    listed and sorted by falling probability, and the first are taken. Equally probable ones: those whose
+    parents are more probable than they are come first, by their parents' places, then by the token's place in
+    its row; after them those that are as probable as their parents (certain tokens), each generation in the
+    order of the one before.
+    """
+    rows = chooser[time:]
+    paths = _continuations(rows, token)
+    if decoder.shape == "chain":
+        greedy = [()]
+        for step in rows[: decoder.capacity]:
+            row = step[greedy[-1][-1] if greedy[-1] else token]
+            greedy.append((*greedy[-1], row.index(max(row))))
+        return greedy[1:]
+    placed = {(): -1}
+
+    def key(path: tuple) -> tuple:
+        row = rows[len(path) - 1][path[-2] if len(path) > 1 else token]
+        before = [y for y, mass in enumerate(row) if (-mass, y) < (-row[path[-1]], path[-1])]
+        return placed[path[:-1]], len(before)
+
+    for _, group in groupby(sorted(paths, key=paths.get, reverse=True), key=paths.get):
+        group = set(group)
+        while group:
+            generation = sorted((path for path in group if path[:-1] in placed), key=key)
+            placed |= {path: len(placed) + place for place, path in enumerate(generation)}
+            group -= set(generation)
+    return sorted(placed, key=placed.get)[1 : decoder.capacity + 1]
+
+
+def _continuations(rows, token: int) -> dict[tuple, Fraction]:
+    """All sequences of positive probability after `token`, of 1 to len(rows) tokens, with it."""
+    level, found = {(): ONE}, {}
+    for step in rows:
+        level = {
+            (*path, y): reach * mass
+            for path, reach in level.items()
+            for y, mass in _outcomes(step[path[-1] if path else token])
+        }
+        found |= level
+    return found
 
 
 def _row(row) -> tuple[Fraction, ...]:
