@@ -17,6 +17,10 @@ MOST_STATES = 2**24
 """The largest vocabulary of a law: one row of it takes 128 MiB."""
 
 
+MOST_CONCENTRATION = 1e12
+"""The largest concentration: such rows are uniform to six digits."""
+
+
 def check_states(states) -> int:
     """`states` as a whole number in 1..MOST_STATES; SimlabError otherwise."""
     if isinstance(states, Real) and states == math.inf:
@@ -36,7 +40,7 @@ def digest_of(*parts) -> str:
 class Dirichlet:
     """Each row is a draw from the symmetric Dirichlet(a, ..., a) on V tokens.
 
-    states: V, 1 to 2^24. concentration: a > 0, finite: small for rows that are nearly certain, 1 for the
+    states: V, 1 to 2^24. concentration: a in (0, 1e12]: small for rows that are nearly certain, 1 for the
     uniform law on the simplex, large for rows that are nearly uniform. Raises SimlabError for anything else.
     """
 
@@ -45,7 +49,7 @@ class Dirichlet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "states", check_states(self.states))
-        value = check_number("concentration", self.concentration, above=0.0)
+        value = check_number("concentration", self.concentration, above=0.0, most=MOST_CONCENTRATION)
         object.__setattr__(self, "concentration", value)
 
     @property
