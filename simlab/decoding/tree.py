@@ -22,6 +22,8 @@ from simlab.decoding.trees import MASK, SHIFT, Forest, forest
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
+_0, _1 = U(0), U(1)
+
 
 @dataclass(frozen=True, eq=False)
 class TreeTables:
@@ -108,9 +110,11 @@ def walk(ranks, roots, count, scratch, words, places):
     tokens, rejected = scratch.tokens, scratch.rejected
     for i in range(padded(count)):
         place, word = U(ranks[i]), words[i]
-        drafted = place < (word & MASK)
-        places[i] = (word >> SHIFT) + place if drafted else roots + U(tokens[i])
-        rejected[i] = np.uint16(not drafted)
+        drafted = U(place < (word & MASK))
+        # Chosen by arithmetic: which one it is cannot be foretold, and a branch would be taken amiss.
+        child, root = (word >> SHIFT) + place, roots + U(tokens[i])
+        places[i] = (child & (_0 - drafted)) | (root & (drafted - _1))
+        rejected[i] = np.uint16(_1 - drafted)
 
 
 @compiled
