@@ -1,0 +1,126 @@
+"""The bound of `bounds` with the law's own renewal function (own).
+
+    E[X] <= min over t of P e^-t + E[sum over n >= 1 of (1 - e^{S_n - t})_+]
+
+is computed on a lattice, and stays a bound. Let each probability p of each row be rounded, by a coin of its
+own, to one of its neighbours e^{-kh} >= p > e^{-(k+1)h}, with its mean kept. Along a path the roundings are
+independent, so the rounded path probability has the mean pi(v) given the rows, and by Jensen
+
+    E[(pi(v) - theta)_+] can only grow,
+
+(x - theta)_+ being convex. Many-to-one holds for the rounded numbers too: their step has the law f_k of the
+lattice, f of total mass E[sum p] = 1, to which p in the cell above gives, weighed by p,
+
+    e^{-kh} (1 - e^{-(k+1)h} / p) / (1 - e^-h)  of its p to k,  the rest to k + 1.
+
+The mean step changes by h^2 / 12 only, where rounding all steps down would take h / 2. With u_k = E #{n >= 1:
+S_n = kh}, u = f + f * u, the bound at t = jh is P e^{-jh} + sum_{k <= j} (1 - e^{(k-j)h}) u_k, and as it is
+linear in e^-t between lattice points the minimum over t is among them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simlab.errors import SimlabError
+from simlab.laws import Dirichlet, Law, Softmax
+from simlab.theory.speed_of_light.bounds import check_capacity
+from simlab.theory.speed_of_light.steps import LARGEST, atoms, moments
+
+ACCURACY = 1e-4
+"""How far above its limit for h -> 0 the bound is to lie, in tokens."""
+
+LEAST_CELLS, MOST_CELLS = 500, 20_000
+"""Of the lattice. Where MOST_CELLS does not reach ACCURACY the bound is a little larger, but a bound."""
+
+
+def renewal_bound(law: Law, capacity) -> np.ndarray:
+    """The least P e^-t + integral of e^{r-t} U(r) dr over t, for the law's own U: E[X] is at most that.
+
+    law: Dirichlet, Zipf or Rows of `simlab.laws`. capacity: P >= 1, of any shape; returns float64 of that
+    shape, at most P, and at most `dual_bound` but for ACCURACY. It exceeds E[X] of the best tree by o(1) as P
+    grows (`asymptote`, whose proof needs no more). Certain up to the rounding of float64. Raises SimlabError
+    for a Softmax, whose step has no cheap distribution function, for what is no law, and for a capacity
+    below 1. Source: the module's docstring.
+    """
+    capacity = check_capacity(capacity)
+    if isinstance(law, Softmax):
+        raise SimlabError(
+            "no renewal bound for a softmax of Gaussian logits: its step has no cheap distribution function; "
+            "use dual_bound"
+        )
+    entropy = moments(law).entropy
+    if entropy == 0 or capacity.size == 0:
+        return capacity.copy()
+    width, cells = _lattice(entropy, float(capacity.max()))
+    renewals = _renewals(_step_masses(law, width, cells))
+    places = width * np.arange(cells)
+    # sum_{k <= j} (1 - e^{(k-j)h}) u_k, the second part by its recursion, for which no power overflows
+    grown = np.empty(cells)
+    total = 0.0
+    for j in range(cells):
+        total = total * math.exp(-width) + renewals[j]
+        grown[j] = total
+    above = np.cumsum(renewals) - grown
+    bounds = [float((one * np.exp(-places) + above).min()) for one in capacity.ravel()]
+    return np.array(bounds).reshape(capacity.shape)
+
+
+def _lattice(entropy: float, capacity: float) -> tuple[float, int]:
+    """Width and number of cells: t up to beyond log(mu P), and t / mu^2 h^2 / 12 <= ACCURACY.
+
+    The width divides mu, so that where all rows are uniform all steps are on the lattice.
+    """
+    reach = math.log1p(entropy * capacity) + 3.0
+    width = min(entropy * math.sqrt(12 * ACCURACY / reach), reach / LEAST_CELLS)
+    width = max(width, reach / MOST_CELLS)
+    if width < entropy:
+        width = entropy / math.ceil(entropy / width)
+    return width, math.ceil(reach / width) + 1
+
+
+def _step_masses(law: Law, width: float, cells: int) -> np.ndarray:
+    """f_0 .. f_{cells - 1}, from the mass and the number of p in each cell [e^{-(k+1)h}, e^{-kh}]."""
+    edges = np.exp(-width * np.arange(cells + 1))
+    if isinstance(law, Dirichlet):
+        mass, number = _dirichlet_cells(law, edges)
+    else:
+        steps, masses = atoms(law)
+        cell = np.minimum((steps / width).astype(np.int64), cells)
+        mass = np.bincount(cell, masses, cells + 1)[:cells]
+        number = np.bincount(cell, masses * np.exp(steps), cells + 1)[:cells]
+    lower = np.clip((mass - edges[1:] * number) / -math.expm1(-width), 0.0, mass)
+    found = lower.copy()
+    found[1:] += (mass - lower)[:-1]
+    return found
+
+
+def _dirichlet_cells(law: Dirichlet, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """E[sum of p] and E[number of p] between neighbouring edges, by the Beta laws of one token."""
+    from scipy.special import betainc, betaincc
+
+    a, d = min(law.concentration, LARGEST), (law.states - 1) * min(law.concentration, LARGEST)
+    low, high = edges[1:], edges[:-1]
+    # Each difference from the side on which the distribution function is small.
+    mass, number = (
+        np.where(
+            low > 0.5,
+            betaincc(first, d, low) - betaincc(first, d, high),
+            betainc(first, d, high) - betainc(first, d, low),
+        )
+        for first in (a + 1, a)
+    )
+    return np.maximum(mass, 0.0), np.maximum(law.states * number, 0.0)
+
+
+def _renewals(steps: np.ndarray) -> np.ndarray:
+    """u_0, u_1, ..: u + delta_0 = 1 / (1 - f) as power series."""
+    backwards = steps[::-1].copy()
+    found = np.empty(len(steps))
+    found[0] = 1 / (1 - steps[0])
+    for k in range(1, len(steps)):
+        found[k] = backwards[len(steps) - 1 - k : len(steps) - 1] @ found[:k] * found[0]
+    found[0] -= 1
+    return found
