@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from simlab.decoders import Decoder
+from simlab.decoders import Decoder, TreeSpeculative
 from simlab.evidence import (
     Interval,
     Verdict,
@@ -26,7 +26,7 @@ from simlab.runs import HalfWidth, Job, Result
 from simlab.theory import Bracket, Prediction, sequence_total_variation
 
 MEAN_RESOLUTION = 0.01
-"""A PASS on E[N_rej] could have seen a difference of one rejection in 100 generated tokens."""
+"""A PASS on E[N_rej], or on E[target calls], could have seen a difference of one in 100 generated tokens."""
 
 CELL_RESOLUTION = 0.01
 """A PASS on a pmf or on token marginals could have seen this difference of probability in any cell."""
@@ -43,24 +43,24 @@ def judge(
     """Mean, law of N_rej and token marginals of one job against the exact ones, in this order.
 
     Where the decoder is biased, last also the total variation between the laws of output and target as whole
-    sequences, against `bracket`, which holds the exact one (found here where there is none). A job of fixed
-    size gets fixed-size intervals. One that stopped by its own interval gets the confidence sequence for the
-    mean, and for the others fixed-size bands that hold after every batch after which it might have stopped.
+    sequences, against `bracket`, which holds the exact one (found here where there is none). Where it drafts
+    trees, mean and law are those of the target calls; last also the mean number of bonus tokens, which are
+    what it counts as rejections: of two trajectories with as many calls one may end with a bonus token, the
+    other inside its last tree.
+
+    A job of fixed size gets fixed-size intervals. One that stopped by its own interval, always that of the
+    rejections, gets the confidence sequence for their mean, and for the others fixed-size bands that hold
+    after every batch after which it might have stopped.
     """
+    if isinstance(job.task.decoder, TreeSpeculative):
+        return _judge_trees(name, job, result, prediction)
     counts = result.counts
     biased = counts.deviations.size > 0
     law = "the predicted law" if biased else "the target"
-    cells = {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM, "looks": _looks(job)}
     verdicts = [
         _judge_mean(f"{name}: E[N_rej]", job, result, prediction),
-        pmf_verdict(f"{name}: law of N_rej", counts.rejections, prediction.rejections_pmf, **cells),
-        marginals_verdict(
-            f"{name}: tokens follow {law}",
-            counts.tokens,
-            counts.trajectories,
-            prediction.token_marginals,
-            **cells,
-        ),
+        pmf_verdict(f"{name}: law of N_rej", counts.rejections, prediction.rejections_pmf, **_cells(job)),
+        _judge_tokens(f"{name}: tokens follow {law}", job, result, prediction),
     ]
     if biased:
         bracket = exact_total_variation(job.pair, job.task.decoder) if bracket is None else bracket
@@ -81,10 +81,18 @@ def judge_running_average(name: str, result: Result, prediction: Prediction) -> 
 
 
 def mean_of(job: Job, result: Result, confidence: float) -> Interval:
-    """The estimate of E[N_rej] and the interval that the job's stopping rule allows."""
+    """The estimate of E[N_rej], of trees the bonus tokens, and the interval that the stopping rule allows."""
     if isinstance(job.stop, HalfWidth):
         return Interval(*(float(end[-1]) for end in running_average(result, confidence)[1]))
     return mean_interval(result.counts.rejections, confidence)
+
+
+def calls_of(job: Job, result: Result, confidence: float) -> Interval:
+    """The estimate of E[target calls] and the interval that the job's stopping rule allows.
+
+    For jobs of decoders that draft trees: only their calls are counted.
+    """
+    return mean_interval(result.counts.target_calls, confidence, _looks(job))
 
 
 def band_of(job: Job, result: Result, confidence: float) -> Interval:
@@ -149,6 +157,33 @@ def _judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> 
         resolution=MEAN_RESOLUTION * prediction.horizon,
         false_alarm=FALSE_ALARM,
     )
+
+
+def _judge_trees(name: str, job: Job, result: Result, prediction: Prediction) -> list[Verdict]:
+    calls = result.counts.target_calls
+    return [
+        mean_verdict(
+            f"{name}: E[target calls]",
+            calls,
+            prediction.expected_target_calls,
+            resolution=MEAN_RESOLUTION * prediction.horizon,
+            false_alarm=FALSE_ALARM,
+            looks=_looks(job),
+        ),
+        pmf_verdict(f"{name}: law of target calls", calls, prediction.target_calls_pmf, **_cells(job)),
+        _judge_tokens(f"{name}: tokens follow the target", job, result, prediction),
+        _judge_mean(f"{name}: E[bonus tokens]", job, result, prediction),
+    ]
+
+
+def _judge_tokens(name: str, job: Job, result: Result, prediction: Prediction) -> Verdict:
+    counts = result.counts
+    exact = prediction.token_marginals
+    return marginals_verdict(name, counts.tokens, counts.trajectories, exact, **_cells(job))
+
+
+def _cells(job: Job) -> dict:
+    return {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM, "looks": _looks(job)}
 
 
 def _judge_total_variation(name: str, job: Job, result: Result, bracket: Bracket) -> Verdict:

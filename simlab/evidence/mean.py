@@ -34,6 +34,7 @@ import math
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.evidence.interval import Interval, check_histogram, error_of, last_true
 
 VARIANCE_SHARE = 0.05
@@ -46,15 +47,17 @@ GRID_STEP = 0.35
 """Step of the grid in log(k / (1 - k)); wealth as a function of log k has a width of about 0.5 at 1e-6."""
 
 
-def mean_interval(histogram, confidence: float) -> Interval:
+def mean_interval(histogram, confidence: float, looks: int = 1) -> Interval:
     """The mean of i.i.d. counts in 0..T and an interval that holds it with probability >= confidence.
 
     histogram: whole numbers (T+1,), how many of the n trajectories had each count; n fixed beforehand, not
-    chosen by looking at the data (see `confidence_sequence`). Valid for every n >= 1 and every distribution
-    on 0..T, without approximation. Returns floats, 0 <= low <= estimate <= high <= T. Raises SimlabError for
-    an empty or malformed histogram, or a confidence outside (0, 1). Source: the module's docstring.
+    chosen by looking at the data (see `confidence_sequence`). looks: at how many sizes, named beforehand, the
+    run might have stopped; the interval holds at all of them at once. Valid for every n >= 1 and every
+    distribution on 0..T, without approximation. Returns floats, 0 <= low <= estimate <= high <= T. Raises
+    SimlabError for an empty or malformed histogram, a confidence outside (0, 1), or looks < 1. Source: the
+    module's docstring; a union over the looks.
     """
-    return mean_interval_at(histogram, error_of(confidence))
+    return mean_interval_at(histogram, error_of(confidence) / check_count("looks", looks))
 
 
 def mean_interval_at(histogram, error: float) -> Interval:

@@ -83,22 +83,22 @@ class Verdict:
 
 
 def mean_verdict(
-    name: str, histogram, exact: float, *, resolution: float, false_alarm: float = 1e-6
+    name: str, histogram, exact: float, *, resolution: float, false_alarm: float = 1e-6, looks: int = 1
 ) -> Verdict:
-    """Is the mean of the counts `exact`? For a sample size fixed beforehand.
+    """Is the mean of the counts `exact`? For a sample size fixed beforehand, or one of `looks` such sizes.
 
-    histogram: whole numbers (T+1,). resolution: in the unit of the counts. Raises SimlabError for a malformed
-    histogram, an exact value that is not finite, or a false_alarm outside [1e-100, 1). Source:
-    `mean_interval`.
+    histogram: whole numbers (T+1,). resolution: in the unit of the counts. looks: as for `pmf_verdict`.
+    Raises SimlabError for a malformed histogram, an exact value that is not finite, looks < 1, or a
+    false_alarm / looks outside [1e-100, 1). Source: `mean_interval`.
     """
-    histogram = check_histogram(histogram)
+    histogram, looks = check_histogram(histogram), check_count("looks", looks)
     return _judge_mean(
         name,
-        mean_interval_at(histogram, _error(false_alarm)),
-        mean_interval_at(histogram, MISS),
+        mean_interval_at(histogram, _error(false_alarm, looks)),
+        mean_interval_at(histogram, MISS / looks),
         exact,
         trajectories=int(histogram.sum()),
-        method="fixed size",
+        method=_method(looks),
         resolution=resolution,
         false_alarm=false_alarm,
     )
