@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simlab.decoders import Speculative
+from simlab.decoders import Speculative, TreeSpeculative
 from simlab.experiments.settings import (
     Exhibit,
     Outcome,
@@ -111,7 +111,10 @@ def _is_published(settings: Settings) -> bool:
 
 
 def _notes(settings: Settings, prediction: Prediction) -> list[str]:
-    """The paper's printed number beside ours, where the settings are those of its figure."""
+    """What rejections are, where they are not the usual ones; and the paper's printed number beside ours,
+    where the settings are those of its figure."""
+    if isinstance(settings.decoder, TreeSpeculative):
+        return ["Rejections of decoding with trees are its bonus tokens: those that no tree had drafted."]
     if not _is_published(settings):
         return []
     return [

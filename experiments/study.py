@@ -3,17 +3,20 @@
 One row a point: its settings as columns, the estimate of E[N_rej] with its interval, the exact value and the
 verdict on it, then the verdicts on the law of N_rej and on the token marginals. Where the grid has a biased
 decoder, so for the total variation between its sequences and the target's, simulated and exact (a bracket),
-and the exact Kullback-Leibler divergence, in nats. Written as Parquet and CSV.
+and the exact Kullback-Leibler divergence, in nats. Where it has one that drafts trees, so for the target
+calls, simulated and exact, and the exact tokens per call; the rejections of such a decoder are its bonus
+tokens, with a verdict of their own, and its first two verdicts are on the target calls. Written as Parquet
+and CSV.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simlab.decoders import BiasedSpeculative, decoder_name
+from simlab.decoders import BiasedSpeculative, TreeSpeculative, decoder_name
 from simlab.evidence import Verdict
 from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, job
-from simlab.experiments.shared import exact_total_variation, judge, mean_of, total_variation_of
+from simlab.experiments.shared import calls_of, exact_total_variation, judge, mean_of, total_variation_of
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
 from simlab.theory import Prediction, predict
@@ -27,7 +30,13 @@ BIAS_CAPTION = (
     "interval and as a bracket that holds the exact value, and the exact divergence kl of the one from the "
     "other, in nats."
 )
-VERDICTS = ("verdict", "verdict_law", "verdict_tokens", "verdict_total_variation")
+TREE_CAPTION = (
+    " Where trees are drafted, the rejections are the bonus tokens, those that no tree held. Of the target "
+    "calls: the simulated number with its interval, the exact one, the exact tokens per call, bonus tokens "
+    "included, and the first two verdicts."
+)
+VERDICTS = ("verdict", "verdict_law", "verdict_tokens")
+OWN_VERDICT = {BiasedSpeculative: "verdict_total_variation", TreeSpeculative: "verdict_bonus_tokens"}
 
 
 def jobs(points: list[Settings]) -> list[Job]:
@@ -41,30 +50,31 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
 
     rows, verdicts = [], []
     labels = _labels(points)
-    biased = any(isinstance(settings.decoder, BiasedSpeculative) for settings in points)
+    biased, trees = (
+        any(isinstance(settings.decoder, kind) for settings in points)
+        for kind in (BiasedSpeculative, TreeSpeculative)
+    )
     for settings, label in zip(points, labels, strict=True):
-        row, judged = _row(settings, label, results, biased)
+        row, judged = _row(settings, label, results, biased, trees)
         rows.append(row)
         verdicts += judged
     title = points[0].title
     pairs = list(dict.fromkeys(settings.pair_name for settings in points))
     folder = folder_of(points[0], *pairs)
-    caption = CAPTION + BIAS_CAPTION * biased
+    caption = CAPTION + BIAS_CAPTION * biased + TREE_CAPTION * trees
     table = Exhibit(title, caption, save_table(folder, title, pd.DataFrame(rows)))
     told = heading(points[0], f"{title} on {', '.join(pairs)}")
     return Outcome(told, folder, verdicts, tables=[table])
 
 
 def _row(
-    settings: Settings, label: str, results: Mapping[str, Result], biased: bool
+    settings: Settings, label: str, results: Mapping[str, Result], biased: bool, trees: bool
 ) -> tuple[dict, list[Verdict]]:
     one = job(settings)
     result = results[one.task.id]
     prediction = predict(instance(settings)[0], settings.decoder)
     verdicts = judge(label, one, result, prediction)
     estimate, low, high = mean_of(one, result, settings.confidence)
-    said = VERDICTS if biased else VERDICTS[:3]
-    statuses = [str(verdict.status) for verdict in verdicts]
     positions = result.counts.trajectories * prediction.horizon
     return {
         "pair": settings.pair_name,
@@ -81,7 +91,8 @@ def _row(
         "rejection_rate": result.counts.rejections_per_position.sum() / positions,
         "acceleration_exact": prediction.acceleration,
         **(_bias(settings, one, result, prediction) if biased else {}),
-        **{key: statuses[place] if place < len(statuses) else None for place, key in enumerate(said)},
+        **(_calls(settings, one, result, prediction) if trees else {}),
+        **_statuses(settings, verdicts, biased, trees),
         "task": one.task.id,
     }, verdicts
 
@@ -99,6 +110,28 @@ def _bias(settings: Settings, one: Job, result: Result, prediction: Prediction) 
         "total_variation_exact_low": exact.low,
         "total_variation_exact_high": exact.high,
         "kl": prediction.sequence_kl,
+    }
+
+
+def _statuses(settings: Settings, verdicts: list[Verdict], biased: bool, trees: bool) -> dict:
+    """The columns of the verdicts; empty where only decoders of another kind have one."""
+    own = [OWN_VERDICT[kind] for kind in (type(settings.decoder),) if kind in OWN_VERDICT]
+    told = {key: str(verdict.status) for key, verdict in zip((*VERDICTS, *own), verdicts, strict=True)}
+    kinds = [BiasedSpeculative] * biased + [TreeSpeculative] * trees
+    return {key: told.get(key) for key in (*VERDICTS, *(OWN_VERDICT[kind] for kind in kinds))}
+
+
+def _calls(settings: Settings, one: Job, result: Result, prediction: Prediction) -> dict:
+    """The columns of a grid with trees; of the other decoders only the exact numbers are there."""
+    estimate = low = high = None
+    if result.counts.target_calls.size:
+        estimate, low, high = calls_of(one, result, settings.confidence)
+    return {
+        "target_calls": estimate,
+        "target_calls_low": low,
+        "target_calls_high": high,
+        "target_calls_exact": prediction.expected_target_calls,
+        "tokens_per_call_exact": prediction.tokens_per_call,
     }
 
 

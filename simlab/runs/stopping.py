@@ -33,9 +33,10 @@ class HalfWidth:
     """The first K batches whose confidence sequence for the mean number of rejections is narrow enough.
 
     Stops at the smallest K at which the sequence over batches 0..K-1 has a half-width <= `width`
-    (rejections per trajectory, > 0), or at `at_most` trajectories. The interval covers the mean with
-    probability >= `confidence` (in (0, 1)) although K depends on the data, for it holds at all K at once
-    (`simlab.evidence.confidence_sequence`). Raises SimlabError for values out of range.
+    (rejections per trajectory, > 0; of decoding with trees the bonus tokens), or at `at_most` trajectories.
+    The interval covers the mean with probability >= `confidence` (in (0, 1)) although K depends on the data,
+    for it holds at all K at once (`simlab.evidence.confidence_sequence`). Raises SimlabError for values out
+    of range.
     """
 
     width: float
