@@ -133,9 +133,18 @@ def figure_metadata(command: str, jobs: list[Job], results: list[Result]) -> dic
     return {
         "Command": command,
         "Seed": str(jobs[0].task.seed),
-        "Trajectories": ", ".join(str(result.counts.trajectories) for result in results),
+        **_sample_sizes(results),
         "Tasks": ", ".join(job.task.id for job in jobs),
     }
+
+
+def _sample_sizes(results: list[Result]) -> dict[str, str]:
+    """{"Trajectories": "..., ..."}, and the environments where there are any."""
+    sizes: dict[str, list[str]] = {}
+    for result in results:
+        unit = result.task.unit
+        sizes.setdefault(unit.capitalize(), []).append(str(getattr(result.counts, unit)))
+    return {unit: ", ".join(numbers) for unit, numbers in sizes.items()}
 
 
 def without_effect(settings: Settings, *groups: str) -> list[str]:

@@ -7,11 +7,12 @@
     counts = simlab.simulate(pair, simlab.BatchSpeculative(drafts=4), trajectories=1_000_000, seed=1)
     simlab.evidence.mean_verdict("E[N_rej]", counts.rejections, exact.expected_rejections, resolution=0.1)
 
-The rooms: `pairs` is what is decoded, `decoders` by which algorithm, `theory` predicts, `decoding`
-simulates, `reference` does so slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
+The rooms: `pairs` is what is decoded, `decoders` by which algorithm, `laws` are what random environments are
+drawn from, `theory` predicts, `decoding` simulates, `reference` does so slowly and obviously, `runs` runs
+many, `evidence` judges, `report` shows.
 """
 
-from simlab import evidence, pairs
+from simlab import evidence, laws, pairs
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
@@ -29,20 +30,22 @@ __all__ = [
     "Speculative",
     "TreeSpeculative",
     "evidence",
+    "laws",
     "optimal_tree",
     "pairs",
     "predict",
     "sequence_total_variation",
     "simulate",
+    "simulate_environments",
 ]
 
 
 def __getattr__(name: str):
     # The samplers bring a compiler along: only who simulates waits for it.
-    if name == "simulate":
-        from simlab.runs import simulate
+    if name in ("simulate", "simulate_environments"):
+        from simlab import runs
 
-        return simulate
+        return getattr(runs, name)
     if name == "Counts":
         from simlab.decoding import Counts
 

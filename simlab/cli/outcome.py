@@ -28,6 +28,7 @@ def outcome_document(outcome, points: Sequence, tier: str | None, jobs: Iterable
     outcome: the experiment's `Outcome`. points: its `Settings`; tier: the name of their sizes. jobs: what it
     asked for; results: by task id.
     """
+    jobs = list(jobs)
     tasks = {job.task.id: _task(job, results[job.task.id]) for job in jobs}
     return plain(
         {
@@ -38,7 +39,7 @@ def outcome_document(outcome, points: Sequence, tier: str | None, jobs: Iterable
             "settings": settings_document(points, tier),
             "versions": versions(),
             "tasks": list(tasks.values()),
-            "trajectories": sum(task["trajectories"] for task in tasks.values()),
+            **_samples((job.task.unit, tasks[job.task.id][job.task.unit]) for job in _distinct(jobs)),
             "verdicts": [dataclasses.asdict(verdict) for verdict in outcome.verdicts],
             "checks": [dataclasses.asdict(check) for check in outcome.checks],
             "figures": [_exhibit(exhibit, outcome.folder) for exhibit in outcome.figures],
@@ -70,12 +71,12 @@ def timing_document(jobs: Iterable, timings: Mapping, presenting: float, backend
     drawing, by the clock. backend: the one of the run that presented; what earlier runs simulated may have
     come from another.
     """
-    taken = [timings[task] for task in {job.task.id: None for job in jobs} if task in timings]
+    taken = [(job.task.unit, timings[job.task.id]) for job in _distinct(jobs) if job.task.id in timings]
     return {
         "schema": SCHEMA,
         "simulating": {
-            "trajectories": sum(timing.trajectories for timing in taken),
-            "worker_seconds": round(sum(timing.seconds for timing in taken), 3),
+            **_samples((unit, timing.samples) for unit, timing in taken),
+            "worker_seconds": round(sum(timing.seconds for _, timing in taken), 3),
         },
         "presenting": {"seconds": round(presenting, 3)},
         "backend": {"name": type(backend).__name__.lower(), **dataclasses.asdict(backend)},
@@ -129,14 +130,28 @@ def _settings(point) -> dict:
 
 
 def _task(job, result) -> dict:
-    return {
-        "id": job.task.id,
-        "pair": job.task.pair,
-        "decoder": _decoder(job.task.decoder),
-        "seed": job.task.seed,
-        "batch_size": job.task.batch_size,
-        "trajectories": result.counts.trajectories,
+    task = job.task
+    if task.unit == "environments":
+        what = {"law": task.law, "capacities": list(task.capacities)}
+        done = {"environments": result.counts.environments}
+    else:
+        what = {"pair": task.pair, "decoder": _decoder(task.decoder)}
+        done = {"trajectories": result.counts.trajectories}
+    return {"id": task.id, **what, "seed": task.seed, "batch_size": task.batch_size, **done}
+
+
+def _distinct(jobs: Iterable) -> list:
+    return list({job.task.id: job for job in jobs}.values())
+
+
+def _samples(counted: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """How many trajectories in all, and environments where there are any."""
+    counted = list(counted)
+    totals = {
+        unit: sum(number for one, number in counted if one == unit)
+        for unit in ("trajectories", "environments")
     }
+    return totals if totals["environments"] else {"trajectories": totals["trajectories"]}
 
 
 def _decoder(decoder) -> dict:

@@ -12,7 +12,9 @@ from simlab.errors import SimlabError
 USAGE = """usage: simlab status [output=OUTPUT] [--json]
 
 The tasks in OUTPUT/ledger.sqlite (default results): pair, decoder, seed, batches and trajectories done, and
-the mean of N_rej so far. A task is simulated once, whoever asks for it.
+the mean of N_rej so far; below them those of random environments: law, capacities, seed, batches and
+environments done, and the mean of E[X] at the largest capacity. A task is simulated once, whoever asks for
+it.
 """
 
 
@@ -32,24 +34,29 @@ def main(words: list[str]) -> int:
     if as_json:
         print(json.dumps(tasks, indent=1))
     elif tasks:
-        print(columns([_row(task) for task in tasks]))
-        total = sum(task["trajectories"] for task in tasks)
-        print(f"\n{len(tasks)} tasks, {total:,} trajectories in {path}")
+        kinds = {
+            "trajectories": [_row(task) for task in tasks if "trajectories" in task],
+            "environments": [_environment_row(task) for task in tasks if "environments" in task],
+        }
+        print("\n\n".join(columns(rows) for rows in kinds.values() if rows))
+        totals = [f"{sum(task.get(kind, 0) for task in tasks):,} {kind}" for kind in kinds if kinds[kind]]
+        print(f"\n{len(tasks)} tasks, {' and '.join(totals)} in {path}")
     else:
         print(f"no tasks in {path}")
     return 0
 
 
 def _document(summary) -> dict:
+    settings = summary.settings
+    what, mean = ("law", "capacities"), "mean_accepted"
+    if summary.unit == "trajectories":
+        what, mean = ("pair", "decoder"), "mean_rejections"
     return {
         "task": summary.id,
-        "pair": summary.settings["pair"],
-        "decoder": summary.settings["decoder"],
-        "seed": summary.settings["seed"],
-        "batch_size": summary.settings["batch_size"],
+        **{key: settings[key] for key in (*what, "seed", "batch_size")},
         "batches": summary.batches,
-        "trajectories": summary.trajectories,
-        "mean_rejections": summary.mean,
+        summary.unit: summary.samples,
+        mean: summary.mean,
     }
 
 
@@ -65,4 +72,22 @@ def _row(task: dict) -> dict[str, str]:
         "batches": f"{task['batches']:,}",
         "trajectories": f"{task['trajectories']:,}",
         "E[N_rej]": "" if task["mean_rejections"] is None else f"{task['mean_rejections']:.4f}",
+    }
+
+
+def _environment_row(task: dict) -> dict[str, str]:
+    law = dict(task["law"])
+    law.pop("digest", None)
+    name = law.pop("law")
+    capacities = task["capacities"]
+    return {
+        "task": task["task"][:12],
+        "law": f"{name} ({', '.join(f'{key}={value}' for key, value in law.items())})",
+        "capacities": f"{capacities[0]:,} .. {capacities[-1]:,}"
+        if len(capacities) > 1
+        else f"{capacities[0]:,}",
+        "seed": str(task["seed"]),
+        "batches": f"{task['batches']:,}",
+        "environments": f"{task['environments']:,}",
+        "E[X]": "" if task["mean_accepted"] is None else f"{task['mean_accepted']:.4f}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +50,12 @@ class Counts:
             np.zeros(horizon, np.int64),
             0,
         )
+
+    @classmethod
+    def merged(cls, parts: Iterable[Counts]) -> Counts:
+        """All parts together; SimlabError where they do not belong together."""
+        first, *others = parts
+        return sum(others, first)
 
     def __add__(self, other: Counts) -> Counts:
         if not isinstance(other, Counts):

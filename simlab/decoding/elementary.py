@@ -1,8 +1,8 @@
 """exp and log in plain arithmetic, so that they have the same bits on every machine.
 
-The C library's differ from one system to the next in the last bit, and a last bit may change an integer count.
-These two use additions, multiplications, divisions and the bits of a float only; numba contracts nothing
-without fastmath. Their relative errors are below 4e-16 (tests/decoding/test_variates.py).
+The C library's differ from one system to the next in the last bit, and a last bit may change an integer
+count. These two use additions, multiplications, divisions and the bits of a float only; numba contracts
+nothing without fastmath. Their relative errors are below 4e-16 (tests/decoding/test_variates.py).
 """
 
 from __future__ import annotations

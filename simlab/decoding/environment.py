@@ -30,7 +30,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -38,15 +37,13 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoding.alias import alias_row
 from simlab.decoding.elementary import exp
-from simlab.decoding.environment_counts import UNITS, EnvironmentCounts, in_order
+from simlab.decoding.environment_counts import UNITS, EnvironmentCounts, check_capacities, in_order
 from simlab.decoding.variates import gamma, new_stream, normal, uniform
 from simlab.errors import SimlabError
 from simlab.jit import compiled
 from simlab.laws import Dirichlet, Law, Softmax, law_identity
 
 DIRICHLET, SOFTMAX, ROWS = 0, 1, 2
-MOST_CAPACITY = 2**31 - 1
-"""The largest capacity: its sum, at most as many tokens, has 31 bits before the point and 32 behind it."""
 _SLACK = (
     64  # nodes of the frontier beyond twice what is to be chosen: short frontiers are not cut at each turn
 )
@@ -90,18 +87,6 @@ class EnvironmentTables:
 
     law: LawTables
     capacities: np.ndarray
-
-
-def check_capacities(capacities) -> tuple[int, ...]:
-    """`capacities` as ascending whole numbers in 1..2^31 - 1; a single number is a list of one."""
-    listed = [capacities] if isinstance(capacities, Integral) else capacities
-    if isinstance(listed, str | bytes) or not isinstance(listed, Sequence | np.ndarray) or not len(listed):
-        raise SimlabError(f"capacities = {capacities!r}: give a list of whole numbers, ascending")
-    checked = tuple(check_count("capacity", value, least=1, most=MOST_CAPACITY) for value in listed)
-    for low, high in zip(checked, checked[1:], strict=False):
-        if low >= high:
-            raise SimlabError(f"capacities: {high} comes after {low}: give them ascending, each once")
-    return checked
 
 
 def environment_tables(law: Law, capacities: Sequence[int]) -> EnvironmentTables:
@@ -155,7 +140,7 @@ def _law_tables(law: Law) -> LawTables:
     rows = -np.sort(-law.rows, axis=1)
     shares, aliases = np.empty(len(rows)), np.empty(len(rows), np.int64)
     alias_row(law.weights, shares, aliases, np.empty(len(rows), np.int64))
-    # An entry above 1 is within the tolerance of a row's sum; no path may become more probable than its start.
+    # An entry above 1 is within the tolerance of a row's sum; no path may grow more probable.
     rows = np.ascontiguousarray(np.minimum(rows, 1.0))
     return LawTables(ROWS, law.states, 0.0, rows, (rows > 0).sum(axis=1), shares, aliases)
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
+from simlab.checks import check_count
 from simlab.errors import SimlabError
 
 UNITS = 2**32
 """Units of `EnvironmentCounts.accepted` in a token."""
+
+MOST_CAPACITY = 2**31 - 1
+"""The largest capacity: its sum, at most as many tokens, has 31 bits before the point and 32 behind it."""
+
+
+def check_capacities(capacities) -> tuple[int, ...]:
+    """`capacities` as ascending whole numbers in 1..2^31 - 1; a single number is a list of one."""
+    listed = [capacities] if isinstance(capacities, Integral) else capacities
+    if isinstance(listed, str | bytes) or not isinstance(listed, Sequence | np.ndarray) or not len(listed):
+        raise SimlabError(f"capacities = {capacities!r}: give a list of whole numbers, ascending")
+    checked = tuple(check_count("capacity", value, least=1, most=MOST_CAPACITY) for value in listed)
+    for low, high in itertools.pairwise(checked):
+        if low >= high:
+            raise SimlabError(f"capacities: {high} comes after {low}: give them ascending, each once")
+    return checked
 
 
 @dataclass(frozen=True, eq=False)

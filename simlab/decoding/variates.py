@@ -1,9 +1,9 @@
 """Uniform, normal and gamma variates, one at a time, from the words of `randomness`.
 
-Normals by the ziggurat (Marsaglia and Tsang 2000, "The ziggurat method for generating random variables") with
-256 layers, whose edges come from correctly rounded decimal arithmetic; gammas by Marsaglia and Tsang (2000, "A
-simple method for generating gamma variables"), a shape below 1 as Gamma(shape + 1) U^(1/shape). With `elementary`'s
-exp and log every variate has the same bits on every machine.
+Normals by the ziggurat (Marsaglia and Tsang 2000, "The ziggurat method for generating random variables")
+with 256 layers, whose edges come from correctly rounded decimal arithmetic; gammas by Marsaglia and Tsang
+(2000, "A simple method for generating gamma variables"), a shape below 1 as Gamma(shape + 1) U^(1/shape).
+With `elementary`'s exp and log every variate has the same bits on every machine.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def law_identity(law: Law) -> dict:
     for name in ("dirichlet", "softmax", "zipf"):
         if type(law) is LAWS[name]:
             return {"law": name, **dataclasses.asdict(law)}
-    raise SimlabError(f"{law!r} is no law: give a Dirichlet, Softmax, Zipf or Rows of simlab.laws")
+    raise SimlabError(f"law is of type {type(law).__name__}: give one of simlab.laws, such as Dirichlet()")
 
 
 def _check_options(name: str, options: Mapping) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,13 +33,19 @@ def check_states(states) -> int:
     return check_count("states", states, least=1, most=MOST_STATES)
 
 
-def digest_of(*parts) -> str:
-    """SHA-256 of settings, the same on every machine."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+class _Family:
+    """A law that is given by a few numbers."""
+
+    nbytes: ClassVar[int] = 0
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the law's family and settings: two laws agree if theirs do."""
+        return hashlib.sha256(repr((type(self).__name__, dataclasses.astuple(self))).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Dirichlet:
+class Dirichlet(_Family):
     """Each row is a draw from the symmetric Dirichlet(a, ..., a) on V tokens.
 
     states: V, 1 to 2^24. concentration: a in (0, 1e12]: small for rows that are nearly certain, 1 for the
@@ -57,14 +65,9 @@ class Dirichlet:
         """A short text for figures."""
         return f"Dirichlet({self.concentration:g}), V = {self.states}"
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over the law's settings: two laws agree if theirs do."""
-        return digest_of("dirichlet", self.states, self.concentration)
-
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(_Family):
     """Each row is the softmax of V independent logits, `scale` times N(0, 1).
 
     states: V, 1 to 2^24. scale: finite, >= 0 (0: every row is uniform). Raises SimlabError for anything else.
@@ -82,14 +85,9 @@ class Softmax:
         """A short text for figures."""
         return f"softmax of {self.scale:g} N(0, 1), V = {self.states}"
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over the law's settings: two laws agree if theirs do."""
-        return digest_of("softmax", self.states, self.scale)
-
 
 @dataclass(frozen=True)
-class Zipf:
+class Zipf(_Family):
     """Each row is a random permutation of the one row proportional to 1, 2^-s, ..., V^-s.
 
     The permutations make no difference to how many drafted tokens are right, so that such an environment is
@@ -108,11 +106,6 @@ class Zipf:
     def label(self) -> str:
         """A short text for figures."""
         return f"Zipf({self.exponent:g}), V = {self.states}"
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over the law's settings: two laws agree if theirs do."""
-        return digest_of("zipf", self.states, self.exponent)
 
     @property
     def rows(self) -> np.ndarray:

@@ -52,6 +52,11 @@ class Rows:
         """A short text for figures."""
         return f"{self.source}, V = {self.states}"
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows."""
+        return self.rows.nbytes
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over shape, rows, weights and source: two laws agree if theirs do."""

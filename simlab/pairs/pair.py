@@ -98,6 +98,11 @@ class ChainPair:
         """The target's distinct rows: (1, V, V) if it is stationary, else (T, V, V)."""
         return _rows(self.target)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the distinct rows."""
+        return self.draft_rows.nbytes + self.target_rows.nbytes
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over shape, draft, target and initial: two pairs agree if their numbers do."""

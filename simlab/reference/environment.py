@@ -1,4 +1,4 @@
-"""Random environments, slow and obvious: rows drawn whole by NumPy, every child of a chosen node in a heap."""
+"""Random environments, slow and obvious: NumPy draws whole rows, and all children go into a heap."""
 
 from __future__ import annotations
 

@@ -73,7 +73,10 @@ def _outcome(path: Path) -> dict:
             check_row(check)
             check["statement"], check["source"]
         for task in document["tasks"]:
-            task["id"], task["pair"].items(), task["decoder"]["name"], int(task["trajectories"])
+            if "environments" in task:
+                task["id"], task["law"]["law"], int(task["environments"])
+            else:
+                task["id"], task["pair"].items(), task["decoder"]["name"], int(task["trajectories"])
         for exhibit in (*document["figures"], *document["tables"]):
             exhibit["name"], exhibit["caption"], list(exhibit["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -10,20 +10,23 @@ from simlab.report.style import percent
 _TOLD = ("seed", "confidence", "tier", "pair", "decoder", "trajectories", "batch_size", "running_average")
 """Settings that have a line of their own, or that the sample sizes say better."""
 
+_UNITS = ("trajectories", "environments")
+
 
 def origin(experiment: Mapping) -> list[tuple[str, str]]:
     """(term, description) of an experiment document, as `collect_results` gives it, in the order to show."""
     settings, tasks = experiment["settings"], experiment["tasks"]
     lines = [
         ("Pair", _listed(_pairs(tasks) if tasks else _setting(settings, "pair"))),
+        ("Laws", _listed(_laws(tasks))),
         ("Decoder", _listed(_decoders(tasks))),
         ("Options", "; ".join(_options(settings))),
-        ("Sample sizes", _sizes(tasks, experiment["trajectories"]) or _judged_sizes(experiment["verdicts"])),
+        ("Sample sizes", _all_sizes(experiment) or _judged_sizes(experiment["verdicts"])),
         ("Seed", _value(settings.get("seed"))),
         ("Intervals", _confidence(settings.get("confidence"))),
         ("Tier", _value(settings.get("tier"))),
         ("Versions", _versions(experiment["versions"])),
-        ("Time", _time(experiment.get("timing"), experiment["trajectories"], bool(tasks))),
+        ("Time", _time(experiment.get("timing"), experiment, bool(tasks))),
     ]
     return [(term, description) for term, description in lines if description]
 
@@ -31,14 +34,27 @@ def origin(experiment: Mapping) -> list[tuple[str, str]]:
 def _pairs(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
     pairs = []
     for task in tasks:
+        if "pair" not in task:
+            continue
         options = {key: value for key, value in task["pair"].items() if key not in ("generator", "digest")}
         pairs.append((task["pair"].get("generator", "arrays"), options))
     return pairs
 
 
 def _decoders(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
-    decoders = [dict(task["decoder"]) for task in tasks]
+    decoders = [dict(task["decoder"]) for task in tasks if "decoder" in task]
     return [(options.pop("name"), options) for options in decoders]
+
+
+def _laws(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
+    """The laws of random environments; rows by where they come from."""
+    laws = []
+    for task in tasks:
+        options = {key: value for key, value in task.get("law", {}).items() if key != "digest"}
+        if options:
+            laws.append((options.pop("source", None) or options["law"], options))
+            options.pop("law")
+    return laws
 
 
 def _setting(settings: Mapping, group: str) -> list[tuple[str, dict]]:
@@ -78,9 +94,14 @@ def _options(settings: Mapping) -> list[str]:
     ]
 
 
-def _sizes(tasks: Iterable[Mapping], total: int) -> str:
+def _all_sizes(experiment: Mapping) -> str:
+    said = [_sizes(experiment["tasks"], experiment.get(unit, 0), unit) for unit in _UNITS]
+    return "; ".join(filter(None, said))
+
+
+def _sizes(tasks: Iterable[Mapping], total: int, unit: str) -> str:
     """As in "9 tasks of 400,000 and 3 of 40,000 trajectories, 3,720,000 in all"."""
-    sizes = Counter(task["trajectories"] for task in tasks)
+    sizes = Counter(task[unit] for task in tasks if unit in task)
     if not sizes:
         return ""
     parts = [f"{count} of {size:,}" for size, count in sorted(sizes.items(), reverse=True)]
@@ -88,7 +109,7 @@ def _sizes(tasks: Iterable[Mapping], total: int) -> str:
         parts = [f"{sum(sizes.values())} of {min(sizes):,} to {max(sizes):,}"]
     first, *rest = parts
     first = first.replace(" of ", f" task{'s' * (not first.startswith('1 '))} of ")
-    said = ", ".join([first, *rest]) + " trajectories"
+    said = ", ".join([first, *rest]) + f" {unit}"
     return said if sum(sizes.values()) == 1 else f"{said}; {total:,} in all"
 
 
@@ -108,15 +129,17 @@ def _versions(versions: Mapping) -> str:
     return "; ".join(filter(None, [said, versions.get("machine", "")]))
 
 
-def _time(timing: Mapping | None, trajectories: int, tasks: bool) -> str:
+def _time(timing: Mapping | None, experiment: Mapping, tasks: bool) -> str:
     if timing is None:
         return ""
     parts = []
     simulated = timing["simulating"]
-    if simulated["trajectories"]:
+    known = {unit: simulated.get(unit, 0) for unit in _UNITS}
+    if any(known.values()):
         part = f"simulating {_seconds(simulated['worker_seconds'])} of the workers' time, added up"
-        if simulated["trajectories"] != trajectories:
-            part += f" (of {simulated['trajectories']:,} trajectories; the time of the others is not known)"
+        if known != {unit: experiment.get(unit, 0) for unit in _UNITS}:
+            timed = " and ".join(f"{number:,} {unit}" for unit, number in known.items() if number)
+            part += f" (of {timed}; the time of the others is not known)"
         parts.append(part)
     presenting = "predicting, judging and drawing" if tasks else "all of it"
     parts.append(f"{presenting} {_seconds(timing['presenting']['seconds'])}")

@@ -40,14 +40,22 @@ def failed(experiments: Sequence[Mapping]) -> list[dict]:
 def facts(experiments: Sequence[Mapping]) -> list[str]:
     """What stands below the headline: how many experiments, trajectories and which simlab."""
     sizes: dict[str, int] = {}
+    environments: dict[str, int] = {}
     for experiment in experiments:
         for task in experiment["tasks"]:
-            sizes[task["id"]] = max(task["trajectories"], sizes.get(task["id"], 0))
+            unit, into = ("environments", environments) if "environments" in task else ("trajectories", sizes)
+            into[task["id"]] = max(task[unit], into.get(task["id"], 0))
     told = [f"{len(experiments)} experiment{'s' * (len(experiments) != 1)}"]
     if sizes:
-        told.append(f"{sum(sizes.values()):,} trajectories of {len(sizes)} task{'s' * (len(sizes) != 1)}")
+        told.append(f"{sum(sizes.values()):,} trajectories of {_tasks(len(sizes))}")
+    if environments:
+        told.append(f"{sum(environments.values()):,} random environments of {_tasks(len(environments))}")
     versions = sorted({experiment["versions"].get("simlab", "") for experiment in experiments} - {""})
     return [*told, *(f"simlab {version}" for version in versions)]
+
+
+def _tasks(number: int) -> str:
+    return f"{number} task{'s' * (number != 1)}"
 
 
 def summary_rows(experiments: Sequence[Mapping]) -> list[dict]:
@@ -76,9 +84,11 @@ def _summary_row(experiment: Mapping) -> dict:
 
 def _trajectories(experiment: Mapping) -> str:
     """In all; where the experiment has a simulation of its own and no tasks, those behind each verdict."""
-    total = sum(task["trajectories"] for task in experiment["tasks"])
-    if total:
-        return f"{total:,}"
+    total = sum(task.get("trajectories", 0) for task in experiment["tasks"])
+    environments = sum(task.get("environments", 0) for task in experiment["tasks"])
+    if total or environments:
+        told = [f"{total:,}"] * bool(total) + [f"{environments:,} environments"] * bool(environments)
+        return "; ".join(told)
     sizes = {verdict["trajectories"] for verdict in experiment["verdicts"]}
     return f"{len(experiment['verdicts'])} × {min(sizes):,}" if len(sizes) == 1 else ""
 

@@ -9,6 +9,7 @@ from importlib import import_module
 _HOMES = {
     "BATCH_SIZE": "task",
     "Dask": "cluster",
+    "EnvironmentTask": "environment_task",
     "HalfWidth": "stopping",
     "Interrupted": "engine",
     "Job": "plan",
@@ -27,6 +28,7 @@ _HOMES = {
     "run": "engine",
     "show": "progress",
     "simulate": "engine",
+    "simulate_environments": "engine",
     "task_id": "task",
 }
 

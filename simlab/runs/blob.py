@@ -5,8 +5,9 @@ T, V, trajectories, rejections (T+1), rejections_per_position (T), tokens (T*V, 
 of everything before, as four bytes, lowest first. Counts that have deviations, those of biased decoders,
 begin with `SLC2` instead, and D >= 1 deviations follow the tokens, up to the checksum. Counts that have
 target calls, those of decoders that draft trees, begin with `SLC3`, and the T + 1 target calls follow the
-tokens. All others keep the bytes they had before there were any. Readable without the pair. The bytes are a
-function of the counts alone: no compressor whose version could change them, so that the ledgers of two
+tokens. All others keep the bytes they had before there were any. Counts of environments begin with `SLE1`:
+K, the K capacities, n, accepted (n*K, row by row), checksum. Readable without the pair or law. The bytes are
+a function of the counts alone: no compressor whose version could change them, so that the ledgers of two
 machines hold the same rows.
 """
 
@@ -17,45 +18,56 @@ import zlib
 import numpy as np
 
 from simlab.decoding.counts import Counts
+from simlab.decoding.environment_counts import EnvironmentCounts
 from simlab.errors import SimlabError
 
 PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS = b"SLC1", b"SLC2", b"SLC3"
+ENVIRONMENTS = b"SLE1"
+_MAGIC = 4  # bytes that say what follows
 _LONGEST = 9  # bytes of a 63-bit number
 
 
-def encode(counts: Counts) -> bytes:
+def encode(counts: Counts | EnvironmentCounts) -> bytes:
     """The bytes of `counts`; every count must lie in 0..2**63 - 1, and no decoder has both deviations and
     target calls. Raises ValueError otherwise.
     """
-    horizon, states = counts.tokens.shape
-    if counts.deviations.size and counts.target_calls.size:
-        raise ValueError("no counts have both deviations and target calls")
-    numbers = np.concatenate(
-        [
-            np.array([horizon, states, counts.trajectories], np.int64),
-            counts.rejections,
-            counts.rejections_per_position,
-            counts.tokens.ravel(),
-            counts.deviations,
-            counts.target_calls,
-        ]
-    )
+    parts = _of_environments(counts) if isinstance(counts, EnvironmentCounts) else _of_trajectories(counts)
+    magic, *numbers = parts
+    numbers = np.concatenate(numbers)
     if numbers.min() < 0:
         raise ValueError("counts are never negative")
-    magic = WITH_DEVIATIONS if counts.deviations.size else PLAIN
-    magic = WITH_TARGET_CALLS if counts.target_calls.size else magic
     body = magic + _varints(numbers.astype(np.uint64))
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def decode(blob: bytes) -> Counts:
+def decode(blob: bytes) -> Counts | EnvironmentCounts:
     """The counts that `encode` wrote. Raises SimlabError for other bytes, and for bytes changed since."""
     body, checksum = blob[:-4], blob[-4:]
-    magic = body[: len(PLAIN)]
-    known = magic in (PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS)
+    magic = body[:_MAGIC]
+    known = magic in (PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, ENVIRONMENTS)
     if not known or zlib.crc32(body).to_bytes(4, "little") != checksum:
         raise SimlabError("the counts are damaged: their checksum disagrees")
-    numbers = _numbers(np.frombuffer(body, np.uint8)[len(magic) :])
+    numbers = _numbers(np.frombuffer(body, np.uint8)[_MAGIC:])
+    return _to_environments(numbers) if magic == ENVIRONMENTS else _to_trajectories(magic, numbers)
+
+
+def _of_trajectories(counts: Counts) -> tuple:
+    horizon, states = counts.tokens.shape
+    if counts.deviations.size and counts.target_calls.size:
+        raise ValueError("no counts have both deviations and target calls")
+    magic = WITH_DEVIATIONS if counts.deviations.size else PLAIN
+    return (
+        WITH_TARGET_CALLS if counts.target_calls.size else magic,
+        np.array([horizon, states, counts.trajectories], np.int64),
+        counts.rejections,
+        counts.rejections_per_position,
+        counts.tokens.ravel(),
+        counts.deviations,
+        counts.target_calls,
+    )
+
+
+def _to_trajectories(magic: bytes, numbers: np.ndarray) -> Counts:
     if len(numbers) < 3:
         raise SimlabError("the counts are damaged: they break off")
     horizon, states, trajectories = (int(number) for number in numbers[:3])
@@ -69,6 +81,25 @@ def decode(blob: bytes) -> Counts:
     if magic == WITH_TARGET_CALLS:
         return Counts(*parts, target_calls=last)
     return Counts(*parts, deviations=last)
+
+
+def _of_environments(counts: EnvironmentCounts) -> tuple:
+    number, count = counts.accepted.shape
+    return (
+        ENVIRONMENTS,
+        np.array([count], np.int64),
+        counts.capacities,
+        np.array([number], np.int64),
+        counts.accepted.ravel(),
+    )
+
+
+def _to_environments(numbers: np.ndarray) -> EnvironmentCounts:
+    count = int(numbers[0])
+    number = int(numbers[1 + count]) if 0 < count < len(numbers) - 1 else -1
+    if len(numbers) - 2 - count != number * count:
+        raise SimlabError(f"the counts are damaged: {len(numbers)} numbers for K = {count}, n = {number}")
+    return EnvironmentCounts(numbers[1 : 1 + count], numbers[2 + count :].reshape(number, count))
 
 
 def _varints(numbers: np.ndarray) -> bytes:

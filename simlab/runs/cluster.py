@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from simlab.checks import check_count
 from simlab.errors import SimlabError
+from simlab.laws import Law
 from simlab.pairs.pair import ChainPair
 from simlab.runs.plan import Parcel
 from simlab.runs.pool import Outcome
@@ -21,7 +22,7 @@ from simlab.runs.work import simulate_batches
 CONNECT_SECONDS = 15.0
 _QUEUED = 2
 _COUNT_SECONDS = 5.0  # how often the cluster is asked how many threads it has
-_PAIRS_KEPT = 2
+_SUBJECTS_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class ClusterPool:
         self._sent = 0
         self._futures: dict[int, tuple] = {}  # held, for Dask forgets a task whose future is gone
         self._messages: queue.SimpleQueue = queue.SimpleQueue()
-        self._pairs: OrderedDict[str, object] = OrderedDict()
+        self._subjects: OrderedDict[str, object] = OrderedDict()
         self._slots = _QUEUED
         self._counted = 0.0
 
@@ -78,13 +79,13 @@ class ClusterPool:
             self._connect()
         number, task = self._sent, parcel.job.task
         self._sent += 1
-        pair = self._pair(parcel.job.pair)
+        subject = self._subject(parcel.job.subject)
         future = self._client.submit(
             simulate_batches,
             task,
-            parcel.job.pair.digest,
+            parcel.job.subject.digest,
             list(parcel.batches),
-            pair,
+            subject,
             key=f"simlab-{task.id[:8]}-{self._session}-{number}",
             pure=False,
         )
@@ -103,7 +104,7 @@ class ClusterPool:
 
     def close(self, *, at_once: bool) -> None:
         self._futures.clear()
-        self._pairs.clear()
+        self._subjects.clear()
         for part in (self._client, self._cluster):
             if part is not None:
                 part.close(timeout=5)
@@ -126,18 +127,18 @@ class ClusterPool:
             error = SimlabError(f"the cluster's workers lack a package ({error}): install simlab on them")
         return Outcome(parcel, error=error)
 
-    def _pair(self, pair: ChainPair):
-        # A task that returns the pair, and not scattered data: if the one worker that holds it dies, the
-        # scheduler sends it to another.
-        if pair.digest not in self._pairs:
+    def _subject(self, subject: ChainPair | Law):
+        # A task that returns the pair or law, and not scattered data: if the one worker that holds it dies,
+        # the scheduler sends it to another.
+        if subject.digest not in self._subjects:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph")
-                key = f"simlab-pair-{pair.digest[:16]}-{self._session}-{self._sent}"
-                self._pairs[pair.digest] = self._client.submit(_same, pair, key=key, pure=False)
-        self._pairs.move_to_end(pair.digest)
-        if len(self._pairs) > _PAIRS_KEPT:
-            self._pairs.popitem(last=False)
-        return self._pairs[pair.digest]
+                key = f"simlab-pair-{subject.digest[:16]}-{self._session}-{self._sent}"
+                self._subjects[subject.digest] = self._client.submit(_same, subject, key=key, pure=False)
+        self._subjects.move_to_end(subject.digest)
+        if len(self._subjects) > _SUBJECTS_KEPT:
+            self._subjects.popitem(last=False)
+        return self._subjects[subject.digest]
 
     def _connect(self) -> None:
         try:
@@ -159,5 +160,5 @@ class ClusterPool:
             ) from error
 
 
-def _same(pair: ChainPair) -> ChainPair:
-    return pair
+def _same(subject):
+    return subject

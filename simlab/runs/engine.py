@@ -10,14 +10,17 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from simlab.checks import check_count
 from simlab.decoders import Decoder, decoder_name
 from simlab.decoding.counts import Counts
+from simlab.decoding.environment_counts import EnvironmentCounts
 from simlab.errors import SimlabError
+from simlab.laws import Law
 from simlab.pairs.pair import ChainPair
 from simlab.runs.cluster import Dask
+from simlab.runs.environment_task import EnvironmentTask
 from simlab.runs.ledger import Ledger
 from simlab.runs.plan import Job, Plan, Result
 from simlab.runs.pool import Outcome, Pool
@@ -67,6 +70,22 @@ def simulate(
     backend = local_backend(workers)
     task = Task({"digest": pair.digest}, decoder, seed)
     return run([Job(task, pair, stop)], backend=backend)[task.id].counts
+
+
+def simulate_environments(
+    law: Law, capacities: Sequence[int], environments: int, *, seed: int = 0, workers: int = 1
+) -> EnvironmentCounts:
+    """E[X | environment] of the best draft tree in random environments of a law, for each capacity.
+
+    law: one of simlab.laws. capacities: ascending whole numbers (K,); one search of an environment answers
+    all. environments >= 1; seed >= 0, of any size; workers >= 1, how many cores compute. The counts depend on
+    law, capacities, environments and seed, not on workers. Nothing is written. Ctrl-C raises Interrupted.
+    Raises SimlabError for bad arguments.
+    """
+    stop = Trajectories(check_count("environments", environments))
+    backend = local_backend(workers)
+    task = EnvironmentTask(law, capacities, seed)
+    return run([Job(task, law, stop)], backend=backend)[task.id].counts
 
 
 def collect(
@@ -129,10 +148,10 @@ def _book(plan: Plan, pool: Pool, outcome: Outcome) -> None:
     parcel, task = outcome.parcel, outcome.parcel.job.task
     if outcome.done is not None:
         plan.take(parcel, outcome.done.counts, outcome.done.seconds)
-        rate = outcome.done.seconds / sum(size for _, size in parcel.batches)
-        pool.expect(rate * plan.trajectories_left)
+        rate = outcome.done.seconds / (task.work * sum(size for _, size in parcel.batches))
+        pool.expect(rate * (plan.planned - plan.done).work)
         return
-    name = f"task {task.id[:12]} ({task.decoder})"
+    name = f"task {task.id[:12]} ({task})"
     if outcome.error is not None:
         error = outcome.error
         known = isinstance(error, SimlabError)
@@ -160,12 +179,12 @@ def _progress(plan: Plan, ledger: Ledger | None, seconds: float, stopping: bool)
     return Progress(
         jobs_done=plan.finished_jobs,
         jobs=plan.jobs,
-        trajectories_done=plan.trajectories,
-        trajectories=plan.trajectories_planned,
-        simulated=plan.simulated,
+        done=plan.done,
+        planned=plan.planned,
+        new=plan.simulated,
         seconds=seconds,
         task=standing.job.task if standing else None,
-        rejections=standing.counts.rejections if standing else None,
+        counts=standing.counts if standing else None,
         sequence=standing.interval if standing else None,
         results=tuple(results),
         stopping=stopping,

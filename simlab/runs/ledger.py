@@ -1,7 +1,8 @@
 """The ledger: every finished batch, in one SQLite file.
 
 Two tables: tasks(id, json) and batches(task, batch, trajectories, counts), without times or machine names,
-so that two ledgers of the same work hold the same rows. A third, timings(task, trajectories, seconds), says
+so that two ledgers of the same work hold the same rows (a column `trajectories` counts environments where a
+task does). A third, timings(task, trajectories, seconds), says
 what the work took and is no result: it is made when the first time is written, and a ledger without it is
 whole. One process writes in one transaction a flush, with a rollback journal: after kill -9 at any moment
 the file holds every batch of the last finished flush and no half of one. Several processes may share a
@@ -21,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from simlab.decoding.counts import Counts
+from simlab.decoding.environment_counts import UNITS, EnvironmentCounts
 from simlab.errors import SimlabError
 from simlab.runs.blob import decode, encode
-from simlab.runs.task import Task, canonical_json, hash_json
+from simlab.runs.task import Numbered, canonical_json, hash_json
 
 LEDGER_VERSION = 1
 _APPLICATION = 0x53494D4C  # "SIML": tells a ledger from another program's database
@@ -62,20 +64,25 @@ _MENDS = {
 
 @dataclass(frozen=True)
 class Timing:
-    """What simulating took: seconds of the workers, added up, for so many trajectories."""
+    """What simulating took: seconds of the workers, added up, for so many trajectories or environments."""
 
-    trajectories: int
+    samples: int
     seconds: float
 
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """What a ledger holds of one task: its settings, batches, trajectories, mean number of rejections."""
+    """What a ledger holds of one task: its settings, batches, and so many of what it counts.
+
+    unit: "trajectories" or "environments". mean: the mean number of rejections, or of right tokens at the
+    largest capacity; None where there is no batch.
+    """
 
     id: str
     settings: dict
     batches: int
-    trajectories: int
+    samples: int
+    unit: str
     mean: float | None
 
 
@@ -117,7 +124,7 @@ class Ledger:
         """Close the file. Safe to call twice."""
         self._db.close()
 
-    def add_task(self, task: Task) -> None:
+    def add_task(self, task: Numbered) -> None:
         """Write the task's settings, where they are not there yet."""
         known = self._rows("SELECT 1 FROM tasks WHERE id = ?", (task.id,))
         if not known:
@@ -125,14 +132,16 @@ class Ledger:
                 self._db.execute("INSERT OR IGNORE INTO tasks VALUES (?, ?)", (task.id, canonical_json(task)))
 
     def save(
-        self, rows: Iterable[tuple[str, int, int, Counts]], timings: Mapping[str, Timing] | None = None
+        self,
+        rows: Iterable[tuple[str, int, int, Counts | EnvironmentCounts]],
+        timings: Mapping[str, Timing] | None = None,
     ) -> None:
-        """Write batches (task id, batch number, trajectories, counts) in one transaction.
+        """Write batches (task id, batch number, samples, counts) in one transaction.
 
         A batch that is there already stays as it is. timings: by task id, added to what is there.
         """
         encoded = [(task, batch, size, encode(counts)) for task, batch, size, counts in rows]
-        taken = [(task, timing.trajectories, timing.seconds) for task, timing in (timings or {}).items()]
+        taken = [(task, timing.samples, timing.seconds) for task, timing in (timings or {}).items()]
         with self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?)", encoded)
             if taken:
@@ -148,17 +157,17 @@ class Ledger:
         if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'timings'"):
             return {}
         rows = self._rows("SELECT task, trajectories, seconds FROM timings ORDER BY task")
-        return {task: Timing(trajectories, seconds) for task, trajectories, seconds in rows}
+        return {task: Timing(samples, seconds) for task, samples, seconds in rows}
 
-    def batches(self, task: str) -> Iterator[tuple[int, int, Counts]]:
-        """(batch number, trajectories, counts) of a task, by batch number and then trajectories.
+    def batches(self, task: str) -> Iterator[tuple[int, int, Counts | EnvironmentCounts]]:
+        """(batch number, samples, counts) of a task, by batch number and then samples.
 
         Streams: memory does not depend on how many there are. Raises SimlabError at a damaged batch.
         """
         for batch, size, blob in self._blobs(task):
             yield batch, size, self._decode(task, batch, blob)
 
-    def read(self, task: str, batch: int, trajectories: int) -> Counts:
+    def read(self, task: str, batch: int, trajectories: int) -> Counts | EnvironmentCounts:
         """The counts of one batch, which must be there."""
         key = (task, batch, trajectories)
         rows = self._rows("SELECT counts FROM batches WHERE (task, batch, trajectories) = (?, ?, ?)", key)
@@ -170,15 +179,16 @@ class Ledger:
         """A summary of each task, by id. Of a batch that was run in part and in full, the full one counts."""
         for task, text in self._rows("SELECT id, json FROM tasks ORDER BY id"):
             sizes: dict[int, int] = {}
-            rejections = 0
-            last = 0
+            settings = self._settings(task, text)
+            observed, last = 0, 0
             for batch, size, counts in self.batches(task):
-                total = int(np.dot(counts.rejections, np.arange(len(counts.rejections))))
-                rejections += total - (last if batch in sizes else 0)
+                total = _observed(counts)
+                observed += total - (last if batch in sizes else 0)
                 sizes[batch], last = size, total
-            trajectories = sum(sizes.values())
-            mean = rejections / trajectories if trajectories else None
-            yield TaskSummary(task, self._settings(task, text), len(sizes), trajectories, mean)
+            samples = sum(sizes.values())
+            unit, scale = ("environments", UNITS) if "law" in settings else ("trajectories", 1)
+            mean = observed / (scale * samples) if samples else None
+            yield TaskSummary(task, settings, len(sizes), samples, unit, mean)
 
     def merge(self, other: str | os.PathLike) -> int:
         """Take over all tasks and batches of another ledger; returns how many batches were new.
@@ -203,7 +213,7 @@ class Ledger:
                 added = self._db.total_changes - added
                 self._db.execute(_TIMINGS)
                 for task, timing in timings.items():
-                    row = (task, timing.trajectories, timing.seconds)
+                    row = (task, timing.samples, timing.seconds)
                     self._db.execute("INSERT OR IGNORE INTO timings VALUES (?, ?, ?)", row)
                 return added
 
@@ -276,7 +286,7 @@ class Ledger:
                 "they come from different samplers; keep them apart"
             )
 
-    def _decode(self, task: str, batch: int, blob: bytes) -> Counts:
+    def _decode(self, task: str, batch: int, blob: bytes) -> Counts | EnvironmentCounts:
         try:
             return decode(blob)
         except SimlabError as error:
@@ -311,3 +321,10 @@ class Ledger:
             code = getattr(error, "sqlite_errorcode", None)
             mend = _MENDS.get(code & 0xFF) if code is not None else None
             raise SimlabError(f"the ledger {self.path} {mend or f'fails: {error}'}") from error
+
+
+def _observed(counts: Counts | EnvironmentCounts) -> int:
+    """The sum of what a task's mean is of: rejections, or right tokens at the largest capacity, in units."""
+    if isinstance(counts, EnvironmentCounts):
+        return sum(counts.accepted[:, -1].tolist())
+    return int(np.dot(counts.rejections, np.arange(len(counts.rejections))))

@@ -7,13 +7,17 @@ concludes from them depends on the batches' numbers only.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from simlab.decoding.counts import Counts
+from simlab.decoding.environment_counts import EnvironmentCounts
 from simlab.errors import SimlabError
+from simlab.laws import Law
 from simlab.pairs.pair import ChainPair
+from simlab.runs.environment_task import EnvironmentTask
 from simlab.runs.ledger import Ledger, Timing
 from simlab.runs.stopping import HalfWidth, Stop
 from simlab.runs.task import Task
@@ -24,24 +28,76 @@ PARCEL_SECONDS = 0.1
 _AHEAD = 64  # batches that an adaptive job may run ahead of its prefix, beside 16 a slot
 
 
+_PARTS = 64  # counts that are held before they are put together
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much of a run: trajectories, environments, and the work in both, in trajectories."""
+
+    trajectories: int = 0
+    environments: int = 0
+    work: int = 0
+
+    @classmethod
+    def of(cls, task: Task | EnvironmentTask, samples: int) -> Amount:
+        """So many of what the task counts."""
+        return cls(**{task.unit: samples}, work=samples * task.work)
+
+    @property
+    def samples(self) -> int:
+        """Trajectories and environments together."""
+        return self.trajectories + self.environments
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(
+            self.trajectories + other.trajectories,
+            self.environments + other.environments,
+            self.work + other.work,
+        )
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(
+            self.trajectories - other.trajectories,
+            self.environments - other.environments,
+            self.work - other.work,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A task, the pair it speaks of, and when to stop."""
+    """A task, the pair or law it speaks of, and when to stop: `Trajectories(n)` of an EnvironmentTask are n
+    environments. Raises SimlabError where the task cannot be of this pair or law, or cannot stop so.
+    """
 
-    task: Task
-    pair: ChainPair
+    task: Task | EnvironmentTask
+    subject: ChainPair | Law
     stop: Stop
+
+    def __post_init__(self) -> None:
+        self.task.check_subject(self.subject)
+        if isinstance(self.stop, HalfWidth) and not isinstance(self.task, Task):
+            raise SimlabError(
+                f"half_width = {self.stop.width:g}: a run of environments has a fixed size: "
+                "give their number, and no half_width"
+            )
+
+    @property
+    def pair(self) -> ChainPair | Law:
+        """The subject, by the name that it has where it is a pair."""
+        return self.subject
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """What a job came to: the counts of the batches its stopping rule chose, all of them and no others.
 
-    batch_sums: int64 (K, 3), per batch, by number: trajectories, sum of rejections, sum of their squares.
+    batch_sums: int64 (K, 3), per batch, by number: trajectories, sum of rejections, sum of their squares. Of
+    environments only how many they are, (K, 1).
     """
 
-    task: Task
-    counts: Counts
+    task: Task | EnvironmentTask
+    counts: Counts | EnvironmentCounts
     batch_sums: np.ndarray
 
 
@@ -60,17 +116,34 @@ class Standing:
 
     job: Job
     ledger: Ledger | None
-    counts: Counts
-    sums: np.ndarray = field(default_factory=lambda: np.zeros((64, 3), np.int64))
+    parts: list  # counts that together are those of the job
+    sums: np.ndarray  # int64 (at least as many as there are batches, 3 or 1)
     issued: int = 0  # batches below this number have been handed out, or were there
     prefix: int = 0  # batches below this number are known
     looked: int = 0  # adaptive: batches below this number are in `counts`
     known: dict[int, Counts | None] = field(default_factory=dict)  # None: counted, or to be read again
-    unsaved: list[tuple[str, int, int, Counts]] = field(default_factory=list)
-    trajectories: int = 0
+    unsaved: list[tuple[str, int, int, Counts | EnvironmentCounts]] = field(default_factory=list)
+    samples: int = 0  # trajectories, or environments
     interval: tuple[float, float, float] | None = None
     finished: bool = False
-    seconds: float | None = None  # a trajectory's, lately
+    seconds: float | None = None  # a sample's, lately
+
+    @property
+    def counts(self) -> Counts | EnvironmentCounts:
+        """All that was counted so far."""
+        if len(self.parts) > 1:
+            self.parts = [type(self.parts[0]).merged(self.parts)]
+        return self.parts[0]
+
+    def count(self, counts: Counts | EnvironmentCounts) -> None:
+        """Add the counts of a batch."""
+        self.parts.append(counts)
+        if len(self.parts) > _PARTS:
+            self.parts = [self.counts]
+
+    @property
+    def done(self) -> Amount:
+        return Amount.of(self.job.task, self.samples)
 
     @property
     def adaptive(self) -> bool:
@@ -82,7 +155,7 @@ class Standing:
         return -(-self.job.stop.at_most // self.job.task.batch_size)
 
     def size(self, batch: int) -> int:
-        """The trajectories of a batch: full, but for the last one."""
+        """The samples of a batch: full, but for the last one."""
         full = self.job.task.batch_size
         return min(full, self.job.stop.at_most - batch * full)
 
@@ -93,12 +166,13 @@ class Standing:
 
 def open_job(job: Job, ledger: Ledger | None) -> Standing:
     """The standing of a job, with all that the ledger holds of it."""
-    standing = Standing(job, ledger, Counts.zero(job.pair.horizon, job.pair.states))
+    none = job.task.no_counts(job.subject)
+    standing = Standing(job, ledger, [none], np.zeros((64, len(job.task.sums(none))), np.int64))
     if ledger is not None:
         ledger.add_task(job.task)
         for batch, size, counts in ledger.batches(job.task.id):
             if batch < standing.batches and size == standing.size(batch):
-                _check_shape(job, counts)
+                job.task.check_counts(counts, job.subject)
                 _take(standing, batch, counts, saved=True)
     _conclude(standing)
     return standing
@@ -116,16 +190,16 @@ def _take(standing: Standing, batch: int, counts: Counts, saved: bool) -> None:
         return
     while batch >= len(standing.sums):
         standing.sums = np.concatenate([standing.sums, np.zeros_like(standing.sums)])
-    standing.sums[batch] = batch_sums(counts)
-    standing.trajectories += counts.trajectories
+    sums = standing.sums[batch] = standing.job.task.sums(counts)
+    standing.samples += sums[0]
     if standing.adaptive:
         # Held back, for the rule may yet stop before this batch: then it is neither counted nor saved.
         standing.known[batch] = None if saved else counts
     else:
         standing.known[batch] = None
-        standing.counts += counts
+        standing.count(counts)
         if not saved:
-            standing.unsaved.append((standing.job.task.id, batch, counts.trajectories, counts))
+            standing.unsaved.append((standing.job.task.id, batch, sums[0], counts))
     while standing.prefix in standing.known:
         if not standing.adaptive:
             del standing.known[standing.prefix]
@@ -161,28 +235,12 @@ def _look(standing: Standing) -> None:
             counts = standing.ledger.read(task, batch, standing.size(batch))
         else:
             standing.unsaved.append((task, batch, counts.trajectories, counts))
-        standing.counts += counts
+        standing.count(counts)
     standing.looked = end
     standing.interval = tuple(float(bound[end - 1 - looked]) for bound in (mean, low, high))
     standing.finished = bool(len(hits)) or end == standing.batches
     if standing.finished:
-        standing.trajectories = standing.counts.trajectories
-
-
-def batch_sums(counts: Counts) -> tuple[int, int, int]:
-    """(trajectories, sum of rejections, sum of squared rejections) of a batch."""
-    rejections = np.arange(len(counts.rejections), dtype=np.int64)
-    first = int(counts.rejections @ rejections)
-    return counts.trajectories, first, int(counts.rejections @ rejections**2)
-
-
-def _check_shape(job: Job, counts: Counts) -> None:
-    shape = (job.pair.horizon, job.pair.states)
-    if counts.tokens.shape != shape:
-        raise SimlabError(
-            f"task {job.task.id[:12]}: the ledger holds (T, V) = {counts.tokens.shape}, the pair {shape}: "
-            "the same settings gave another pair; use another ledger"
-        )
+        standing.samples = standing.counts.trajectories
 
 
 class Plan:
@@ -203,21 +261,21 @@ class Plan:
                     f"task {job.task.id[:12]} is asked for with {first.stop} and with {job.stop}: "
                     "give one, or another seed"
                 )
-            if first.pair is not job.pair and first.pair.digest != job.pair.digest:
+            if first.subject is not job.subject and first.subject.digest != job.subject.digest:
                 raise SimlabError(f"task {job.task.id[:12]} names two pairs: tell them apart in its `pair`")
         self.ledger = ledger
         self.slots = slots
         self.jobs = len(unique)
-        self.at_most = sum(job.stop.at_most for job in unique.values())
+        self.at_most = _sum(Amount.of(job.task, job.stop.at_most) for job in unique.values())
         self.waiting = deque(unique.values())
         self.standings: dict[str, Standing] = {}  # jobs under way
         self.returned: deque[Parcel] = deque()
-        self.closed_trajectories = 0
-        self.closed_at_most = 0
+        self.closed = Amount()  # what closed jobs came to,
+        self.closed_at_most = Amount()  # and what they might have asked for
         self.results: list[Result] = []  # finished and not yet fetched
-        self.simulated = 0  # trajectories simulated by this run
+        self.simulated = Amount()  # by this run
         self.latest: Standing | None = None  # the job heard of last
-        self.unsaved: list[tuple[str, int, int, Counts]] = []
+        self.unsaved: list[tuple[str, int, int, Counts | EnvironmentCounts]] = []
         self.timings: dict[str, Timing] = {}  # by task id, not saved yet
 
     @property
@@ -225,18 +283,14 @@ class Plan:
         return self.jobs - len(self.waiting) - len(self.standings)
 
     @property
-    def trajectories(self) -> int:
-        """Trajectories booked, as far as jobs have been opened."""
-        return self.closed_trajectories + sum(s.trajectories for s in self.standings.values())
+    def done(self) -> Amount:
+        """What is booked, as far as jobs have been opened."""
+        return _sum((standing.done for standing in self.standings.values()), self.closed)
 
     @property
-    def trajectories_planned(self) -> int:
-        """Trajectories in all; of an adaptive job, until it has stopped, as many as it may ask for."""
-        return self.at_most - self.closed_at_most + self.closed_trajectories
-
-    @property
-    def trajectories_left(self) -> int:
-        return self.trajectories_planned - self.trajectories
+    def planned(self) -> Amount:
+        """All there is to do; of an adaptive job, until it has stopped, as much as it may ask for."""
+        return self.at_most - self.closed_at_most + self.closed
 
     def next_parcel(self) -> Parcel | None:
         """Work for a worker; None if there is none, or none before something under way comes back."""
@@ -255,15 +309,15 @@ class Plan:
 
     def take(self, parcel: Parcel, counts: list[Counts], seconds: float) -> None:
         """Book what a worker brought, and the seconds it took."""
-        trajectories = sum(part.trajectories for part in counts)
-        self.simulated += trajectories
+        samples = sum(size for _, size in parcel.batches)
+        self.simulated += Amount.of(parcel.job.task, samples)
         task = parcel.job.task.id
         spent = self.timings.get(task, Timing(0, 0.0))
-        self.timings[task] = Timing(spent.trajectories + trajectories, spent.seconds + seconds)
+        self.timings[task] = Timing(spent.samples + samples, spent.seconds + seconds)
         standing = self.standings.get(task)
         if standing is None:  # an adaptive job that stopped before these batches
             return
-        standing.seconds = seconds / trajectories
+        standing.seconds = seconds / samples
         self.latest = standing
         take(standing, parcel.batches, counts)
         self._settle(standing)
@@ -284,8 +338,8 @@ class Plan:
         standing.unsaved = []
         if standing.finished:
             del self.standings[standing.job.task.id]
-            self.closed_trajectories += standing.trajectories
-            self.closed_at_most += standing.job.stop.at_most
+            self.closed += standing.done
+            self.closed_at_most += Amount.of(standing.job.task, standing.job.stop.at_most)
             self.results.append(standing.result())
 
 
@@ -307,3 +361,7 @@ def _issue(standing: Standing, slots: int) -> tuple[tuple[int, int], ...]:
         if batch >= standing.prefix and batch not in standing.known:
             batches.append((batch, standing.size(batch)))
     return tuple(batches)
+
+
+def _sum(amounts: Iterable[Amount], start: Amount | None = None) -> Amount:
+    return sum(amounts, start or Amount())

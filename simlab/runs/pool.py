@@ -43,8 +43,8 @@ class Pool(Protocol):
 
 def simulate_here(parcel: Parcel) -> Outcome:
     """Simulate a parcel in this process and thread."""
-    task, pair = parcel.job.task, parcel.job.pair
+    task, subject = parcel.job.task, parcel.job.subject
     try:
-        return Outcome(parcel, simulate_batches(task, pair.digest, list(parcel.batches), pair))
+        return Outcome(parcel, simulate_batches(task, subject.digest, list(parcel.batches), subject))
     except Exception as error:  # whatever it is, it is reported with its task
         return Outcome(parcel, error=error)

@@ -28,8 +28,8 @@ from simlab.runs.work import ready, simulate_batches, start_process
 WORTH_STARTING = 20.0
 """Seconds of one core's work left that are worth starting processes for."""
 
-SMALL_PAIR = 1 << 16
-"""Bytes of a pair that travels with every parcel; a larger one travels when a process asks for it."""
+SMALL = 1 << 16
+"""Bytes of a pair or law that travels with every parcel; a larger one travels when a process asks for it."""
 
 _QUEUED = 2  # parcels per worker: one at work and one that waits, so that no worker does
 _STARTS = 4  # a process that dies four times while it starts will not start
@@ -81,7 +81,7 @@ class ProcessPool:
 
     def submit(self, parcel: Parcel) -> None:
         if self._started and self._here >= _QUEUED:
-            self._send(parcel, parcel.job.pair if _is_small(parcel.job.pair) else None)
+            self._send(parcel, parcel.job.subject if parcel.job.subject.nbytes <= SMALL else None)
             return
         self._set_threads(1 if self._started else self._workers)
         self._here += 1
@@ -136,14 +136,14 @@ class ProcessPool:
         self._executor, self._started = executor, False
         future.add_done_callback(lambda done: self._messages.put((None, done, executor)))
 
-    def _send(self, parcel: Parcel, pair) -> None:
+    def _send(self, parcel: Parcel, subject) -> None:
         from joblib.externals.loky import BrokenProcessPool
 
         executor, task = self._executor, parcel.job.task
         self._there += 1
         try:
             future = executor.submit(
-                simulate_batches, task, parcel.job.pair.digest, list(parcel.batches), pair
+                simulate_batches, task, parcel.job.subject.digest, list(parcel.batches), subject
             )
         except BrokenProcessPool:
             self._messages.put((parcel, None, executor))
@@ -174,7 +174,7 @@ class ProcessPool:
         if done is None:
             if executor is not self._executor:
                 return Outcome(parcel)
-            self._send(parcel, parcel.job.pair)
+            self._send(parcel, parcel.job.subject)
             return None
         return Outcome(parcel, done)
 
@@ -193,10 +193,6 @@ def _is_death(error: BaseException | None) -> bool:
     from joblib.externals.loky.process_executor import ShutdownExecutorError
 
     return isinstance(error, BrokenExecutor | CancelledError | ShutdownExecutorError)
-
-
-def _is_small(pair) -> bool:
-    return pair.draft_rows.nbytes + pair.target_rows.nbytes <= SMALL_PAIR
 
 
 @contextmanager

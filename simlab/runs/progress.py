@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 if TYPE_CHECKING:
+    from simlab.decoding.counts import Counts
+    from simlab.decoding.environment_counts import EnvironmentCounts
     from simlab.evidence import Interval
-    from simlab.runs.plan import Result
+    from simlab.runs.environment_task import EnvironmentTask
+    from simlab.runs.plan import Amount, Result
     from simlab.runs.task import Task
 
 CONFIDENCE = 0.95
@@ -24,23 +27,50 @@ LINE_SECONDS = 5.0
 class Progress:
     """One look at a run.
 
-    jobs_done of jobs; trajectories_done of trajectories (adaptive jobs: at most so many), both with what the
-    ledger held; simulated: trajectories that this run has simulated, in `seconds`. task: the one worked on
-    last; rejections: its histogram so far; sequence: (mean, low, high) if it stops by its half-width.
-    results: those finished since the last look. stopping: Ctrl-C was pressed, what is under way is finished.
+    jobs_done of jobs; done of planned (of adaptive jobs at most so much), both with what the ledger held;
+    new: what this run has simulated, in `seconds`. task: the one worked on last; counts: its counts so far;
+    sequence: (mean, low, high) if it stops by its half-width. results: those finished since the last look.
+    stopping: Ctrl-C was pressed, what is under way is finished.
     """
 
     jobs_done: int
     jobs: int
-    trajectories_done: int
-    trajectories: int
-    simulated: int
+    done: Amount
+    planned: Amount
+    new: Amount
     seconds: float
-    task: Task | None
-    rejections: np.ndarray | None
+    task: Task | EnvironmentTask | None
+    counts: Counts | EnvironmentCounts | None
     sequence: tuple[float, float, float] | None
     results: tuple[Result, ...]
     stopping: bool
+
+    @property
+    def trajectories_done(self) -> int:
+        """Trajectories of `trajectories` in all that are done."""
+        return self.done.trajectories
+
+    @property
+    def trajectories(self) -> int:
+        return self.planned.trajectories
+
+    @property
+    def simulated(self) -> int:
+        """Trajectories and environments that this run has simulated."""
+        return self.new.samples
+
+    @property
+    def rejections(self) -> np.ndarray | None:
+        """The current task's histogram of rejections; None where it has none."""
+        return getattr(self.counts, "rejections", None)
+
+    @property
+    def accepted(self) -> tuple[int, float] | None:
+        """(largest capacity, mean of E[X | environment] there) of a task of environments."""
+        environments = getattr(self.counts, "environments", 0)
+        if not environments:
+            return None
+        return int(self.counts.capacities[-1]), float(self.counts.values[:, -1].mean())
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -56,15 +86,15 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Trajectories simulated per second, since the start."""
+        """Trajectories and environments simulated per second, since the start."""
         return self.simulated / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """At the present rate; for adaptive jobs at most. None before anything was simulated."""
-        if self.simulated == 0:
+        """At the present rate of work; for adaptive jobs at most. None before anything was simulated."""
+        if not self.new.work:
             return None
-        return (self.trajectories - self.trajectories_done) / self.rate
+        return (self.planned.work - self.done.work) / self.new.work * self.seconds
 
 
 def gather(steps: Iterator[Progress]) -> dict[str, Result]:
@@ -73,17 +103,25 @@ def gather(steps: Iterator[Progress]) -> dict[str, Result]:
 
 
 def describe(step: Progress) -> str:
-    """One line: tasks, trajectories, rate, time left, the current mean and its half-width."""
+    """One line: tasks, trajectories and environments, rate, time left, the current mean and its half-width.
+
+    There is no rate where a run has both kinds: it would be of neither.
+    """
     parts = [f"{step.jobs_done}/{step.jobs} tasks"]
-    parts.append(f"{_short(step.trajectories_done)}/{_short(step.trajectories)} trajectories")
+    planned = {unit: getattr(step.planned, unit) for unit in ("trajectories", "environments")}
+    units = [unit for unit, number in planned.items() if number] or ["trajectories"]
+    parts += [f"{_short(getattr(step.done, unit))}/{_short(planned[unit])} {unit}" for unit in units]
     if step.simulated:
-        parts.append(f"{_short(step.rate)}/s")
+        parts += [f"{_short(step.rate)}/s"] if len(units) == 1 else []
         parts.append(f"{_clock(step.seconds_left)} left")
     elif step.jobs_done < step.jobs:
         parts.append("preparing (samplers are compiled once and kept on disk)")
     if (interval := step.interval) is not None:
         half_width = (interval.high - interval.low) / 2
         parts.append(f"{step.task.id[:8]}: {interval.estimate:.6g} ± {half_width:.2g} rejections")
+    if step.accepted is not None:
+        capacity, mean = step.accepted
+        parts.append(f"{step.task.id[:8]}: {mean:.4g} right tokens of {capacity}")
     if step.stopping:
         parts.append("finishing what is under way; Ctrl-C again stops at once")
     return ", ".join(parts)

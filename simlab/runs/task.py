@@ -16,12 +16,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 
 from simlab.checks import check_count
 from simlab.decoders import Decoder, decoder_name
+from simlab.decoding.counts import Counts
 from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
 
 SCHEMA_VERSION = 1
 """Raised whenever the same settings would give other counts: a changed sampler, or changed settings."""
@@ -30,30 +33,17 @@ BATCH_SIZE = 131_072
 """Trajectories in a batch unless the caller says otherwise: some 10 ms of work on a small pair."""
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Trajectories of one decoder on one pair, in numbered batches of one size.
+class Numbered:
+    """What every kind of task is: settings with a seed, worked off in numbered batches of one size.
 
-    pair: what identifies the pair, as JSON-able values: its generator's settings, or {"digest": ...} for
-    arrays. Kept in canonical form (see `canonical`). decoder: one of simlab.decoders. seed: a whole number
-    >= 0 of any size. batch_size: trajectories in a full batch, >= 1. Two tasks are equal if their ids are.
-    Raises SimlabError for anything else.
+    A kind says besides: `unit`, what it counts; `work`, one of them in trajectories, roughly, for the time
+    that is left; `tables_key`, what its tables depend on beside its subject (a pair or a law); and how tables
+    are built, a batch is simulated, and counts begin, are summed up and are recognised as its own.
     """
 
-    pair: Mapping
-    decoder: Decoder
-    seed: int = 0
-    batch_size: int = BATCH_SIZE
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.pair, Mapping):
-            raise SimlabError(f"pair = {self.pair!r}: identify the pair by a mapping, e.g. {{'digest': ...}}")
-        object.__setattr__(self, "pair", canonical(self.pair, "pair"))
-        object.__setattr__(self, "seed", check_count("seed", self.seed, least=0))
-        object.__setattr__(self, "batch_size", check_count("batch_size", self.batch_size, least=1))
-        decoder_name(self.decoder)
-        if getattr(self.decoder, "drafts", 1) == math.inf:
-            raise SimlabError("drafts = inf: the exact limit is for predict; simulate takes a finite number")
+    seed: int
+    batch_size: int
+    unit: ClassVar[str]
 
     @cached_property
     def id(self) -> str:
@@ -67,25 +57,106 @@ class Task:
         return np.random.SeedSequence(self.seed, spawn_key=(*words, batch))
 
     def __eq__(self, other: object) -> bool:
-        return self.id == other.id if isinstance(other, Task) else NotImplemented
+        return self.id == other.id if isinstance(other, Numbered) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.id)
 
 
-def canonical_json(task: Task) -> str:
+@dataclass(frozen=True, eq=False)
+class Task(Numbered):
+    """Trajectories of one decoder on one pair, in numbered batches of one size.
+
+    pair: what identifies the pair, as JSON-able values: its generator's settings, or {"digest": ...} for
+    arrays. Kept in canonical form (see `canonical`). decoder: one of simlab.decoders. seed: a whole number
+    >= 0 of any size. batch_size: trajectories in a full batch, >= 1. Two tasks are equal if their ids are.
+    Raises SimlabError for anything else.
+    """
+
+    pair: Mapping
+    decoder: Decoder
+    seed: int = 0
+    batch_size: int = BATCH_SIZE
+    unit: ClassVar[str] = "trajectories"
+    work: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pair, Mapping):
+            raise SimlabError(f"pair = {self.pair!r}: identify the pair by a mapping, e.g. {{'digest': ...}}")
+        object.__setattr__(self, "pair", canonical(self.pair, "pair"))
+        object.__setattr__(self, "seed", check_count("seed", self.seed, least=0))
+        object.__setattr__(self, "batch_size", check_count("batch_size", self.batch_size, least=1))
+        decoder_name(self.decoder)
+        if getattr(self.decoder, "drafts", 1) == math.inf:
+            raise SimlabError("drafts = inf: the exact limit is for predict; simulate takes a finite number")
+
+    @property
+    def settings(self) -> dict:
+        """What the task is, beside seed and batch size, JSON-able."""
+        return {
+            "pair": self.pair,
+            "decoder": {"name": decoder_name(self.decoder), **dataclasses.asdict(self.decoder)},
+        }
+
+    @property
+    def tables_key(self) -> Decoder:
+        return self.decoder
+
+    def build_tables(self, pair: ChainPair):
+        from simlab.decoding import build_tables  # here: who only plans need not wait for the compiler
+
+        return build_tables(pair, self.decoder)
+
+    def simulate(self, tables, batch: int, size: int) -> Counts:
+        from simlab.decoding import simulate_batch
+
+        return simulate_batch(tables, size, self.seed_sequence(batch))
+
+    def check_subject(self, pair) -> None:
+        """SimlabError for what is no pair."""
+        if not isinstance(pair, ChainPair):
+            raise SimlabError(f"pair is of type {type(pair).__name__}: give a simlab.ChainPair")
+
+    def no_counts(self, pair: ChainPair) -> Counts:
+        """The counts of no trajectories."""
+        return Counts.zero(pair.horizon, pair.states)
+
+    def sums(self, counts: Counts) -> tuple[int, int, int]:
+        return batch_sums(counts)
+
+    def check_counts(self, counts, pair: ChainPair) -> None:
+        """SimlabError for counts in the ledger that cannot be of this task."""
+        shape = (pair.horizon, pair.states)
+        if not isinstance(counts, Counts) or counts.tokens.shape != shape:
+            held = counts.tokens.shape if isinstance(counts, Counts) else "counts of environments"
+            raise SimlabError(
+                f"task {self.id[:12]}: the ledger holds (T, V) = {held}, the pair {shape}: "
+                "the same settings gave another pair; use another ledger"
+            )
+
+    def __str__(self) -> str:
+        return str(self.decoder)
+
+
+def batch_sums(counts: Counts) -> tuple[int, int, int]:
+    """(trajectories, sum of rejections, sum of squared rejections) of a batch."""
+    rejections = np.arange(len(counts.rejections), dtype=np.int64)
+    first = int(counts.rejections @ rejections)
+    return counts.trajectories, first, int(counts.rejections @ rejections**2)
+
+
+def canonical_json(task: Numbered) -> str:
     """The task's settings as JSON: sorted keys, no spaces, ASCII, numbers in one spelling each."""
     settings = {
         "schema": SCHEMA_VERSION,
-        "pair": task.pair,
-        "decoder": {"name": decoder_name(task.decoder), **dataclasses.asdict(task.decoder)},
+        **task.settings,
         "seed": task.seed,
         "batch_size": task.batch_size,
     }
     return json.dumps(canonical(settings, "task"), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def task_id(task: Task) -> str:
+def task_id(task: Numbered) -> str:
     """SHA-256 of `canonical_json(task)`, as 64 hexadecimal digits."""
     return hash_json(canonical_json(task))
 

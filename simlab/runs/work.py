@@ -15,16 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.decoders import Decoder
-from simlab.decoding import build_tables, simulate_batch
-from simlab.decoding.counts import Counts
-from simlab.pairs.pair import ChainPair
-from simlab.runs.task import Task
+from simlab.runs.task import Numbered
 
 TABLES_KEPT = 256 << 20
 """Bytes of tables that a process keeps beside those it needs right now."""
 
-_tables: OrderedDict[tuple[str, Decoder], object] = OrderedDict()
+_tables: OrderedDict[tuple, object] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -32,33 +28,31 @@ _lock = threading.Lock()
 class Done:
     """The counts of some batches, in the order asked for, and the seconds that simulating them took."""
 
-    counts: list[Counts]
+    counts: list
     seconds: float
 
 
-def simulate_batches(
-    task: Task, digest: str, batches: list[tuple[int, int]], pair: ChainPair | None
-) -> Done | None:
-    """Simulate batches of a task, each (number, trajectories), on the pair with this digest.
+def simulate_batches(task: Numbered, digest: str, batches: list[tuple[int, int]], subject) -> Done | None:
+    """Simulate batches of a task, each (number, size), on the pair or law with this digest.
 
-    Returns None if `pair` is None and this process does not hold the tables: ask again with the pair. So a
-    large pair travels to each process once, and not with every call.
+    Returns None if `subject` is None and this process does not hold the tables: ask again with the pair or
+    law. So a large one travels to each process once, and not with every call.
     """
-    tables = _tables_of(digest, task.decoder, pair)
+    tables = _tables_of(task, digest, subject)
     if tables is None:
         return None
     start = time.perf_counter()
-    counts = [simulate_batch(tables, size, task.seed_sequence(batch)) for batch, size in batches]
+    counts = [task.simulate(tables, batch, size) for batch, size in batches]
     return Done(counts, time.perf_counter() - start)
 
 
-def _tables_of(digest: str, decoder: Decoder, pair: ChainPair | None):
-    key = (digest, decoder)
+def _tables_of(task: Numbered, digest: str, subject):
+    key = (digest, task.tables_key)
     with _lock:  # a cluster's worker may run several threads: one of them builds, the others wait
         if key not in _tables:
-            if pair is None:
+            if subject is None:
                 return None
-            _tables[key] = build_tables(pair, decoder)
+            _tables[key] = task.build_tables(subject)
         _tables.move_to_end(key)
         _drop_old(keep=1)
         return _tables[key]

@@ -81,7 +81,7 @@ def test_summaries(path):
         found = {summary.id: summary for summary in ledger.tasks()}
     counts = [some_counts(batch) for batch in range(5)]
     summary = found[task.id]
-    assert (summary.batches, summary.trajectories) == (5, 500)
+    assert (summary.batches, summary.samples, summary.unit) == (5, 500, "trajectories")
     assert summary.settings["pair"] == {"name": "test"} and summary.settings["seed"] == 0
     assert summary.mean == sum(int(c.rejections @ np.arange(4)) for c in counts) / 500
     assert (found[empty.id].batches, found[empty.id].mean) == (0, None)

@@ -14,7 +14,7 @@ from simlab.decoding import Counts, build_tables, simulate_batch
 from simlab.evidence import confidence_sequence
 from simlab.pairs import paper
 from simlab.runs import HalfWidth, Job, Ledger, Loky, Serial, Task, Trajectories, collect, run
-from simlab.runs.plan import batch_sums
+from simlab.runs.task import batch_sums
 from simlab.runs.serial import SerialPool
 from tests.runs.running import rows
 
