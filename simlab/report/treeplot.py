@@ -9,6 +9,7 @@ which no two nodes touch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unicodedata import combining
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def visible(characters) -> list[str]:
         if not character:
             return "..."
         drawn = INVISIBLE.get(character, character)
-        blank = not drawn.isprintable() or drawn.isspace()
+        blank = not drawn.isprintable() or drawn.isspace() or combining(drawn)
         return f"U+{ord(drawn):04X}" if blank or ord(drawn) not in known else drawn
 
     return [label(character) for character in characters]
