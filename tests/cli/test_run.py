@@ -201,7 +201,7 @@ def test_reproduce_runs_everything_and_writes_one_file_of_verdicts(run, tmp_path
     assert experiments == {
         "Figure 2 on paper", "Figure 3", "Figure 4 on paper", "Figure 5 on paper",
         "Figure 2 on corpus", "Figure 5 on corpus", "drafts on paper",
-        "WinRate on paper", "WinRate on corpus",
+        "WinRate on paper", "WinRate on corpus", "Draft trees on paper", "Draft trees on corpus",
     }  # fmt: skip
     assert not [verdict for verdict in verdicts if verdict["status"] == "FAIL"]
     assert f"{len(verdicts)} verdicts: " in out

@@ -1,0 +1,198 @@
+"""Imperfect knowledge: what it costs that the draft chooses the tree and the target walks it.
+
+A dial makes the draft better or worse (`trees_options`). At each of its values E[X] of the first call is
+exact, for the tree that this draft chooses and for the best tree, the target's own; and whole sequences are
+simulated at its ends and in its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simlab.decoders import TreeSpeculative
+from simlab.evidence import Verdict
+from simlab.experiments.settings import Exhibit, Settings, instance
+from simlab.experiments.shared import figure_metadata, rows
+from simlab.experiments.trees_calls import simulated_points, tokens_per_call
+from simlab.experiments.trees_options import Options, dial_job, dial_name, dial_pair
+from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style, whole_number_ticks
+from simlab.report.curves import Curve, draw_curves, draw_fan, draw_optimum, thinned
+from simlab.runs import Job, Result
+from simlab.theory import expected_accepted
+
+CAPTION = (
+    "What it costs that the draft, not the target, chooses the tree; the draft gets {better} from left to "
+    "right. (a) E[X], the drafted tokens that the first call yields in the mean, exact, averaged over the "
+    "prompt: coloured by the draft's tree, dark by the target's own, which nothing exceeds. (b) The same "
+    "against the capacity, a line a draft. (c) The share of the optimum that the draft's tree keeps. (d) "
+    "Tokens per target call over whole sequences, T = {horizon}: lines exact, markers simulated; below, "
+    "simulated minus exact in half-widths of the interval."
+)
+
+
+FINE = 25
+"""Values of the dial at which E[X] is computed, beside those that were asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """Exact numbers along the dial.
+
+    capacities: those of the experiment and those that are compared, rising. dial: its values and more between
+    them, rising. draft: E[X] of the draft's trees, (dial, capacities); best: of the target's, (capacities,).
+    per_call: tokens per call, (the dial's own values, compared).
+    """
+
+    capacities: np.ndarray
+    dial: np.ndarray
+    draft: np.ndarray
+    best: np.ndarray
+    per_call: np.ndarray
+
+    def at(self, capacity: int) -> int:
+        """The column of a capacity."""
+        return int(np.searchsorted(self.capacities, capacity))
+
+
+def knowledge_jobs(settings: Settings, options: Options) -> list[Job]:
+    """Jobs at the ends and in the middle of the dial, for every compared capacity."""
+    return [one for capacity in options.compared for one in _jobs(settings, options, capacity)]
+
+
+def present_knowledge(
+    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+) -> tuple[Exhibit, list[Verdict], list[str]]:
+    """The figure, a verdict on the target calls of each simulated point, and its headline."""
+    import pandas as pd
+
+    known = _exact(settings, options)
+    values, points, verdicts = _simulated(options), [], []
+    table = _exact_rows(options, known)
+    for capacity in options.compared:
+        names = [f"{title}, draft's tree, P = {capacity}, {_short(settings)} = {value:g}" for value in values]
+        found, judged = simulated_points(settings, _jobs(settings, options, capacity), names, results)
+        points.append(found)
+        verdicts += [one[0] for one in judged]
+        table += rows(values, *found, panel="tokens per call, simulated", capacity=capacity)
+    planned = knowledge_jobs(settings, options)
+    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
+    figure = _draw(settings, options, known, points)
+    caption = CAPTION.format(
+        better="better" if settings.pair_name == "corpus" else "worse",
+        horizon=instance(settings)[0].horizon,
+    )
+    files = save_figure(figure, folder, "trees_knowledge", pd.DataFrame(table), metadata)
+    exhibit = Exhibit("trees_knowledge", caption, files)
+    return exhibit, verdicts, [_headline(settings, options, known)]
+
+
+def _jobs(settings: Settings, options: Options, capacity: int) -> list[Job]:
+    decoder = TreeSpeculative(capacity, "draft")
+    return [dial_job(settings, value, decoder) for value in _simulated(options)]
+
+
+def _simulated(options: Options) -> list[float]:
+    """The ends of the dial and its middle."""
+    values = options.dial
+    return sorted({values[0], values[len(values) // 2], values[-1]})
+
+
+def _exact(settings: Settings, options: Options) -> Knowledge:
+    capacities = sorted({*options.capacities, *options.compared})
+    dial = _fine(settings, options)
+    draft = [
+        expected_accepted(dial_pair(settings, value), TreeSpeculative(1, "draft"), capacities)
+        for value in dial.tolist()
+    ]
+    best = expected_accepted(instance(settings)[0], TreeSpeculative(1, "target"), capacities)
+    per_call = [
+        tokens_per_call(dial_pair(settings, value), options.compared, "draft") for value in options.dial
+    ]
+    return Knowledge(np.array(capacities), dial, np.array(draft), best, np.array(per_call))
+
+
+def _fine(settings: Settings, options: Options) -> np.ndarray:
+    """The dial's values and some between them: E[X] jumps wherever another tree is chosen."""
+    spaced = np.geomspace if settings.pair_name == "corpus" else np.linspace
+    return np.unique([*options.dial, *spaced(options.dial[0], options.dial[-1], FINE)])
+
+
+def _draw(settings: Settings, options: Options, known: Knowledge, points: list[tuple]):
+    log, word, dial = settings.pair_name == "corpus", dial_name(settings), known.dial
+    columns = [known.at(capacity) for capacity in options.compared]
+    labels = [f"P = {capacity}" for capacity in options.compared]
+    with style():
+        figure = new_figure(7.4, 7.0)
+        grid = figure.add_gridspec(2, 2, height_ratios=[1, 1.15])
+        against_dial, against_capacity = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+        kept = figure.add_subplot(grid[1, 0])
+        upper, lower = residual_axes(figure, grid[1, 1], share=0.26)
+        lines = [Curve(label, dial, known.draft[:, at]) for label, at in zip(labels, columns, strict=True)]
+        draw_curves(against_dial, None, lines, confidence=settings.confidence, log=log)
+        for at in columns:
+            draw_optimum(against_dial, dial, np.full(len(dial), known.best[at]), "the target's own tree")
+        _draw_against_capacity(against_capacity, settings, options, known)
+        shares = [
+            Curve(label, dial, known.draft[:, at] / known.best[at])
+            for label, at in zip(labels, columns, strict=True)
+        ]
+        draw_curves(kept, None, shares, confidence=settings.confidence, log=log)
+        whole = [
+            Curve(
+                label, np.array(options.dial), known.per_call[:, i], np.array(_simulated(options)), *points[i]
+            )
+            for i, label in enumerate(labels)
+        ]
+        draw_curves(upper, lower, whole, confidence=settings.confidence, log=log)
+        for axes, title, label in (
+            (against_dial, "(a) what the first call yields", "E[X], drafted tokens of a call"),
+            (kept, "(c) of what the target's own tree yields", "share of E[X] kept"),
+            (upper, "(d) over whole sequences", "tokens per target call"),
+        ):
+            axes.set_title(title)
+            axes.set_ylabel(label)
+            (lower if axes is upper else axes).set_xlabel(word)
+        shared_legend(figure, [against_dial, upper])
+    return figure
+
+
+def _draw_against_capacity(axes, settings: Settings, options: Options, known: Knowledge) -> None:
+    own = np.isin(known.dial, options.dial)
+    draw_fan(axes, known.capacities, known.draft[own], [f"{value:g}" for value in options.dial])
+    draw_optimum(axes, known.capacities, known.best, "the target's own tree")
+    whole_number_ticks(axes, thinned(known.capacities, 3.5))
+    axes.set_title(f"(b) the same, by {_short(settings)}")
+    axes.set_xlabel("capacity P")
+    axes.set_ylabel("E[X], drafted tokens of a call")
+
+
+def _short(settings: Settings) -> str:
+    return {"corpus": "part read", "mixture": "blur"}.get(settings.pair_name, "share of the draft")
+
+
+def _headline(settings: Settings, options: Options, known: Knowledge) -> str:
+    """What the pair's own draft costs, at the largest compared capacity and the smallest."""
+    own = expected_accepted(instance(settings)[0], TreeSpeculative(1, "draft"), options.compared)
+    told = [
+        f"{yields:.4f} of {known.best[known.at(capacity)]:.4f} at P = {capacity}"
+        for capacity, yields in zip(options.compared, own, strict=True)
+    ]
+    return f"E[X] of the first call by the tree of the pair's own draft, of the optimum: {', '.join(told)}."
+
+
+def _exact_rows(options: Options, known: Knowledge) -> list[dict]:
+    table = [
+        {"panel": "E[X]", "x": value, "capacity": int(capacity), "exact": float(known.draft[i, at]),
+         "optimum": float(known.best[at])}
+        for i, value in enumerate(known.dial.tolist())
+        for at, capacity in enumerate(known.capacities)
+    ]  # fmt: skip
+    return table + [
+        {"panel": "tokens per call", "x": value, "capacity": capacity, "exact": float(known.per_call[i, at])}
+        for i, value in enumerate(options.dial)
+        for at, capacity in enumerate(options.compared)
+    ]
