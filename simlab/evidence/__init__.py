@@ -1,19 +1,19 @@
 """JUDGES: estimates with honest errors, and verdicts on exact values.
 
-Pure functions on integer counts. Every interval here is valid at every finite sample size, without a normal
-approximation, at error probabilities down to 1e-6 and below.
+Pure functions on integer counts, and on samples of bounded numbers. Every interval here is valid at every
+finite sample size, without a normal approximation, at error probabilities down to 1e-6 and below.
 """
 
 from simlab.evidence.bands import clopper_pearson, marginals_band, pmf_band
 from simlab.evidence.interval import Interval, scaled_residuals
-from simlab.evidence.mean import mean_interval
+from simlab.evidence.mean import mean_interval, sample_mean_interval
+from simlab.evidence.row_moments import most_second_moment, row_moments, sampled_moments
+from simlab.evidence.sample_verdicts import bound_verdict, rate_verdict, sample_mean_verdict
 from simlab.evidence.sequence import confidence_sequence
 from simlab.evidence.shares import share_interval
 from simlab.evidence.total_variation import total_variation_interval
+from simlab.evidence.verdict import MISS, Status, Verdict
 from simlab.evidence.verdicts import (
-    MISS,
-    Status,
-    Verdict,
     marginals_verdict,
     mean_verdict,
     pmf_verdict,
@@ -27,15 +27,22 @@ __all__ = [
     "Interval",
     "Status",
     "Verdict",
+    "bound_verdict",
     "clopper_pearson",
     "confidence_sequence",
     "marginals_band",
     "marginals_verdict",
     "mean_interval",
     "mean_verdict",
+    "most_second_moment",
     "pmf_band",
     "pmf_verdict",
+    "rate_verdict",
+    "row_moments",
     "running_mean_verdict",
+    "sample_mean_interval",
+    "sample_mean_verdict",
+    "sampled_moments",
     "scaled_residuals",
     "share_interval",
     "total_variation_interval",

@@ -1,4 +1,4 @@
-"""The mean of bounded counts from a sample of fixed size: an interval that holds at every sample size.
+"""The mean of bounded numbers from a sample of fixed size: an interval that holds at every sample size.
 
 The normal interval is wrong where it matters here, at error probabilities of 1e-6 and for rejections so
 rare that the sample may hold none. This one rests on betting (Waudby-Smith and Ramdas, *Estimating means
@@ -6,7 +6,7 @@ of bounded random variables by betting*, JRSS B 2024, the capital process of sec
 independent, in [0, T] and of mean m, then for every fixed bet 0 <= b <= 1/m the wealth
 prod_i (1 + b (X_i - m)) is not negative and has mean 1, so that by Markov's inequality it reaches 1/error
 with probability at most `error`. An m at which the wealth reached 1/error is not believed. The wealth
-depends on the data through their histogram only.
+depends on the data through their histogram only, of counts or of any other numbers.
 
 Which bets is our choice (own). The wealth of `mean_interval` is an average of two parts:
 
@@ -31,11 +31,13 @@ Chernoff's bound holds with floor(n/2) in the place of n (Hoeffding 1963, sectio
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from simlab.checks import check_count
-from simlab.evidence.interval import Interval, check_histogram, error_of, last_true
+from simlab.checks import check_count, check_number
+from simlab.errors import SimlabError
+from simlab.evidence.interval import ROUNDING, Interval, check_histogram, error_of, last_true
 
 VARIANCE_SHARE = 0.05
 """The part of the error that the variance interval spends: its width matters only to second order."""
@@ -45,6 +47,9 @@ SIZED_SHARE = 0.75
 
 GRID_STEP = 0.35
 """Step of the grid in log(k / (1 - k)); wealth as a function of log k has a width of about 0.5 at 1e-6."""
+
+MANY, GRID = 2048, 1024
+"""Of more distinct values than MANY the wealth is found on a grid of GRID points."""
 
 
 def mean_interval(histogram, confidence: float, looks: int = 1) -> Interval:
@@ -62,40 +67,131 @@ def mean_interval(histogram, confidence: float, looks: int = 1) -> Interval:
 
 def mean_interval_at(histogram, error: float) -> Interval:
     """`mean_interval` by its error probability, which 1 - confidence would round: 1e-20 becomes 0."""
-    histogram = check_histogram(histogram)
-    bound = histogram.size - 1
-    variances = _variance_interval(histogram, VARIANCE_SHARE * error)
-    side_error = (1 - VARIANCE_SHARE) * error / 2
-    estimate = float(histogram @ np.arange(bound + 1)) / float(histogram.sum())
-    low = _lower_bound(histogram, estimate, variances, side_error)
-    high = bound - _lower_bound(histogram[::-1], bound - estimate, variances, side_error)
+    return _interval(sample_of_counts(histogram), error)
+
+
+def sample_mean_interval(values, most: float, confidence: float) -> Interval:
+    """The mean of i.i.d. numbers in [0, most] and an interval that holds it with probability >= confidence.
+
+    values: floats (n,), n fixed beforehand, as many as there are. most: what no value can exceed, >= 0. Valid
+    for every n >= 1 and every law on [0, most], without approximation. Returns floats, 0 <= low <= estimate
+    <= high <= most. Raises SimlabError for no values, values outside [0, most], a `most` that is not finite,
+    or a confidence outside (0, 1). Source: the module's docstring; nothing there needs whole numbers.
+    """
+    return sample_mean_interval_at(values, most, error_of(confidence))
+
+
+def sample_mean_interval_at(values, most: float, error: float) -> Interval:
+    """`sample_mean_interval` by its error probability."""
+    return _interval(sample_of_values(values, most), error)
+
+
+def sample_mean_ends_at(values, most: float, low_error: float, high_error: float) -> Interval:
+    """As `sample_mean_interval`, each end by an error of its own: the mean is below `low` with probability <=
+    low_error, and above `high` with probability <= high_error. For claims of one side.
+    """
+    sample = sample_of_values(values, most)
+    estimate = _mean(sample)
+    low = _lower_end(sample, estimate, low_error)
+    high = sample.bound - _lower_end(_mirrored(sample), sample.bound - estimate, high_error)
     return Interval(estimate, min(low, estimate), max(high, estimate))
 
 
-def _lower_bound(histogram: np.ndarray, mean: float, variances, error: float) -> float:
+class Sample(NamedTuple):
+    """Distinct values, float64 (K,), ascending, in [0, bound], and how often each came, float64 (K,)."""
+
+    values: np.ndarray
+    weights: np.ndarray
+    bound: float
+
+
+def sample_of_counts(histogram) -> Sample:
+    """A histogram, whole numbers (T+1,), as a sample of numbers in [0, T]."""
+    histogram = check_histogram(histogram)
+    values = np.flatnonzero(histogram)
+    return Sample(values.astype(float), histogram[values].astype(float), histogram.size - 1)
+
+
+def sample_of_values(values, most: float) -> Sample:
+    """Floats (n,) in [0, most], but for rounding, as a sample; raises SimlabError for others."""
+    values, most = np.asarray(values), check_number("most", most, least=0.0)
+    if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iuf":
+        raise SimlabError(
+            f"values of shape {values.shape} and type {values.dtype}: give numbers (n,), at least one"
+        )
+    slack = ROUNDING * max(most, 1.0)
+    wrong = ~((values >= -slack) & (values <= most + slack))
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise SimlabError(f"values[{place}] = {float(values[place])!r}: give numbers in [0, {most:g}]")
+    distinct, counts = np.unique(np.clip(values.astype(float), 0.0, most), return_counts=True)
+    return Sample(distinct, counts.astype(float), most)
+
+
+def _mirrored(sample: Sample) -> Sample:
+    return Sample((sample.bound - sample.values)[::-1], sample.weights[::-1], sample.bound)
+
+
+def _mean(sample: Sample) -> float:
+    return float(sample.weights @ sample.values) / float(sample.weights.sum())
+
+
+def _interval(sample: Sample, error: float) -> Interval:
+    variances = _variance_interval(sample, VARIANCE_SHARE * error)
+    side_error = (1 - VARIANCE_SHARE) * error / 2
+    estimate = _mean(sample)
+    low = _lower_bound(sample, estimate, variances, side_error)
+    high = sample.bound - _lower_bound(_mirrored(sample), sample.bound - estimate, variances, side_error)
+    return Interval(estimate, min(low, estimate), max(high, estimate))
+
+
+def _lower_end(sample: Sample, mean: float, error: float) -> float:
+    """The lower end by itself, which need not share the error with an upper one."""
+    variances = _variance_interval(sample, VARIANCE_SHARE * error)
+    return _lower_bound(sample, mean, variances, (1 - VARIANCE_SHARE) * error)
+
+
+def _lower_bound(sample: Sample, mean: float, variances, error: float) -> float:
     """The largest m, up to rounding, at which the wealth of betting on a larger mean has reached 1/error."""
-    if mean == 0:
+    if mean <= 0:
         return 0.0
     threshold = math.log(1 / error)
+    fewer = _condensed(sample)
     unbelieved, _ = last_true(
-        lambda m: np.asarray(log_wealth(histogram, float(m), variances, threshold) >= threshold), 0.0, mean
+        lambda m: np.asarray(log_wealth(fewer, float(m), variances, threshold) >= threshold), 0.0, mean
     )
     return float(unbelieved)
 
 
-def log_wealth(histogram: np.ndarray, m: float, variances, threshold: float) -> float:
-    """log of the wealth of having bet that the mean is larger than m, 0 < m < T; falls as m grows.
+def _condensed(sample: Sample) -> Sample:
+    """A sample whose wealth is smaller, but hardly, and much sooner found; itself if its values are few.
 
-    histogram: int64 (T+1,). variances: the ends of an interval; threshold: log(1/error). If m is the mean and
-    both ends are the variance of the counts, or any one number, the wealth is 1 on average.
+    Each value is shared out between its neighbours on a grid, with its mean kept. log wealth is concave in
+    every value, so this can only lower it, whatever the bet: an m that is not believed then is not believed.
     """
-    bound, total = histogram.size - 1, int(histogram.sum())
-    values = np.flatnonzero(histogram).astype(float)
-    weights = histogram[histogram > 0].astype(float)
-    bets = np.array([_sized_bet(variance, total, threshold, bound) for variance in variances])
+    if sample.values.size <= MANY:
+        return sample
+    least, largest = sample.values[0], sample.values[-1]
+    grid = np.linspace(least, largest, GRID)
+    place = (sample.values - least) / (largest - least) * (GRID - 1)
+    below = np.minimum(place.astype(np.int64), GRID - 2)
+    above = sample.weights * (place - below)
+    weights = np.bincount(below, sample.weights - above, GRID) + np.bincount(below + 1, above, GRID)
+    return Sample(grid, weights, sample.bound)
+
+
+def log_wealth(sample: Sample, m: float, variances, threshold: float) -> float:
+    """log of the wealth of having bet that the mean is larger than m, 0 < m < bound; falls as m grows.
+
+    variances: the ends of an interval; threshold: log(1/error). If m is the mean and both ends are the
+    variance of the values, or any one number, the wealth is 1 on average.
+    """
+    total = float(sample.weights.sum())
+    bets = np.array([_sized_bet(variance, total, threshold, sample.bound) for variance in variances])
     reach = math.log(total + 1)
     stakes = np.append(1 / (1 + np.exp(-np.arange(-reach, reach + GRID_STEP, GRID_STEP))), 1.0)
-    with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first count of 0
+    values, weights = sample.values, sample.weights
+    with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first value of 0
         sized = (np.log1p(bets[:, None] * (values - m)) @ weights).min()
         of_all_sizes = np.log1p(stakes[:, None] * (values / m - 1)) @ weights
     return float(
@@ -103,24 +199,23 @@ def log_wealth(histogram: np.ndarray, m: float, variances, threshold: float) -> 
     )
 
 
-def _sized_bet(variance: float, total: int, threshold: float, bound: int) -> float:
+def _sized_bet(variance: float, total: float, threshold: float, bound: float) -> float:
     """sqrt(2 threshold / (total variance)), but at most 1/bound, so that no wealth becomes negative."""
     if 2 * threshold * bound**2 >= total * variance:
         return 1 / bound
     return math.sqrt(2 * threshold / (total * variance))
 
 
-def _variance_interval(histogram: np.ndarray, error: float) -> tuple[float, float]:
-    """An interval that holds the variance of the counts with probability >= 1 - error."""
-    bound, total = histogram.size - 1, int(histogram.sum())
-    pairs = total // 2
-    scale = bound**2 / 2
-    largest = 0.5  # in that scale; Popoviciu: no distribution on [0, T] has a larger variance
-    if pairs == 0:
+def _variance_interval(sample: Sample, error: float) -> tuple[float, float]:
+    """An interval that holds the variance of the values with probability >= 1 - error."""
+    total = float(sample.weights.sum())
+    pairs = int(total) // 2
+    scale = sample.bound**2 / 2
+    largest = 0.5  # in that scale; Popoviciu: no distribution on [0, bound] has a larger variance
+    if pairs == 0 or scale == 0:
         return 0.0, largest * scale
-    values = np.arange(bound + 1)
-    mean = histogram @ values / total
-    seen = min(float(histogram @ (values - mean) ** 2) / (total - 1) / scale, 1.0)
+    mean = sample.weights @ sample.values / total
+    seen = min(float(sample.weights @ (sample.values - mean) ** 2) / (total - 1) / scale, 1.0)
     limit = math.log(2 / error) / pairs
     _, low = last_true(lambda s: divergence(seen, s) <= limit, seen, 0.0)
     _, high = last_true(lambda s: divergence(seen, s) <= limit, min(seen, largest), largest)

@@ -1,26 +1,6 @@
-"""Verdicts: does what was simulated agree with what was predicted, and what could have been noticed?
-
-An *equality* verdict says FAIL where the exact value lies outside an interval (or a simultaneous band) that
-holds the truth with probability 1 - false_alarm: with the theory and the sampler both right, FAIL has at most
-that probability, at any sample size. It says what it could have seen as well: `detectable` is such that
-
-    P(the truth differs from the exact value by more than `detectable`, and yet no FAIL) <= miss.
-
-It is read off the data, and holds without approximation: with probability 1 - miss the truth lies in the
-interval [low', high'] at that level; and an exact value further from it than max(high' - low, high - low')
-lies outside [low, high]. Where the exact value is itself known only to lie in a bracket, FAIL takes all of
-the bracket outside, `exact` is its middle, and half its width is added to `detectable`. A PASS that could not
-have seen what the caller cares about is INCONCLUSIVE.
-
-Intervals for a fixed size also serve a size chosen by looking at the data, if it is one of K sizes named
-beforehand: at a K-th of either error they hold, and so do both statements above, at all K sizes at once (own:
-a union over the sizes).
-"""
+"""Verdicts on counts: is what was simulated what was predicted? `verdict` beside this says what they mean."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
@@ -32,54 +12,18 @@ from simlab.evidence.mean import mean_interval_at
 from simlab.evidence.sequence import confidence_sequence_at
 from simlab.evidence.shares import share_interval_at
 from simlab.evidence.total_variation import check_deviations, total_variation_interval_at
-
-MISS = 1e-6
-"""The probability with which a discrepancy of more than `detectable` may go unnoticed."""
+from simlab.evidence.verdict import (
+    MISS,
+    Verdict,
+    detectable_of,
+    error_share,
+    judge_mean,
+    method_of,
+    status_of,
+)
 
 NEARLY = 1e-14
 """How far below 1 a total variation may lie that is given as 1: it is a sum of rounded masses."""
-
-LEAST_ERROR = 1e-100
-"""The least error probability of one size: the binomial ends are accurate at tails down to 1e-120."""
-
-
-class Status(StrEnum):
-    """PASS: the exact value is inside, and a difference of `resolution` would have been noticed.
-    FAIL: it is outside. INCONCLUSIVE: it is inside, but the sample is too small to see `resolution`.
-    """
-
-    PASS = "PASS"
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What was held against what, and what came out. `dataclasses.asdict` makes it fit for JSON.
-
-    name: of the claim, given by the caller. kind: "equality". statistic: what estimate, exact, low and high
-    are of; for a table the cell that lies furthest out of its interval, in half-widths. low, high: the
-    interval, in a table one that holds all cells at once. false_alarm: at most the probability of FAIL if the
-    claim is true. miss, detectable: a discrepancy (in a table: of any cell) of more than `detectable` is
-    flagged with probability >= 1 - miss. resolution: the discrepancy that the caller wants to see. method:
-    "fixed size"; "fixed size, at each of K sizes at once", where the size may be any of those; or "confidence
-    sequence", which stays valid when the size was chosen by looking at the data.
-    """
-
-    name: str
-    kind: str
-    status: Status
-    statistic: str
-    estimate: float
-    exact: float
-    low: float
-    high: float
-    false_alarm: float
-    miss: float
-    detectable: float
-    resolution: float
-    trajectories: int
-    method: str
 
 
 def mean_verdict(
@@ -92,13 +36,13 @@ def mean_verdict(
     false_alarm / looks outside [1e-100, 1). Source: `mean_interval`.
     """
     histogram, looks = check_histogram(histogram), check_count("looks", looks)
-    return _judge_mean(
+    return judge_mean(
         name,
-        mean_interval_at(histogram, _error(false_alarm, looks)),
+        mean_interval_at(histogram, error_share(false_alarm, looks)),
         mean_interval_at(histogram, MISS / looks),
         exact,
         trajectories=int(histogram.sum()),
-        method=_method(looks),
+        method=method_of(looks),
         resolution=resolution,
         false_alarm=false_alarm,
     )
@@ -113,13 +57,13 @@ def running_mean_verdict(
     bound: the largest count there can be (T). resolution: in the unit of the counts. Raises SimlabError for
     malformed sums, an exact value that is not finite, or a false_alarm outside [1e-100, 1).
     """
-    error = _error(false_alarm)
+    error = error_share(false_alarm)
     totals = np.sum(batch_sums, axis=0, keepdims=True) if np.ndim(batch_sums) == 2 else batch_sums
     ends = [
         Interval(*(float(end[-1]) for end in confidence_sequence_at(totals, bound, level)))
         for level in (error, MISS)
     ]
-    return _judge_mean(
+    return judge_mean(
         name,
         *ends,
         exact,
@@ -210,15 +154,15 @@ def total_variation_verdict(
         name,
         *(
             total_variation_interval_at(deviations, error)
-            for error in (_error(false_alarm, looks), MISS / looks)
+            for error in (error_share(false_alarm, looks), MISS / looks)
         ),
         (low, high),
-        refuted=(bool(strayed), bool(stayed > NEARLY / _error(false_alarm, looks))),
+        refuted=(bool(strayed), bool(stayed > NEARLY / error_share(false_alarm, looks))),
         statistic="total variation",
         resolution=resolution,
         false_alarm=false_alarm,
         trajectories=int(deviations.sum()),
-        method=_method(looks),
+        method=method_of(looks),
     )
 
 
@@ -239,7 +183,7 @@ def win_rate_verdict(
     low is 1, half a point that was won, or lost. Raises SimlabError as `share_interval` does, and for ends
     that are no probabilities low <= high or a false_alarm outside [1e-100, 1). Source: `share_interval`.
     """
-    intervals = [share_interval_at(half_points, matches, error) for error in (_error(false_alarm), MISS)]
+    intervals = [share_interval_at(half_points, matches, error) for error in (error_share(false_alarm), MISS)]
     return _judge_share(
         name,
         *intervals,
@@ -249,7 +193,7 @@ def win_rate_verdict(
         resolution=resolution,
         false_alarm=false_alarm,
         trajectories=int(matches),
-        method=_method(1),
+        method=method_of(1),
     )
 
 
@@ -275,11 +219,11 @@ def _judge_share(
         raise SimlabError(f"{name}: the exact value in [{low}, {high}]: give low <= high")
     outside = interval.low > high + ROUNDING or interval.high < low - ROUNDING
     outside |= (high == 0 and refuted[0]) or (low == 1 and refuted[1])
-    detectable = _detectable(interval, miss_interval) + (high - low) / 2
+    detectable = detectable_of(interval, miss_interval) + (high - low) / 2
     return Verdict(
         name=name,
         kind="equality",
-        status=_status(outside, detectable, resolution),
+        status=status_of(outside, detectable, resolution),
         statistic=statistic,
         estimate=interval.estimate,
         exact=(low + high) / 2,
@@ -294,46 +238,19 @@ def _judge_share(
     )
 
 
-def _judge_mean(
-    name, interval, miss_interval, exact, *, trajectories, method, resolution, false_alarm
-) -> Verdict:
-    exact = float(exact)
-    if not np.isfinite(exact):
-        raise SimlabError(f"{name}: the exact value is {exact}: give a finite number")
-    slack = ROUNDING * max(1.0, abs(exact))
-    outside = not interval.low - slack <= exact <= interval.high + slack
-    detectable = _detectable(interval, miss_interval)
-    return Verdict(
-        name=name,
-        kind="equality",
-        status=_status(outside, detectable, resolution),
-        statistic="mean",
-        estimate=interval.estimate,
-        exact=exact,
-        low=interval.low,
-        high=interval.high,
-        false_alarm=float(false_alarm),
-        miss=MISS,
-        detectable=detectable,
-        resolution=float(resolution),
-        trajectories=trajectories,
-        method=method,
-    )
-
-
 def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_alarm, looks) -> Verdict:
     exact = _check_exact(name, exact, hits.shape)
     looks = check_count("looks", looks)
-    band = clopper_pearson(hits, trajectories, _error(false_alarm, looks) / (2 * hits.size))
+    band = clopper_pearson(hits, trajectories, error_share(false_alarm, looks) / (2 * hits.size))
     outside = _outside(hits, trajectories, band, exact)
     # A given discrepancy has its cell and its direction, so missing it takes one tail of one cell.
-    detectable = _detectable(band, clopper_pearson(hits, trajectories, MISS / looks))
+    detectable = detectable_of(band, clopper_pearson(hits, trajectories, MISS / looks))
     distance = np.abs(scaled_residuals(band, exact))
     place = np.unravel_index(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))), hits.shape)
     return Verdict(
         name=name,
         kind="equality",
-        status=_status(bool(outside.any()), detectable, resolution),
+        status=status_of(bool(outside.any()), detectable, resolution),
         statistic=f"{cell.format(*(int(i) for i in place))}, the furthest out of {hits.size} cells",
         estimate=float(band.estimate[place]),
         exact=float(exact[place]),
@@ -344,7 +261,7 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
         detectable=detectable,
         resolution=float(resolution),
         trajectories=trajectories,
-        method=_method(looks),
+        method=method_of(looks),
     )
 
 
@@ -375,27 +292,3 @@ def _check_exact(name, exact, shape) -> np.ndarray:
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise SimlabError(f"{name}: the exact value at {place} is {exact[place]}: give probabilities")
     return np.clip(exact, 0, 1)
-
-
-def _detectable(interval: Interval, miss_interval: Interval) -> float:
-    return float(np.max(np.maximum(miss_interval.high - interval.low, interval.high - miss_interval.low)))
-
-
-def _status(outside: bool, detectable: float, resolution: float) -> Status:
-    if outside:
-        return Status.FAIL
-    return Status.PASS if detectable <= resolution else Status.INCONCLUSIVE
-
-
-def _method(looks: int) -> str:
-    return "fixed size" if looks == 1 else f"fixed size, at each of {looks} sizes at once"
-
-
-def _error(false_alarm: float, looks: int = 1) -> float:
-    """The false alarm that each of `looks` sizes may spend."""
-    if not (false_alarm < 1 and false_alarm / looks >= LEAST_ERROR):
-        shared = f" over {looks} sizes" if looks > 1 else ""
-        raise SimlabError(
-            f"false_alarm = {false_alarm!r}{shared}: give a probability < 1, at least {LEAST_ERROR} a size"
-        )
-    return false_alarm / looks

@@ -21,10 +21,18 @@ def verdict_row(verdict: Mapping, title: str = "") -> dict[str, str]:
         "of": verdict["statistic"].partition(", the furthest")[0],
         "estimate": number(verdict["estimate"]),
         "interval": f"[{number(verdict['low'])}, {number(verdict['high'])}]",
-        "exact": number(verdict["exact"]),
+        "exact": claimed(verdict),
         "would see": number(verdict["detectable"], 2),
         "trajectories": f"{verdict['trajectories']:,}",
     }
+
+
+def claimed(verdict: Mapping) -> str:
+    """What the number should be, by the verdict's kind: 2.5, <= 2.5 for a bound, 0.4 ± 0.05 for a rate."""
+    exact = number(verdict["exact"])
+    if verdict["kind"] == "bound":
+        return f"<= {exact}"
+    return f"{exact} ± {number(verdict['allowance'], 2)}" if verdict["kind"] == "rate" else exact
 
 
 def claim(name: str, title: str) -> str:
@@ -37,7 +45,8 @@ def claim(name: str, title: str) -> str:
 
 def closest_call(verdicts: Iterable[Mapping]) -> tuple[float, Mapping] | None:
     """The verdict whose exact value is furthest out of its interval, and how far that is: 0 in the middle of
-    it, 1 at its end, more outside. None where there are no verdicts.
+    it, 1 at its end, more outside. An estimate that keeps a bound is in the middle, as is one that is off a
+    rate by no more than is allowed. None where there are no verdicts.
     """
     calls = [(_way_out(verdict), verdict) for verdict in verdicts]
     return max(calls, key=lambda call: call[0], default=None)
@@ -46,7 +55,8 @@ def closest_call(verdicts: Iterable[Mapping]) -> tuple[float, Mapping] | None:
 def _way_out(verdict: Mapping) -> float:
     estimate, exact, low, high = (float(verdict[key]) for key in ("estimate", "exact", "low", "high"))
     way, room = abs(exact - estimate), (high - estimate if exact > estimate else estimate - low)
-    if way == 0 or room == math.inf:
+    way = max(way - float(verdict.get("allowance", 0.0)), 0.0)
+    if way == 0 or room == math.inf or (verdict["kind"] == "bound" and exact > estimate):
         return 0.0
     return way / room if room > 0 else math.inf
 

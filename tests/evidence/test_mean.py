@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
 from simlab.evidence import mean_interval
-from simlab.evidence.mean import VARIANCE_SHARE, _variance_interval, log_wealth, mean_interval_at
+from simlab.evidence.mean import (
+    VARIANCE_SHARE,
+    _variance_interval,
+    log_wealth,
+    mean_interval_at,
+    sample_of_counts,
+)
 
 histograms = st.lists(st.integers(0, 50), min_size=2, max_size=8).filter(any)
 
@@ -66,7 +72,8 @@ def mean_wealth(pmf, total, variances):
     """The average over all samples of the wealth at the true mean."""
     mean = sum(n * p for n, p in enumerate(pmf))
     return math.fsum(
-        multinomial(h, pmf) * math.exp(log_wealth(np.array(h), mean, variances, math.log(1e6)))
+        multinomial(h, pmf)
+        * math.exp(log_wealth(sample_of_counts(np.array(h)), mean, variances, math.log(1e6)))
         for h in all_histograms(total, len(pmf))
     )
 
@@ -84,7 +91,9 @@ def test_wealth_is_one_on_average(pmf, total):
 def test_exact_coverage_of_the_variance(total):
     """On its own, as the mean's interval would long hide a mistake in it."""
     error = 0.1
-    samples = [(h, _variance_interval(np.array(h), error)) for h in all_histograms(total, 2)]
+    samples = [
+        (h, _variance_interval(sample_of_counts(np.array(h)), error)) for h in all_histograms(total, 2)
+    ]
     for pmf in coins():
         variance = pmf[0] * pmf[1]
         missed = sum(multinomial(h, pmf) for h, (low, high) in samples if not low <= variance <= high)
@@ -131,11 +140,13 @@ def test_the_two_ends_and_the_variance_share_the_error(histogram, error):
     bound = len(histogram) - 1
     _, low, high = mean_interval(histogram, 1 - error)
     for_the_variance = VARIANCE_SHARE * error
-    variances = _variance_interval(histogram, for_the_variance)
+    variances = _variance_interval(sample_of_counts(histogram), for_the_variance)
     threshold = -math.log((error - for_the_variance) / 2)
     assert 0 < low < high < bound
     for end, counts in ((low, histogram), (bound - high, histogram[::-1])):
-        assert log_wealth(counts, end, variances, threshold) == pytest.approx(threshold, abs=1e-8)
+        assert log_wealth(sample_of_counts(counts), end, variances, threshold) == pytest.approx(
+            threshold, abs=1e-8
+        )
 
 
 def test_an_error_that_no_confidence_can_spell():
