@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
 from simlab.decoding import Counts, build_tables, simulate_batch, tables
 from simlab.decoding.chunks import CHUNK
 from simlab.decoding.simulate import BLOCK, record_paths
@@ -23,7 +23,8 @@ from tests.strategies import pairs
 
 UNBIASED = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 5))]
 BIASED = BiasedSpeculative(0.05, "target")
-DECODERS = [*UNBIASED, BIASED]
+TREES = [TreeSpeculative(6), TreeSpeculative(3, "draft"), TreeSpeculative(3, "target", "chain")]
+DECODERS = [*UNBIASED, BIASED, *TREES]
 
 
 def seeded(n: int) -> np.random.SeedSequence:
@@ -95,7 +96,11 @@ FROZEN = {
     Speculative(): ([2091, 4040, 2865, 914, 90], [1457, 1539, 1227, 1464, 1009, 1789, 1515]),
     BatchSpeculative(3): ([2463, 4803, 2394, 333, 7], [1456, 1558, 1298, 1455, 990, 1748, 1495]),
     BIASED: ([4266, 4122, 1392, 207, 13], [1016, 1394, 1393, 1302, 1251, 2016, 1628]),
+    TREES[0]: ([0, 1210, 8692, 97, 1], [1447, 1565, 1256, 1480, 989, 1762, 1501]),
+    TREES[1]: ([0, 0, 3949, 5131, 920], [1447, 1565, 1256, 1480, 989, 1762, 1501]),
+    TREES[2]: ([0, 662, 2194, 4131, 3013], [1447, 1565, 1256, 1480, 989, 1762, 1501]),
 }
+TARGET_CALLS = [[0, 0, 8856, 1136, 8], [0, 0, 1599, 6663, 1738], [0, 237, 1552, 4103, 4108]]
 DEVIATIONS = [2967, 7033, 4014449]
 
 
@@ -104,6 +109,12 @@ def test_same_seed_same_counts_on_every_machine(decoder):
     """Frozen numbers: the stream and the tables are part of the contract. A change here voids old ledgers."""
     counts = simulate_batch(build_tables(paper(4), decoder), 10_000, seeded(2024))
     assert (counts.rejections.tolist(), counts.tokens[3].tolist()) == FROZEN[decoder]
+
+
+@pytest.mark.parametrize(("decoder", "calls"), [*zip(TREES, TARGET_CALLS, strict=True)], ids=range(3))
+def test_same_seed_same_target_calls(decoder, calls):
+    counts = simulate_batch(build_tables(paper(4), decoder), 10_000, seeded(2024))
+    assert counts.target_calls.tolist() == calls
 
 
 def test_same_seed_same_deviations():
@@ -212,15 +223,17 @@ def test_deviations_add_up_and_belong_to_biased_decoders():
 UNCOMPILED = """
 import numba, numpy as np, sys
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.decoders import TreeSpeculative
 from simlab.decoding import build_tables, simulate_batch
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
 for pair in (paper(2, 3), paper(2, 9), as_pair(*rational_chains(2, 3, 1)), paper(1, 1)):
     biased = [BiasedSpeculative(0.05, law) for law in ("optimal", "target", "draft")]
-    for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3), *biased):
+    trees = [TreeSpeculative(5), TreeSpeculative(2, "draft"), TreeSpeculative(3, "draft", "chain")]
+    for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3), *biased, *trees):
         counts = simulate_batch(build_tables(pair, decoder), 70, seeded(3))
         print(counts.rejections.tolist(), counts.tokens.tolist(), counts.rejections_per_position.tolist())
-        print(counts.deviations.tolist())
+        print(counts.deviations.tolist(), counts.target_calls.tolist())
 print(numba.config.DISABLE_JIT, file=sys.stderr)
 """
 

@@ -4,11 +4,24 @@ from fractions import Fraction
 
 import pytest
 
-from simlab.decoders import REPLACEMENTS, Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
-from tests.oracles.enumerate import joint_law, total_variation
+from simlab.decoders import (
+    REPLACEMENTS,
+    Autoregressive,
+    BatchSpeculative,
+    BiasedSpeculative,
+    Speculative,
+    TreeSpeculative,
+)
+from tests.oracles.enumerate import drafted_tree, joint_law, target_calls, total_variation
 from tests.oracles.pairs import rational_chains
 
-DECODERS = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 3))]
+TREES = [
+    TreeSpeculative(1),
+    TreeSpeculative(4),
+    TreeSpeculative(4, "draft"),
+    TreeSpeculative(2, shape="chain"),
+]
+DECODERS = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 3)), *TREES]
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
@@ -69,6 +82,30 @@ def test_one_biased_step_worked_by_hand():
         assert law.get(((0,), (True,)), 0) == Fraction(1, 4) * (1 - share)
         bias = Fraction(1, 4) + Fraction(1, 4) * (1 - share)  # token 0 comes that much too often
         assert total_variation(draft, target, [1, 0], BiasedSpeculative(0.25, replacement)) == bias
+
+
+def test_two_steps_with_a_tree_worked_by_hand():
+    """Rows (1/2, 1/4, 1/4), two nodes: token 0, and behind it 0 again (1/4), which ties with 1 and 2 of the
+    root, whose parent was chosen before."""
+    row = [Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)]
+    chain, start = [[row] * 3] * 2, [1, 0, 0]
+    assert drafted_tree(chain, 0, 0, TreeSpeculative(5)) == [(0,), (1,), (2,), (0, 0), (0, 1)]
+    assert drafted_tree(chain, 0, 0, TreeSpeculative(5, shape="chain")) == [(0,), (0, 0)]
+    law = joint_law(chain, chain, start, TreeSpeculative(2))
+    assert law[(2, 0), (True, False)] == Fraction(1, 8)  # 2 is the bonus token; the next call drafts 0
+    assert law[(1, 0), (False, True)] == Fraction(1, 8)  # 1 was drafted, and nothing behind it
+    assert law[(2, 2), (True, True)] == Fraction(1, 16)
+    assert ((2, 1), (True, False)) in law  # the tree for one token holds 0 and 1
+    calls = {(False, True): 1, (True, False): 2, (True, True): 2, (False, False): 1}
+    assert all(target_calls(rejected) == calls[rejected] for _, rejected in law)
+
+
+def test_certain_tokens_come_after_what_ties_with_them():
+    """A child as probable as its parent waits for all nodes of that probability whose parents came before."""
+    half = Fraction(1, 2)
+    chain = [[[half, half]] * 2, [[1, 0], [1, 0]], [[half, half]] * 2]
+    expected = [(0,), (1,), (0, 0), (1, 0), (0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1)]
+    assert drafted_tree(chain, 0, 0, TreeSpeculative(99)) == expected
 
 
 def test_rows_that_are_no_distributions_are_refused():

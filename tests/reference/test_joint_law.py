@@ -11,10 +11,21 @@ import numpy as np
 import pytest
 
 from simlab import reference
-from simlab.decoders import REPLACEMENTS, Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.decoders import (
+    DRAFTED_BY,
+    REPLACEMENTS,
+    SHAPES,
+    Autoregressive,
+    BatchSpeculative,
+    BiasedSpeculative,
+    Speculative,
+    TreeSpeculative,
+)
 from simlab.errors import SimlabError
+from simlab.reference import tree
 from simlab.reference.draws import draw, residual
-from tests.oracles.enumerate import joint_law
+from simlab.reference.tree import draft_tree
+from tests.oracles.enumerate import drafted_tree, joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches
 
@@ -42,6 +53,31 @@ def test_the_reference_of_biased_decoding_follows_the_joint_law(replacement, eps
     chains, decoder = rational_chains(horizon, states, seed), BiasedSpeculative(epsilon, replacement)
     paths = reference.simulate(as_pair(*chains), decoder, N, random.Random(seed))
     assert not mismatches(joint_law(*chains, decoder), cells(paths))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("drafted_by", DRAFTED_BY)
+@pytest.mark.parametrize("capacity", [1, 3, 50])
+@pytest.mark.parametrize(("horizon", "states", "seed"), [(3, 3, 3), (2, 4, 8), (2, 1, 2), (1, 2, 4)])
+def test_the_reference_of_trees_follows_the_joint_law(capacity, drafted_by, shape, horizon, states, seed):
+    chains = rational_chains(horizon, states, seed, zeros=0.1)
+    decoder = TreeSpeculative(capacity, drafted_by, shape)
+    paths = reference.simulate(as_pair(*chains), decoder, 10_000, random.Random(seed))
+    assert not mismatches(joint_law(*chains, decoder), cells(paths))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("zeros", [0.0, 0.3, 0.7])
+@pytest.mark.parametrize("denominator", [2, 4, 16])
+def test_the_references_trees_are_the_oracles_node_by_node(shape, zeros, denominator):
+    """Products of such fractions are exact floats. With small denominators nearly every choice is a tie."""
+    for seed, (horizon, states) in enumerate([(4, 2), (3, 3), (2, 4), (4, 3), (1, 4), (3, 1)]):
+        target, *_ = rational_chains(horizon, states, seed, zeros, denominator)
+        for capacity in (1, 2, 5, 11, 500):
+            decoder = TreeSpeculative(capacity, shape=shape)
+            for time in range(horizon):
+                found = draft_tree(as_pair(target, target, target[0][0]).target.tolist(), time, 0, decoder)
+                assert found == drafted_tree(target, time, 0, decoder)
 
 
 def test_takes_a_numpy_generator_too():
@@ -179,3 +215,37 @@ def test_broken_samplers_are_caught(step, decoder, draft, target, caught):
     steps = (step(draft, target, rng) for _ in range(N))
     sample = Counter(((y,), (rejected,)) for y, rejected in steps)
     assert bool(mismatches(law, sample)) == caught
+
+
+def missing_node(tree):
+    return tree[:-1]
+
+
+def other_child(tree):
+    """The last child, not the first, of the root."""
+    return [(2, *path[1:]) if path[0] == 0 else path for path in tree if path[0] != 2]
+
+
+def all_of_it(tree):
+    return tree
+
+
+@pytest.mark.parametrize(("spoil", "caught"), [(all_of_it, False), (missing_node, True), (other_child, True)])
+def test_spoilt_trees_are_caught(spoil, caught):
+    row, start = [0.5, 0.375, 0.125], [1, 0, 0]
+    chain, decoder = [[row] * 3] * 2, TreeSpeculative(4)
+    rng = random.Random(5)
+    paths = [
+        tree.decode(chain, 0, lambda time, token: spoil(draft_tree(chain, time, token, decoder)), rng)
+        for _ in range(N)
+    ]
+    assert bool(mismatches(joint_law(chain, chain, start, decoder), cells(paths))) == caught
+
+
+def test_one_uniform_row_worked_by_hand():
+    """Two equal tokens, two steps, two nodes: both children of the root, and then there is no choice left."""
+    chain = [[[0.5, 0.5]] * 2] * 2
+    assert draft_tree(chain, 0, 0, TreeSpeculative(2)) == [(0,), (1,)]
+    assert draft_tree(chain, 0, 0, TreeSpeculative(4)) == [(0,), (1,), (0, 0), (0, 1)]
+    assert draft_tree(chain, 0, 0, TreeSpeculative(4, shape="chain")) == [(0,), (0, 0)]
+    assert draft_tree(chain, 1, 0, TreeSpeculative(4)) == [(0,), (1,)]
