@@ -3,6 +3,7 @@
 `theorem1` to `theorem5`, `algorithm4`, `biased` and `front` hold the checks, functions that return a `Check`;
 `programs` the linear programs, which know no theorem; `places` what is looked at, `acceptance` rules drawn
 at random, `compare` how two numbers become a check. Simulated numbers come as verdicts of `evidence`.
+`speed_of_light` searches for rows that break a bound on draft trees.
 """
 
 from simlab.verify.check import Check
