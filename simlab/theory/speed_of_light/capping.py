@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def cap(law: Law, capacity: int, remainder: float = 1e-3) -> tuple[int, float]:
     """
     capacity = check_count("capacity", capacity)
     remainder = check_number("remainder", remainder, above=0.0)
-    gap = transform_gap(law, CHERNOFF)
+    gap = _gaps(law)
     some = gap > 0
     if not some.any():
         return capacity, 0.0
@@ -48,3 +49,11 @@ def cap(law: Law, capacity: int, remainder: float = 1e-3) -> tuple[int, float]:
         return capacity, 0.0
     lost = float(np.exp(np.min(offset + (least + 1) * log_phi / (1 + s))))
     return int(least), min(lost, remainder)
+
+
+@lru_cache(maxsize=256)
+def _gaps(law: Law) -> np.ndarray:
+    """1 - phi at the exponents tried, remembered: they take longer than the rest, and capacities share them."""
+    gaps = transform_gap(law, CHERNOFF)
+    gaps.flags.writeable = False
+    return gaps
