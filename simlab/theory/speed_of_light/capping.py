@@ -53,7 +53,7 @@ def cap(law: Law, capacity: int, remainder: float = 1e-3) -> tuple[int, float]:
 
 @lru_cache(maxsize=256)
 def _gaps(law: Law) -> np.ndarray:
-    """1 - phi at the exponents tried, remembered: they take longer than the rest, and capacities share them."""
+    """1 - phi at the exponents tried, remembered: it takes longer than the rest, and capacities share it."""
     gaps = transform_gap(law, CHERNOFF)
     gaps.flags.writeable = False
     return gaps
