@@ -77,6 +77,42 @@ def test_and_so_it_does_where_the_output_is_biased(name, decoder):
     assert [verdict.status for verdict in (*_verdicts(exact, counts), strays)] == ["PASS"] * 4
 
 
+TREES = [
+    simlab.TreeSpeculative(1),
+    simlab.TreeSpeculative(6, "draft"),
+    simlab.TreeSpeculative(40),
+    simlab.TreeSpeculative(4, "target", "chain"),
+]
+
+
+@pytest.mark.parametrize("decoder", TREES, ids=str)
+@pytest.mark.parametrize("name", PAIRS)
+def test_and_so_it_does_where_trees_are_drafted(name, decoder):
+    """Five verdicts: on bonus tokens and tokens, and on the target calls."""
+    exact = simlab.predict(PAIRS[name], decoder)
+    counts = simlab.simulate(PAIRS[name], decoder, trajectories=150_000, seed=23)
+    calls = [
+        mean_verdict("mean", counts.target_calls, exact.expected_target_calls, resolution=0.2),
+        pmf_verdict("law", counts.target_calls, exact.target_calls_pmf, resolution=0.02),
+    ]
+    assert [verdict.status for verdict in (*_verdicts(exact, counts), *calls)] == ["PASS"] * 5
+
+
+@pytest.mark.parametrize(
+    "other",
+    [simlab.TreeSpeculative(7, "draft"), simlab.TreeSpeculative(6), simlab.TreeSpeculative(5, "draft")],
+    ids=str,
+)
+def test_and_the_calls_of_another_tree_are_refuted(other):
+    counts = simlab.simulate(
+        PAIRS["paper"], simlab.TreeSpeculative(6, "draft"), trajectories=150_000, seed=24
+    )
+    exact = simlab.predict(PAIRS["paper"], other)
+    calls = counts.target_calls
+    assert mean_verdict("mean", calls, exact.expected_target_calls, resolution=0.2).status == "FAIL"
+    assert pmf_verdict("law", calls, exact.target_calls_pmf, resolution=0.02).status == "FAIL"
+
+
 @pytest.mark.parametrize(
     "other", [simlab.BiasedSpeculative(0.02), simlab.BiasedSpeculative(0.01, "draft")], ids=str
 )

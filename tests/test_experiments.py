@@ -7,7 +7,7 @@ import pytest
 
 import simlab
 from simlab.evidence import MISS, clopper_pearson, confidence_sequence, mean_interval
-from simlab.experiments.shared import FALSE_ALARM, band_of, judge, mean_of
+from simlab.experiments.shared import FALSE_ALARM, band_of, calls_of, judge, mean_of
 from simlab.runs import HalfWidth, Job, Result, Task, Trajectories
 
 BATCH, BATCHES = 1_000, 10
@@ -82,6 +82,52 @@ def test_the_mean_of_a_job_that_stopped_by_its_interval_has_a_confidence_sequenc
     assert mean_of(fixed, simulated, 0.95) == mean_interval(simulated.counts.rejections, 0.95)
     methods = [judge("x", one, simulated, prediction)[0].method for one in (adaptive, fixed)]
     assert methods == ["confidence sequence", "fixed size"]
+
+
+@pytest.fixture(scope="module")
+def trees(pair):
+    """(result, prediction) of a decoder that drafts trees, in ten batches."""
+    decoder = simlab.TreeSpeculative(5, "draft")
+    task = Task({"digest": "none"}, decoder, seed=3, batch_size=BATCH)
+    parts = [simlab.simulate(pair, decoder, trajectories=BATCH, seed=seed) for seed in range(BATCHES)]
+    n = np.arange(7)
+    sums = np.array([[BATCH, part.rejections @ n, part.rejections @ n**2] for part in parts])
+    return Result(task, sum(parts[1:], parts[0]), sums), simlab.predict(pair, decoder)
+
+
+def test_calls_pay_for_every_size_at_which_the_job_might_have_stopped(pair, trees):
+    """The stopping rule looks at the bonus tokens, not at the calls."""
+    result, prediction = trees
+    calls = result.counts.target_calls
+    for stop, looks in ((HalfWidth(0.1, 0.95, at_most=BATCH * 37), 37), (Trajectories(BATCH * 10), 1)):
+        one = stopped_by(stop, pair, result)
+        assert calls_of(one, result, 0.95) == pytest.approx(mean_interval(calls, 1 - 0.05 / looks), rel=1e-9)
+        mean, law, tokens, bonus = judge("x", one, result, prediction)
+        assert mean.exact == prediction.expected_target_calls
+        assert mean.low == pytest.approx(mean_interval(calls, 1 - FALSE_ALARM / looks).low, rel=1e-6)
+        assert law.exact in prediction.target_calls_pmf and tokens.exact in prediction.token_marginals
+        assert bonus.exact == prediction.expected_rejections
+        assert bonus.method == ("fixed size" if looks == 1 else "confidence sequence")
+        fixed = "fixed size" + f", at each of {looks} sizes at once" * (looks > 1)
+        assert mean.method == law.method == tokens.method == fixed
+
+
+def test_each_verdict_on_trees_sees_what_it_is_about(pair, trees):
+    """Control: one wrong number each, one verdict each."""
+    result, prediction = trees
+    one = stopped_by(Trajectories(BATCH * BATCHES), pair, result)
+
+    def failed(**wrong):
+        verdicts = judge("x", one, result, dataclasses.replace(prediction, **wrong))
+        return [verdict.name for verdict in verdicts if verdict.status == "FAIL"]
+
+    assert failed() == []
+    assert failed(expected_target_calls=prediction.expected_target_calls + 0.2) == ["x: E[target calls]"]
+    assert failed(target_calls_pmf=np.roll(prediction.target_calls_pmf, 1)) == ["x: law of target calls"]
+    assert failed(token_marginals=np.roll(prediction.token_marginals, 1, axis=1)) == [
+        "x: tokens follow the target"
+    ]
+    assert failed(expected_rejections=prediction.expected_rejections + 0.2) == ["x: E[bonus tokens]"]
 
 
 def test_another_law_fails(pair, simulated, prediction):

@@ -47,6 +47,8 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["decoder=batch", "decoder.drafts=several"], "drafts = 'several'"),
         (["decoder.epsilon=0.1"], "it is a setting of decoder=biased"),
         (["decoder=biased", "decoder.drafts=2"], "decoder biased has epsilon, replacement"),
+        (["decoder=tree", "decoder.drafts=2"], "decoder tree has capacity, drafted_by, shape"),
+        (["decoder.capacity=2"], "it is a setting of decoder=tree"),
         (["pair=file"], "needs pair.path"),
         (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
         (["pair=corpus", "pair.path=absent.txt"], "no text absent.txt"),
@@ -181,3 +183,24 @@ def test_folders_that_cannot_be_written(complaint, tmp_path):
 
 def test_status_without_results(complaint):
     assert "simlab run" in complaint("status")
+
+
+@pytest.mark.parametrize("command", ["predict", "run"])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("capacity=0", "capacity = 0: give a whole number of at least 1"),
+        ("capacity=2.5", "capacity = 2.5: give a whole number"),
+        ("capacity=inf", "capacity = inf: give a whole number"),
+        ("drafted_by=oracle", "drafted_by = 'oracle': give one of target, draft"),
+        ("shape=ring", "shape = 'ring': give one of tree, chain"),
+    ],
+)
+def test_mistakes_in_the_settings_of_trees(complaint, command, setting, said):
+    assert said in complaint(command, "decoder=tree", f"decoder.{setting}")
+
+
+@pytest.mark.parametrize("command", ["predict", "run"])
+def test_trees_beyond_the_memory(complaint, command):
+    line = complaint(command, "decoder=tree", "decoder.capacity=1e13", "trajectories=10")
+    assert "GiB" in line and "smaller capacity" in line

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from simlab.cli.main import main
-from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
 from simlab.pairs import mixture, pair_identity, paper
 from simlab.runs import Ledger, Task
 from simlab.theory import predict, sequence_total_variation
@@ -63,7 +63,7 @@ def test_every_figure_runs_on_every_pair_in_the_smoke_tier(run, tmp_path, experi
     assert ("The paper prints E[N_rej] = 16.41" in out) == (experiment == "fig2" and pair == "paper")
 
 
-@pytest.mark.parametrize("decoder", ["autoregressive", "speculative", "batch", "biased"])
+@pytest.mark.parametrize("decoder", ["autoregressive", "speculative", "batch", "biased", "tree"])
 @pytest.mark.parametrize("pair", ["paper", "corpus"])
 def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
     run("run", f"decoder={decoder}", f"pair={pair}", "run=serial", "trajectories=400000")
@@ -72,10 +72,15 @@ def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
     assert table.decoder.tolist() == [decoder] and table.trajectories.tolist() == [400000]
     assert (table.rejections_low <= table.rejections_exact).all()
     assert (table.rejections_exact <= table.rejections_high).all()
+    # A table without biased decoders, or trees, has the columns that it had before there were any.
     if decoder == "biased":
         assert table.verdict_total_variation.tolist() == ["PASS"]
-    else:  # such a table has the columns that it had before there were biased decoders
+    else:
         assert not [name for name in table if "total_variation" in name or name == "kl"]
+    if decoder == "tree":
+        assert table.verdict_bonus_tokens.tolist() == ["PASS"]
+    else:
+        assert not [name for name in table if "call" in name or "bonus" in name]
 
 
 def test_a_grid_of_biased_decoders(run, tmp_path):
@@ -93,6 +98,57 @@ def test_a_grid_of_biased_decoders(run, tmp_path):
         assert row.total_variation_low < row.total_variation < row.total_variation_high
         assert row.total_variation == pytest.approx(bracket.middle, abs=0.01)
     assert out.count("sequence total variation") == 4 and out.count("tokens follow the predicted law") == 4
+
+
+def test_a_grid_of_tree_decoders(run, tmp_path):
+    words = ["decoder=tree", "decoder.capacity=1,4,16", "decoder.drafted_by=target,draft"]
+    out = run("run", *words, "pair.horizon=12", "run=serial", "trajectories=400000")
+    table = pd.read_parquet(only(tmp_path, "study.parquet"))
+    points = list(itertools.product((1, 4, 16), ("target", "draft")))
+    assert list(zip(table["decoder.capacity"], table["decoder.drafted_by"], strict=True)) == points
+    assert set(table[[name for name in table if name.startswith("verdict")]].values.flat) == {"PASS"}
+    for point, (_, row) in zip(points, table.iterrows(), strict=True):
+        exact = predict(paper(12), TreeSpeculative(*point))
+        assert row.target_calls_exact == exact.expected_target_calls
+        assert row.tokens_per_call_exact == exact.tokens_per_call == row.acceleration_exact
+        assert row.rejections_exact == exact.expected_rejections < row.target_calls_exact
+        assert row.target_calls_low < row.target_calls < row.target_calls_high
+        assert row.target_calls == pytest.approx(row.target_calls_exact, abs=0.02)
+    assert out.count("E[target calls]") == out.count("law of target calls") == 6
+    assert out.count("tokens follow the target") == out.count("E[bonus tokens]") == 6
+    assert "N_rej" not in out
+    assert len(json.loads(run("status", "--json"))) == 6
+
+
+def test_trees_beside_other_decoders_in_one_table(run, tmp_path):
+    run("run", "decoder=speculative,tree,biased", "pair.horizon=6", "run=serial", "trajectories=20000")
+    table = pd.read_csv(only(tmp_path, "study.csv"))
+    assert table.target_calls.isna().tolist() == [True, False, True]
+    assert table.verdict_bonus_tokens.isna().tolist() == [True, False, True]
+    assert table.verdict_total_variation.isna().tolist() == [True, True, False]
+    exact = [
+        predict(paper(6), decoder) for decoder in (Speculative(), TreeSpeculative(), BiasedSpeculative())
+    ]
+    assert table.target_calls_exact.tolist() == [one.expected_target_calls for one in exact]
+    assert table.loc[1, ["total_variation_exact_low", "total_variation_exact_high", "kl"]].tolist() == [0] * 3
+
+
+def test_calls_of_another_capacity_fail(run, tmp_path):
+    """Negative control: the calls alone are another decoder's; all else is right."""
+    from simlab import simulate
+
+    decoders = [TreeSpeculative(capacity) for capacity in (8, 9)]
+    counts, other = (simulate(paper(6), decoder, trajectories=100_000) for decoder in decoders)
+    task = Task(pair_identity(paper(6), "paper", horizon=6), decoders[0], 0)
+    (tmp_path / "results").mkdir()
+    with Ledger(tmp_path / "results" / "ledger.sqlite") as ledger:
+        ledger.add_task(task)
+        ledger.save([(task.id, 0, 100_000, dataclasses.replace(counts, target_calls=other.target_calls))])
+    words = ["decoder=tree", "decoder.capacity=8", "pair.horizon=6", "trajectories=100_000", "run=serial"]
+    run("run", *words, code=1)
+    verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())
+    failed = [verdict["name"].split(": ")[1] for verdict in verdicts if verdict["status"] == "FAIL"]
+    assert failed == ["E[target calls]", "law of target calls"]
 
 
 def test_biased_and_unbiased_decoders_in_one_table(run, tmp_path):
@@ -243,6 +299,24 @@ def test_predictions_of_biased_decoding(run):
     mixed = run("predict", "decoder=speculative,biased", "pair.horizon=4").splitlines()
     assert mixed[-2].split()[-2:] == ["0.000000", "0.000000"]
     assert run("predict", "decoder=biased").splitlines()[-2].split()[-2] == "to"  # a bracket, at T = 50
+
+
+def test_predictions_of_trees(run):
+    words = ["decoder=tree", "pair.horizon=9"]
+    grid = run("predict", *words, "decoder.capacity=1,8", "decoder.drafted_by=target,draft").splitlines()
+    heading, *rows = grid[-5:]
+    assert heading.split()[-2:] == ["E[calls]", "tokens/call"]
+    for row, point in zip(rows, itertools.product((1, 8), ("target", "draft")), strict=True):
+        exact = predict(paper(9), TreeSpeculative(*point))
+        told = [f"{exact.expected_target_calls:.6f}", f"{exact.tokens_per_call:.4f}"]
+        assert row.split()[-2:] == told
+    assert "calls" not in run("predict")
+    for decoder, settings in (("tree", TreeSpeculative()), ("speculative", Speculative())):
+        document = json.loads(run("predict", f"decoder={decoder}", "pair.horizon=9", "--json"))
+        exact = predict(paper(9), settings)
+        assert document["expected_target_calls"] == exact.expected_target_calls
+        assert document["tokens_per_call"] == 9 / exact.expected_target_calls
+        assert document["target_calls_pmf"] == exact.target_calls_pmf.tolist()
 
 
 def test_an_output_that_the_target_cannot_give_diverges(run, tmp_path):
