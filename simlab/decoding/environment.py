@@ -27,14 +27,13 @@ with Neumaier's compensation and rounded to 2^-32 token.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from simlab.checks import check_count
+from simlab.checks import check_count, physical_memory
 from simlab.decoding.alias import alias_row
 from simlab.decoding.elementary import exp
 from simlab.decoding.environment_counts import UNITS, EnvironmentCounts, check_capacities, in_order
@@ -68,19 +67,6 @@ class LawTables(NamedTuple):
     aliases: np.ndarray
 
 
-class Frontier(NamedTuple):
-    """Nodes that have been seen and not chosen: a heap of probabilities, largest first.
-
-    heap: float64, its first `counts[0]` entries. counts: int64 (2,): the heap's size, and how many nodes are
-    still to be chosen. floor: float64 (1,): what is not above it is dropped. logits: float64 (V,), scratch.
-    """
-
-    heap: np.ndarray
-    counts: np.ndarray
-    floor: np.ndarray
-    logits: np.ndarray
-
-
 @dataclass(frozen=True, eq=False)
 class EnvironmentTables:
     """A law and the capacities (K,), ascending, of which E[X | environment] is asked."""
@@ -97,7 +83,7 @@ def environment_tables(law: Law, capacities: Sequence[int]) -> EnvironmentTables
     law_identity(law)
     capacities = check_capacities(capacities)
     needed = 8 * (2 * capacities[-1] + law.states)
-    if needed > _physical_memory():
+    if needed > physical_memory():
         raise SimlabError(
             f"capacity = {capacities[-1]}: a search needs {needed / 2**30:.1f} GiB, more than there is: "
             "give a smaller capacity"
@@ -115,18 +101,13 @@ def simulate_environments_batch(
     environments = check_count("environments", environments)
     law, capacities = tables.law, tables.capacities
     most = int(capacities[-1])
-    frontier = Frontier(
-        np.empty(2 * most + _SLACK + 1),
-        np.zeros(2, np.int64),
-        np.zeros(1),
-        np.empty(law.states if law.kind == SOFTMAX else 0),
-    )
+    heap = np.empty(2 * most + _SLACK + 1)
     first_floor = _MARGIN / (most * (law.states - 1) + 1.0)
     # Of a single row nothing is random: one search stands for all.
     searches = 1 if len(law.rows) == 1 else environments
     accepted = np.empty((searches, capacities.size), np.int64)
     with np.errstate(over="ignore"):  # uncompiled, numpy would notice that the generator wraps around
-        _search_all(law, capacities, first_floor, frontier, new_stream(seed), accepted)
+        _search_all(law, capacities, first_floor, heap, new_stream(seed), accepted)
     if searches < environments:
         accepted = np.repeat(accepted, environments, axis=0)
     return EnvironmentCounts(capacities, in_order(accepted))
@@ -149,179 +130,167 @@ def _no_rows(states: int) -> tuple:
     return np.empty((0, states)), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
 
 
-def _physical_memory() -> float:
-    """Bytes; infinite where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
+# What has been seen and not chosen is the *frontier*, three arrays that the functions below share: `heap`,
+# float64, a heap of probabilities with the largest on top; `counts`, int64 (2,), its size and how many nodes
+# are still to be chosen; `floor`, float64 (1,), at or below which nodes are dropped. No tuple of them: taking
+# an array out of one costs more than most of what is done with it.
 
 
 @compiled
-def _search_all(law, capacities, first_floor, frontier, stream, accepted):
-    for n in range(accepted.shape[0]):
-        frontier.floor[0] = first_floor
-        _search(law, capacities, frontier, stream, accepted[n])
-
-
-@compiled
-def _search(law, capacities, frontier, stream, accepted):
-    """One environment: E[X] for each of the capacities (K,), in units, into `accepted` (K,)."""
+def _search_all(law, capacities, first_floor, heap, stream, accepted):
+    counts, floor = np.zeros(2, np.int64), np.zeros(1)
+    kind, states, parameter = law.kind, law.states, law.parameter
+    rows, lengths, shares, aliases = law.rows, law.lengths, law.shares, law.aliases
+    scratch = np.empty(states if kind == SOFTMAX else 0)
+    sizes, masses = np.empty(64, np.int64), np.empty(64)
     most = capacities[capacities.size - 1]
-    frontier.counts[0], frontier.counts[1] = 0, most
-    _expand(1.0, law, frontier, stream)
-    total, correction = 0.0, 0.0
-    answered = 0
-    for chosen in range(1, most + 1):
-        node = _pop(frontier)
-        frontier.counts[1] -= 1
-        new = total + node
-        correction += (total - new) + node if total >= node else (node - new) + total
-        total = new
-        if chosen == capacities[answered]:
-            accepted[answered] = np.int64((total + correction) * UNITS + 0.5)
-            answered += 1
-        if chosen < most and node > frontier.floor[0]:
-            _expand(node, law, frontier, stream)
+    for n in range(accepted.shape[0]):
+        counts[0], counts[1], floor[0] = 0, most, first_floor
+        node, total, correction, answered = 1.0, 0.0, 0.0, 0
+        for chosen in range(most + 1):
+            if chosen > 0:  # before the first node there is the root
+                node = _pop(heap, counts)
+                # Neumaier's sum: nodes fall, so that the total is the larger of the two, or 0.
+                new = total + node
+                correction += (total - new) + node
+                total = new
+                if chosen == capacities[answered]:
+                    accepted[n, answered] = np.int64((total + correction) * UNITS + 0.5)
+                    answered += 1
+            if chosen == most or node <= floor[0]:
+                continue
+            if kind == DIRICHLET:
+                _expand_dirichlet(node, states, parameter, sizes, masses, heap, counts, floor, stream)
+            elif kind == SOFTMAX:
+                _expand_softmax(node, parameter, scratch, heap, counts, floor, stream)
+            else:
+                row = _draw_row(shares, aliases, stream)
+                _expand_row(node, rows[row], lengths[row], heap, counts, floor)
 
 
 @compiled
-def _expand(node, law, frontier, stream):
-    """Draw the row of a node with this probability and put its children into the frontier."""
-    if law.kind == DIRICHLET:
-        _expand_dirichlet(node, law.states, law.parameter, frontier, stream)
-    elif law.kind == SOFTMAX:
-        _expand_softmax(node, law.states, law.parameter, frontier, stream)
-    else:
-        row = _draw_row(law, stream)
-        for rank in range(law.lengths[row]):
-            child = node * law.rows[row, rank]
-            if child <= frontier.floor[0]:
-                break
-            _push(child, frontier)
-
-
-@compiled
-def _draw_row(law, stream):
-    """The number of a row, drawn from the law's weights."""
-    count = law.shares.size
+def _draw_row(shares, aliases, stream):
+    """The number of a row, drawn from an alias table (K,)."""
+    count = shares.size
     if count == 1:
         return 0
     place = uniform(stream) * count
     slot = min(np.int64(place), count - 1)
-    return slot if place - slot < law.shares[slot] else law.aliases[slot]
+    return slot if place - slot < shares[slot] else aliases[slot]
 
 
 @compiled
-def _expand_softmax(node, states, scale, frontier, stream):
-    logits = frontier.logits
+def _expand_row(node, row, length, heap, counts, floor):
+    """The children of a node whose row (V,) is sorted and has `length` positive entries."""
+    for rank in range(length):
+        child = node * row[rank]
+        if child <= floor[0]:
+            break
+        _push(child, heap, counts, floor)
+
+
+@compiled
+def _expand_softmax(node, scale, scratch, heap, counts, floor, stream):
+    """The children of a node whose row is a softmax of normals; scratch: float64 (V,)."""
+    states = scratch.size
     largest = -np.inf
     for y in range(states):
-        logits[y] = normal(stream)
-        largest = max(largest, logits[y])
+        scratch[y] = normal(stream)
+        largest = max(largest, scratch[y])
+    for y in range(states):
+        scratch[y] = exp(scale * (scratch[y] - largest))
     total = 0.0
     for y in range(states):
-        logits[y] = exp(scale * (logits[y] - largest))
-        total += logits[y]
-    least = frontier.floor[0] * (total / node) * (1.0 - 1e-12)
+        total += scratch[y]
+    least = floor[0] * (total / node) * (1.0 - 1e-12)  # a little less: `_push` decides
     for y in range(states):
-        if logits[y] >= least:
-            _push(node * (logits[y] / total), frontier)
+        if scratch[y] >= least:
+            _push(node * (scratch[y] / total), heap, counts, floor)
 
 
 @compiled
-def _expand_dirichlet(node, states, concentration, frontier, stream):
-    sizes, masses = np.empty(64, np.int64), np.empty(64)
+def _expand_dirichlet(node, states, concentration, sizes, masses, heap, counts, floor, stream):
+    """The children of a node with a Dirichlet row; sizes, masses (64,): groups that are still undivided."""
     sizes[0], masses[0] = states, node
     groups = 1
     while groups > 0:
         groups -= 1
         size, mass = sizes[groups], masses[groups]
-        if mass <= frontier.floor[0]:
-            continue
-        if size > 1 and size * concentration > _HALVED:
+        while mass > floor[0] and size > 1 and size * concentration > _HALVED:
             half = size // 2
-            share, rest = _shares(half * concentration, (size - half) * concentration, stream)
-            sizes[groups], masses[groups] = half, mass * share
-            sizes[groups + 1], masses[groups + 1] = size - half, mass * rest
-            groups += 2
-        else:
-            _break_off(size, mass, concentration, frontier, stream)
+            one = gamma(half * concentration, stream)
+            other = gamma((size - half) * concentration, stream)
+            sizes[groups], masses[groups] = half, mass * (one / (one + other))
+            groups += 1
+            size, mass = size - half, mass * (other / (one + other))
+        while mass > floor[0] and size > 1:
+            size -= 1
+            one, other = gamma(1.0 + concentration, stream), gamma(size * concentration, stream)
+            _push(mass * (one / (one + other)), heap, counts, floor)
+            mass *= other / (one + other)
+        if size == 1:
+            _push(mass, heap, counts, floor)
 
 
 @compiled
-def _break_off(size, mass, concentration, frontier, stream):
-    """The tokens of a group that share `mass`, in size-biased order, as long as they may matter."""
-    while size > 1 and mass > frontier.floor[0]:
-        size -= 1
-        share, rest = _shares(1.0 + concentration, size * concentration, stream)
-        _push(mass * share, frontier)
-        mass *= rest
-    if size == 1:
-        _push(mass, frontier)
-
-
-@compiled
-def _shares(first, second, stream):
-    """Beta(first, second) and 1 less it, by two gammas: neither loses digits where it is small."""
-    one, other = gamma(first, stream), gamma(second, stream)
-    return one / (one + other), other / (one + other)
-
-
-@compiled
-def _push(node, frontier):
+def _push(node, heap, counts, floor):
     """Put a node into the frontier, unless it is not above the floor."""
-    if node <= frontier.floor[0]:
+    if node <= floor[0]:
         return
-    heap, place = frontier.heap, frontier.counts[0]
-    frontier.counts[0] += 1
-    while place > 0:
+    counts[0] += 1
+    _rise(heap, 0, counts[0] - 1, node)
+    if counts[0] > 2 * counts[1] + _SLACK:
+        _cut(heap, counts, floor)
+
+
+@compiled
+def _pop(heap, counts):
+    """Take the most probable node out of the frontier: it is chosen."""
+    best = heap[0]
+    counts[0] -= 1
+    counts[1] -= 1
+    _sink(heap, 0, counts[0], heap[counts[0]])
+    return best
+
+
+@compiled
+def _rise(heap, top, place, node):
+    """Put a node where it belongs between a place that is free and the one at `top` above it."""
+    while place > top:
         parent = (place - 1) >> 1
         if heap[parent] >= node:
             break
         heap[place] = heap[parent]
         place = parent
     heap[place] = node
-    if frontier.counts[0] > 2 * frontier.counts[1] + _SLACK:
-        _cut(frontier)
 
 
 @compiled
-def _pop(frontier):
-    """Take the most probable node out of the frontier."""
-    heap = frontier.heap
-    best = heap[0]
-    frontier.counts[0] -= 1
-    size = frontier.counts[0]
-    _sink(heap, 0, size, heap[size])
-    return best
-
-
-@compiled
-def _sink(heap, place, size, node):
-    """Put a node where it belongs in the heap below a place that is free."""
-    child = 2 * place + 1
-    while child < size:
-        if child + 1 < size and heap[child + 1] > heap[child]:
-            child += 1
-        if heap[child] <= node:
-            break
+def _sink(heap, top, size, node):
+    """Put a node where it belongs at or below the place `top`, which is free."""
+    # Down to a leaf without looking at the node, and up again: what is put in is small, mostly.
+    place = top
+    while 2 * place + 2 < size:
+        child = 2 * place + 1
+        child += np.int64(heap[child + 1] > heap[child])  # a branch here is foretold wrongly
         heap[place] = heap[child]
         place = child
-        child = 2 * place + 1
-    heap[place] = node
+    if 2 * place + 2 == size:
+        heap[place] = heap[size - 1]
+        place = size - 1
+    _rise(heap, top, place, node)
 
 
 @compiled
-def _cut(frontier):
+def _cut(heap, counts, floor):
     """Keep as many of the largest nodes as are still to be chosen, and raise the floor to the smallest."""
-    heap, keep = frontier.heap, frontier.counts[1]
-    _select(heap, frontier.counts[0], keep)
-    floor = heap[0]
+    keep = counts[1]
+    _select(heap, counts[0], keep)
+    least = heap[0]
     for place in range(keep):
-        floor = min(floor, heap[place])
-    frontier.floor[0] = floor
-    frontier.counts[0] = keep
+        least = min(least, heap[place])
+    floor[0] = least
+    counts[0] = keep
     for place in range(keep // 2 - 1, -1, -1):
         _sink(heap, place, keep, heap[place])
 

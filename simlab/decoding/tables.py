@@ -6,11 +6,11 @@ x * V + slot belongs to last token x.
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 import numpy as np
 
+from simlab.checks import physical_memory
 from simlab.decoding.alias import acceptance_threshold, pack_row, pack_rows
 from simlab.errors import SimlabError
 from simlab.jit import compiled
@@ -67,21 +67,13 @@ MEND = "fewer tokens, steps or drafts, or a stationary pair"
 
 def check_memory(needed: int, mend: str = MEND) -> None:
     """Raises SimlabError where this machine's memory is too small for so many bytes."""
-    if needed > _physical_memory():
+    if needed > physical_memory():
         raise memory_error(needed, mend)
 
 
 def memory_error(needed: int, mend: str = MEND) -> SimlabError:
     """The error for tables that do not fit."""
     return SimlabError(f"the sampler's tables need {needed / 2**30:.1f} GiB, more than there is: give {mend}")
-
-
-def _physical_memory() -> float:
-    """Bytes; infinite where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
 
 
 def alias_table(chain: np.ndarray) -> AliasTable:

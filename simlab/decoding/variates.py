@@ -9,50 +9,35 @@ With `elementary`'s exp and log every variate has the same bits on every machine
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
-from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
 from simlab.decoding.elementary import exp, log
-from simlab.decoding.randomness import fill, seed_state
+from simlab.decoding.randomness import next_word
 from simlab.jit import compiled
 
 U = np.uint64
 LAYERS = 256
 TAIL = 3.6541528853610088  # where the tail begins, so that 256 layers of equal area close at the top
-_WORDS = 1024
-_UNIT = 2.0**-53
-_8, _11 = U(8), U(11)
-_LAYER, _BIT = U(LAYERS - 1), U(1)
+_UNIT, _SIGNED_UNIT = 2.0**-53, 2.0**-52
+_11, _SHIFT = U(11), np.int64(11)
+_LAYER, _BASE, _BIT = U(LAYERS - 1), U(0), U(1)
 
 
-class Stream(NamedTuple):
-    """A generator's state, the words it has made, and how many of them are used.
+def new_stream(seed: np.random.SeedSequence) -> np.ndarray:
+    """The state of a generator of single words, uint64 (4,).
 
-    state: as `seed_state` makes it. words: uint64 (1024,). used: int64 (1,). widths, heights: the ziggurat's
-    (257,); see `ziggurat`.
+    One lane: a variate takes as many words as it happens to, and counting those in a buffer would cost more
+    than making them.
     """
-
-    state: np.ndarray
-    words: np.ndarray
-    used: np.ndarray
-    widths: np.ndarray
-    heights: np.ndarray
+    return seed.generate_state(4, np.uint64)
 
 
-def new_stream(seed: np.random.SeedSequence) -> Stream:
-    """A stream of fresh words."""
-    words = np.zeros(_WORDS, np.uint64)
-    return Stream(seed_state(seed), words, np.array([_WORDS]), *ziggurat())
-
-
-@cache
 def ziggurat() -> tuple[np.ndarray, np.ndarray]:
     """Edges x_0 > x_1 = TAIL > ... > x_256 = 0 of the layers, and exp(-x^2/2) at them.
 
-    Layer i covers the heights from i to i + 1 and has area v = x_i (height_(i+1) - height_i); layer 0 stands
-    for the tail and the box before it, and its width x_0 is that of a box with the same area.
+    float64 (257,) each. Layer i covers the heights i to i + 1 and has area v = x_i (height_(i+1) - height_i);
+    layer 0 stands for the tail and the box before it, and its width x_0 is that of a box with the same area.
     """
     with localcontext() as context:
         context.prec = 40
@@ -78,15 +63,15 @@ def _mills_ratio(x: Decimal) -> Decimal:
     return 1 / ratio
 
 
+_WIDTHS, _HEIGHTS = ziggurat()
+
+
 @compiled
 def next_uint(stream):
     """64 random bits."""
-    used = stream.used[0]
-    if used == _WORDS:
-        fill(stream.state, stream.words, U(_WORDS))
-        used = 0
-    stream.used[0] = used + 1
-    return stream.words[used]
+    word, s0, s1, s2, s3 = next_word(stream[0], stream[1], stream[2], stream[3])
+    stream[0], stream[1], stream[2], stream[3] = s0, s1, s2, s3
+    return word
 
 
 @compiled
@@ -99,18 +84,16 @@ def uniform(stream):
 def normal(stream):
     """Standard normal."""
     while True:
-        word = next_uint(stream)  # layer from bits 0-7, sign from bit 8, place in the layer from bits 11-63
-        layer = np.int64(word & _LAYER)
-        x = np.float64(word >> _11) * _UNIT * stream.widths[layer]
-        positive = (word >> _8) & _BIT
-        if x < stream.widths[layer + 1]:
-            return x if positive else -x
-        if layer == 0:
-            x = _tail(stream)
-            return x if positive else -x
-        low, high = stream.heights[layer], stream.heights[layer + 1]
+        word = next_uint(stream)  # the layer from bits 0-7, the place in it, with its sign, from bits 11-63
+        layer = word & _LAYER
+        x = np.float64(np.uint64(word).view(np.int64) >> _SHIFT) * _SIGNED_UNIT * _WIDTHS[layer]
+        if abs(x) < _WIDTHS[layer + _BIT]:
+            return x
+        if layer == _BASE:
+            return _tail(stream) if x > 0.0 else -_tail(stream)
+        low, high = _HEIGHTS[layer], _HEIGHTS[layer + _BIT]
         if low + uniform(stream) * (high - low) < exp(-0.5 * x * x):
-            return x if positive else -x
+            return x
 
 
 @compiled

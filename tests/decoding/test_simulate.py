@@ -166,7 +166,7 @@ def test_refusals_are_one_clear_line(monkeypatch):
     with pytest.raises(SimlabError, match="T = 65536"):
         build_tables(ChainPair.stationary(one, one, np.ones(1), 65_536), Speculative())
     with pytest.raises(SimlabError, match=r"need 1\.5 GiB"):
-        monkeypatch.setattr("simlab.decoding.tables._physical_memory", lambda: 2**30)
+        monkeypatch.setattr("simlab.decoding.tables.physical_memory", lambda: 2**30)
         build_tables(pair, BatchSpeculative(7_200_000))
 
 

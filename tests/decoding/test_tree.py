@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from simlab.decoders import DRAFTED_BY, SHAPES, Autoregressive, Speculative, TreeSpeculative
 from simlab.decoding import Counts, build_tables, simulate_batch, trees
 from simlab.decoding.simulate import record_paths, starting_from
-from simlab.decoding.tables import alias_table
+from simlab.decoding.tree import ranked_table
+from simlab.decoding.trees import sorted_rows
 from simlab.errors import SimlabError
 from simlab.evidence import marginals_verdict, mean_verdict, pmf_verdict
 from simlab.pairs import ChainPair, corpus
@@ -120,8 +122,11 @@ def spoilt(decoder, chains, change):
 
 @pytest.mark.parametrize("decoder", [TreeSpeculative(4), TreeSpeculative(2, "draft", "chain")], ids=str)
 def test_catches_children_in_another_order(dense, decoder):
+    pair = as_pair(*dense)
+
     def reordered(tables):
-        return replace(tables, forest=tables.forest._replace(ranks=np.uint16(2) - tables.forest.ranks))
+        chooser = pair.target if decoder.drafted_by == "target" else pair.draft
+        return replace(tables, target=ranked_table(pair.target, np.uint16(2) - sorted_rows(chooser)[1]))
 
     assert not spoilt(decoder, dense, lambda tables: tables)
     assert spoilt(decoder, dense, reordered)
@@ -179,7 +184,8 @@ def test_catches_bonus_tokens_drawn_from_the_draft(dense, wrong):
 
 def test_catches_tokens_of_the_draft(dense):
     draft = as_pair(*dense).draft
-    assert spoilt(TreeSpeculative(4), dense, lambda tables: replace(tables, target=alias_table(draft)))
+    drawn = ranked_table(draft, sorted_rows(as_pair(*dense).target)[1])
+    assert spoilt(TreeSpeculative(4), dense, lambda tables: replace(tables, target=drawn))
 
 
 def test_catches_calls_that_are_off_by_one_at_the_horizon(dense):
@@ -206,7 +212,7 @@ def paths_of(search, size) -> list[tuple[int, ...]]:
 
 def grown(pair, decoder, time, token) -> list[tuple[int, ...]]:
     rows = pair.target_rows if decoder.drafted_by == "target" else pair.draft_rows
-    order, _ = trees.sorted_rows(rows)
+    order, _ = sorted_rows(rows)
     search = trees.new_search(min(decoder.capacity, 5000))
     chain = decoder.shape == "chain"
     return paths_of(
@@ -216,6 +222,8 @@ def grown(pair, decoder, time, token) -> list[tuple[int, ...]]:
 
 def planted(pair, decoder, time, token) -> set[tuple[int, ...]]:
     """The tree as it is laid out, from the root down, no deeper than the horizon."""
+    chooser = pair.target_rows if decoder.drafted_by == "target" else pair.draft_rows
+    _, all_ranks = sorted_rows(chooser)
     forest = build_tables(pair, decoder).forest
     found, waiting = set(), [((), int(forest.nodes[int(forest.roots[time]) + token]))]
     while waiting:
@@ -223,7 +231,7 @@ def planted(pair, decoder, time, token) -> set[tuple[int, ...]]:
         if time + len(path) == pair.horizon:
             continue
         x = path[-1] if path else token
-        ranks = forest.ranks[(time + len(path)) % len(forest.ranks)].reshape(pair.states, -1)[x]
+        ranks = all_ranks[(time + len(path)) % len(all_ranks), x]
         for y in np.flatnonzero(ranks < word % 2**trees.CHILDREN).tolist():
             found.add((*path, y))
             waiting.append(((*path, y), int(forest.nodes[(word >> trees.CHILDREN) + int(ranks[y])])))
@@ -275,7 +283,28 @@ def test_a_stationary_chooser_has_one_tree_for_each_depth():
     assert chain.nodes.size == pair.states * 21
     draft_only = ChainPair(pair.with_horizon(3).draft, paper(3, pair.states).target, pair.initial)
     shared = build_tables(draft_only, TreeSpeculative(20, "draft")).forest
-    assert shared.ranks.shape[0] == 1 and len(set(shared.roots[:3].tolist())) == 3
+    assert len(set(shared.roots[:3].tolist())) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("decoder", [TreeSpeculative(9), TreeSpeculative(30, "draft")], ids=str)
+@pytest.mark.parametrize("states", [1, 2, 5, 9])
+def test_every_single_token_walks_its_tree(states, decoder, seed):
+    """No statistics: each path of tokens has the bonus tokens that the reference's trees give it, those among
+    them whose draws took more bits than their first (some 4 in 65,536, 100 here) like all others."""
+    pair = paper(5, states)
+    paths = record_paths(build_tables(pair, decoder), N * 3, seeded(seed))
+    chooser = (pair.target if decoder.drafted_by == "target" else pair.draft).tolist()
+    drafted = functools.cache(lambda time, token: set(draft_tree(chooser, time, token, decoder)))
+    tokens = np.column_stack([paths.initial, paths.tokens])
+    distinct, which = np.unique(tokens, axis=0, return_inverse=True)
+    expected = np.zeros((len(distinct), 5), bool)
+    for row, path in enumerate(distinct.tolist()):
+        begin = 0
+        for t in range(5):
+            expected[row, t] = tuple(path[begin + 1 : t + 2]) not in drafted(begin, path[begin])
+            begin = t + 1 if expected[row, t] else begin
+    assert np.array_equal(expected[which.ravel()], paths.rejected)
 
 
 # Counts.
@@ -371,7 +400,7 @@ def test_target_calls_add_up_and_belong_to_trees():
 @pytest.mark.parametrize("stationary", [False, True], ids=["changing", "stationary"])
 def test_trees_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypatch, horizon, stationary):
     """A capacity may be any number: what counts is how many sequences there are."""
-    monkeypatch.setattr("simlab.decoding.tables._physical_memory", lambda: 2**28)
+    monkeypatch.setattr("simlab.decoding.tables.physical_memory", lambda: 2**28)
     pair = paper(horizon)
     if stationary:
         pair = ChainPair.stationary(pair.draft[0], pair.target[0], pair.initial, horizon)
