@@ -40,8 +40,10 @@ def first_order(moments: Moments, capacity) -> np.ndarray:
 
     Source: Pankratov and Alistarh 2026, by the walk's law of large numbers.
     """
-    _, capacity = _checked(moments, capacity)
-    return _divided(np.log(capacity), moments.entropy)
+    (entropy, _), capacity = _checked(moments, capacity)
+    if entropy == 0:
+        return np.where(capacity > 1, math.inf, 0.0)
+    return np.log(capacity) / entropy
 
 
 def published_slope(moments: Moments) -> float:
@@ -50,7 +52,7 @@ def published_slope(moments: Moments) -> float:
     Infinite where mu = 0. Source: Pankratov and Alistarh 2026.
     """
     entropy, second = _check_moments(moments)
-    return float(_divided(np.asarray(entropy + second), entropy**2))
+    return (entropy + second) / entropy**2 if entropy > 0 else math.inf
 
 
 def sharper_bound(moments: Moments, capacity) -> np.ndarray:
@@ -62,7 +64,9 @@ def sharper_bound(moments: Moments, capacity) -> np.ndarray:
     that is at most mu2 / mu, steps being >= 0. Hence E[X] <= 1 + log(P) / mu + mu2 / mu^2 - 1.
     """
     (entropy, second), capacity = _checked(moments, capacity)
-    return _divided(np.log(capacity), entropy) + _divided(np.asarray(second), entropy**2)
+    if entropy == 0:
+        return np.full(capacity.shape, math.inf)
+    return np.log(capacity) / entropy + second / entropy**2
 
 
 def dual_bound(moments: Moments, capacity) -> np.ndarray:
@@ -138,9 +142,3 @@ def check_capacity(capacity) -> np.ndarray:
     if wrong.any():
         raise SimlabError(f"capacity = {float(numbers[wrong][0])!r}: give a finite number of at least 1")
     return numbers
-
-
-def _divided(numerator: np.ndarray, denominator: float) -> np.ndarray:
-    """numerator / denominator, where x / 0 is infinite and 0 / 0 is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(numerator == 0, 0.0, np.divide(numerator, denominator))

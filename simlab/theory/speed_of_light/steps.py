@@ -34,9 +34,6 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730)
 NODES = 32
 """Of the Gauss-Legendre rule for the transform of a Dirichlet law: its integrand is smooth."""
 
-LARGEST = 1e100
-"""A Dirichlet law with a larger concentration has rows that are uniform in float64."""
-
 
 class Moments(NamedTuple):
     """The mean and second moment of a step: entropy mu in nats, second mu2 in nats^2."""
@@ -53,7 +50,7 @@ def moments(law: Law) -> Moments:
     module's docstring.
     """
     if isinstance(law, Dirichlet):
-        first, spread = law.concentration + 1, (law.states - 1) * min(law.concentration, LARGEST)
+        first, spread = law.concentration + 1, (law.states - 1) * law.concentration
         entropy = float(digamma_rise(first, spread))
         return Moments(entropy, trigamma_fall(first, spread) + entropy**2)
     if isinstance(law, Softmax):
@@ -63,7 +60,7 @@ def moments(law: Law) -> Moments:
 
 
 def transform(law: Law, s) -> np.ndarray:
-    """E[e^{-s step}] = E[sum p^{1+s}], for s >= 0 of any shape: 1 at s = 0, falling.
+    """E[e^{-s step}] = E[sum p^{1+s}], for s >= 0 of any shape: 1 at s = 0, falling. Exact to about 1e-15.
 
     Raises SimlabError as `moments` does. Source: the module's docstring; for Dirichlet
     log E = - integral from 0 to s of psi(a + 1 + d + u) - psi(a + 1 + u) du.
@@ -124,7 +121,7 @@ def _power_fall(y, d: float, power: int):
 
 def _dirichlet_gap(law: Dirichlet, s: np.ndarray) -> np.ndarray:
     """1 - E[B^s] for B ~ Beta(a + 1, (V - 1) a); the integral over u = e^v - 1, whose integrand is smooth."""
-    first, spread = law.concentration + 1, (law.states - 1) * min(law.concentration, LARGEST)
+    first, spread = law.concentration + 1, (law.states - 1) * law.concentration
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     length = np.log1p(s)[..., None]
     growth = np.exp(length * (nodes + 1) / 2)
