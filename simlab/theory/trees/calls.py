@@ -27,44 +27,30 @@ from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 _BLOCK = 2**22
 """About how many entries of exit laws are held at once."""
+_KEPT = 2**27
+"""Bytes of exit laws that are kept for other starts."""
 
 
 def predict_tree(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
-    """The exact law of the target calls and of the bonus tokens. Raises SimlabError for a tree too large."""
-    horizon, states = pair.horizon, pair.states
-    starts: list = [None] * (horizon + 1)  # F[t], (t + 1, V)
-    starts[0] = np.array(pair.initial)[None]
-    inside = np.zeros(horizon + 1)  # P(the last call, after n others, ends inside its tree)
-    laws = _ExitLaws(pair, decoder)
-    for t in range(horizon):
-        before = starts[t]
-        if before is None:
-            continue
-        tokens = np.flatnonzero(before.any(axis=0))
-        for chosen, exits, ends in laws.at(t, tokens):
-            moved = before[:, chosen] @ exits.reshape(len(chosen), -1)
-            moved = moved.reshape(len(before), *exits.shape[1:])
-            inside[: len(before)] += before[:, chosen] @ ends
-            for d in range(exits.shape[1]):
-                if moved[:, d].any():
-                    if starts[t + d + 1] is None:
-                        starts[t + d + 1] = np.zeros((t + d + 2, states))
-                    starts[t + d + 1][1 : len(before) + 1] += np.where(
-                        moved[:, d] > _NEGLIGIBLE, moved[:, d], 0.0
-                    )
-        starts[t] = before.sum()
-    ended = np.zeros(horizon + 1) if starts[horizon] is None else starts[horizon].sum(axis=1)
-    per_position = np.array([0.0 if start is None else start.sum() for start in starts[1:]])
-    calls = ended.copy()
+    """The exact law of the target calls and of the bonus tokens.
+
+    Time: a search for each (t, x) that calls can start from (a stationary pair shares most of them), O(P V)
+    for each tree's exits, and O(T^2 V^2 D) as matrix products, D the depth of the trees. Memory: one tree,
+    the laws of D starts, O(T V D), and the exits of some trees, 200 MB at most. Raises SimlabError for a tree
+    too large.
+    """
+    horizon = pair.horizon
+    bonus, inside, per_position = _calls(pair, _ExitLaws(pair, decoder))
+    calls = bonus.copy()
     calls[1:] += inside[:-1]
-    bonus = ended + inside
-    expected = float(per_position.sum())
-    expected_calls = float(np.dot(calls, np.arange(horizon + 1)))
+    bonus += inside
+    counts = np.arange(horizon + 1)
+    expected, expected_calls = float(per_position.sum()), float(np.dot(calls, counts))
     return Prediction(
         decoder=decoder,
         rejections_pmf=bonus,
         expected_rejections=expected,
-        variance=float(np.dot((np.arange(horizon + 1) - expected) ** 2, bonus)),
+        variance=float(np.dot((counts - expected) ** 2, bonus)),
         rejections_per_position=per_position,
         target_calls_pmf=calls,
         expected_target_calls=expected_calls,
@@ -73,6 +59,27 @@ def predict_tree(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
         output_chain=pair.target,
         sequence_kl=0.0,
     )
+
+
+def _calls(pair: ChainPair, laws: _ExitLaws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """P(n calls, the last one with a bonus token), P(n others, then one that ends inside), P(bonus at t)."""
+    horizon, states = pair.horizon, pair.states
+    starts = {0: np.array(pair.initial)[None]}  # F[t], (t + 1, V), of those that are not yet passed
+    inside, per_position = np.zeros(horizon + 1), np.zeros(horizon)
+    for t in range(horizon):
+        now = starts.pop(t, np.zeros((1, states)))
+        per_position[t - 1] = now.sum() if t else 0.0
+        for tokens, exits, ends in laws.at(t, np.flatnonzero(now.any(axis=0))):
+            before = now[:, tokens]
+            inside[: len(now)] += before @ ends
+            moved = (before @ exits.reshape(len(tokens), -1)).reshape(len(now), *exits.shape[1:])
+            moved[moved < _NEGLIGIBLE] = 0.0
+            for d in np.flatnonzero(moved.any(axis=(0, 2))):
+                later = starts.setdefault(t + d + 1, np.zeros((t + d + 2, states)))
+                later[1 : len(now) + 1] += moved[:, d]
+    last = starts.get(horizon, np.zeros((horizon + 1, states)))
+    per_position[-1] = last.sum()
+    return last.sum(axis=1), inside, per_position
 
 
 def expected_target_calls(pair: ChainPair, decoder: TreeSpeculative) -> np.ndarray:
@@ -99,21 +106,22 @@ def expected_accepted(pair: ChainPair, decoder: TreeSpeculative, capacities) -> 
     Raises SimlabError for a decoder without trees, and for a capacity below 1 or too large.
     """
     _check(pair, decoder)
-    wanted = [check_count("capacity", int(c) if isinstance(c, np.integer) else c) for c in capacities]
+    wanted = [check_count("capacity", capacity) for capacity in capacities]
     means = np.zeros(len(wanted))
-    if not wanted:
-        return means
     make = optimal_tree if decoder.shape == "tree" else chain_tree
-    for token in np.flatnonzero(pair.initial):
+    for token in np.flatnonzero(pair.initial) if wanted else ():
         sums = make(pair, 0, int(token), max(wanted), decoder.drafted_by).expected_accepted_by_capacity
-        means += pair.initial[token] * np.array(
-            [sums[min(c, len(sums)) - 1] if len(sums) else 0.0 for c in wanted]
-        )
+        if len(sums):
+            means += pair.initial[token] * sums[np.minimum(wanted, len(sums)) - 1]
     return means / pair.initial.sum()
 
 
 class _ExitLaws:
-    """Searches trees and hands out their exit laws, block by block."""
+    """Searches trees and hands out their exit laws, block by block.
+
+    Where both models are stationary, a tree that ends before the horizon is the same wherever the call
+    starts, and its exit laws are kept, as far as they fit into _KEPT bytes.
+    """
 
     def __init__(self, pair: ChainPair, decoder: TreeSpeculative):
         from simlab.theory.trees.exits import exit_laws  # brings a compiler along
@@ -125,27 +133,42 @@ class _ExitLaws:
         self.rows = unsorted_rows(self.chooser)
         self.target = unsorted_rows(pair.target_rows).chain
         self.search, self.room = exit_laws, room
+        states = pair.states
+        stationary = len(self.chooser) == len(pair.target_rows) == 1
+        depths = min(decoder.capacity + 1, pair.horizon, _KEPT // (8 * states**2)) if stationary else 0
+        self.kept = np.empty((states, depths, states))
+        self.depth = np.full(states, pair.horizon)  # of the kept trees; the horizon where there is none
 
     def at(self, t: int, tokens: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(tokens of a block (n,), their exits (n, D + 1, V), what ends inside (n,)) for calls that start at t."""
+        """(last tokens (n,), exits (n, D + 1, V), P(the call ends inside) (n,)) for calls that start at t."""
         steps = self.pair.horizon - t
-        chain = self.decoder.shape == "chain"
-        capacity = min(self.decoder.capacity, steps) if chain else self.decoder.capacity
-        depths = min(capacity, steps - 1) + 1
+        known = self.depth[tokens] < steps
+        if known.any():
+            chosen = tokens[known]
+            yield chosen, self.kept[chosen, : self.depth[chosen].max() + 1], np.zeros(len(chosen))
+        new = tokens[~known]
+        depths = min(self.decoder.capacity, steps - 1) + 1
         block = max(1, _BLOCK // (depths * self.pair.states))
-        for start in range(0, len(tokens), block):
-            chosen = tokens[start : start + block]
-            nodes = (
-                capacity
-                if chain
-                else max(room_for(self.chooser, t, int(token), steps, capacity) for token in chosen)
-            )
-            exits = np.empty((len(chosen), depths, self.pair.states))
-            inside = np.empty(len(chosen))
-            deepest = self.search(
-                self.rows, self.target, t, chosen, steps, chain, self.room(nodes), exits, inside
-            )
-            yield chosen, exits[:, : deepest + 1], inside
+        for start in range(0, len(new), block):
+            yield self._search(t, new[start : start + block], steps, depths)
+
+    def _search(self, t: int, tokens: np.ndarray, steps: int, depths: int) -> tuple[np.ndarray, ...]:
+        chain = self.decoder.shape == "chain"
+        nodes = self.decoder.capacity
+        if chain:
+            nodes = min(nodes, steps)
+        else:
+            nodes = max(room_for(self.chooser, t, int(token), steps, nodes) for token in tokens)
+        found = self.room(nodes)
+        exits = np.empty((len(tokens), depths, self.pair.states))
+        inside, deep = np.empty(len(tokens)), np.empty(len(tokens), np.int64)
+        self.search(self.rows, self.target, t, tokens, steps, chain, found, exits, inside, deep)
+        keep = (deep < steps) & (deep < self.kept.shape[1])
+        size = min(depths, self.kept.shape[1])
+        self.kept[tokens[keep], :size] = exits[keep, :size]
+        self.kept[tokens[keep], size:] = 0.0
+        self.depth[tokens[keep]] = deep[keep]
+        return tokens, exits[:, : min(deep.max() + 1, depths)], inside
 
 
 def _check(pair: ChainPair, decoder: TreeSpeculative) -> None:

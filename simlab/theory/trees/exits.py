@@ -5,37 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.jit import compiled
+from simlab.theory.trees.queue import CHILDREN, DEPTH, OWNER, ROW, TOKEN
 from simlab.theory.trees.rows import SortedRows
 from simlab.theory.trees.search import Found, best_first, greedy_chain
 
 
 @compiled
-def exit_laws(
-    rows: SortedRows,
-    target: np.ndarray,
-    time: int,
-    starts,
-    steps: int,
-    chain: bool,
-    found: Found,
-    exits,
-    inside,
-):
+def exit_laws(rows: SortedRows, target, time, starts, steps, chain, found: Found, exits, inside, depths):
     """Search the tree of each last token in `starts` (n,) and fill the laws of its exits.
 
-    rows: of the model that chooses. target: (S, V, V). exits: (n, D + 1, V), D = min(capacity, steps):
+    rows: of the model that chooses. target: (S, V, V). exits: (n, D + 1, V), D = min(capacity, steps - 1):
     exits[i, d, y] = P(the path from starts[i] leaves the tree at depth d < steps, with bonus token y).
-    inside: (n,), P(it ends at the horizon inside the tree). Returns the depth of the deepest tree.
+    inside: (n,), P(it ends at the horizon inside the tree). depths: (n,), of the deepest nodes.
     """
-    deepest = 0
     for i in range(starts.size):
         if chain:
             count = greedy_chain(rows, time, starts[i], steps, found)
         else:
             count = best_first(rows, time, starts[i], steps, found)
-        inside[i], depth = leave(rows, target, time, steps, found, count, exits[i])
-        deepest = max(deepest, depth)
-    return deepest
+        inside[i], depths[i] = leave(rows, target, time, steps, found, count, exits[i])
 
 
 @compiled
@@ -45,26 +33,25 @@ def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Fo
     A node's chosen children are the first ones of its row in falling order, so that what leaves there are
     the others: no difference is taken, and what cannot leave has probability 0 exactly.
     """
-    states = target.shape[1]
+    states, facts = target.shape[1], found.facts
     reach = np.empty(count + 1)
     exits[:] = 0.0
     inside, deepest = 0.0, 0
     for node in range(count + 1):
-        depth, token, owner = found.depth[node], found.tokens[node], found.owners[node]
+        depth, token, owner = facts[node, DEPTH], facts[node, TOKEN], facts[node, OWNER]
         reach[node] = 1.0
         if node:
             step = 0 if target.shape[0] == 1 else time + depth - 1
-            reach[node] = reach[owner] * target[step, found.tokens[owner], token]
+            reach[node] = reach[owner] * target[step, facts[owner, TOKEN], token]
         deepest = max(deepest, depth)
         if depth == steps:
             inside += reach[node]
         elif reach[node] > 0.0:
-            row = token + (0 if rows.chain.shape[0] == 1 else (time + depth) * states)
             step = 0 if target.shape[0] == 1 else time + depth
-            if found.children[node] == 0:  # its row need not be sorted
+            if facts[node, CHILDREN] == 0:  # its row need not be sorted
                 exits[depth] += reach[node] * target[step, token]
             else:
-                for rank in range(found.children[node], states):
-                    bonus = rows.tokens[row, rank]
+                for rank in range(facts[node, CHILDREN], states):
+                    bonus = rows.tokens[facts[node, ROW], rank]
                     exits[depth, bonus] += reach[node] * target[step, token, bonus]
     return inside, deepest

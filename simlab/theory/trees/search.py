@@ -2,8 +2,8 @@
 
 Each chosen node, and the root, has a cursor: its most probable child that is not chosen yet. The next node is
 the best cursor's; choosing it moves that cursor to the next sibling and opens one at the new node, so that a
-row of V entries is looked at one entry at a time. Cursors are compared by (probability, owner): the higher
-probability first, then the owner that was chosen first; siblings never meet.
+row of V entries is looked at one entry at a time. Of two cursors the one with the higher probability comes
+first, of equal ones the one whose owner was chosen first (siblings never meet); see `queue`.
 """
 
 from __future__ import annotations
@@ -13,121 +13,150 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.jit import compiled
+from simlab.theory.trees.queue import (
+    CHILDREN,
+    CHUNK,
+    CLOSED,
+    DEPTH,
+    END,
+    FETCHED,
+    FLOOR,
+    FREE,
+    HEAP,
+    OWNER,
+    ROW,
+    TOKEN,
+    USED,
+    WAITING,
+    Queue,
+    advance,
+    before,
+    clear,
+    fetch,
+    new_queue,
+    sift_down,
+    sift_up,
+)
 from simlab.theory.trees.rows import SortedRows, sort_row
 
 
 class Found(NamedTuple):
     """Room for a search: nodes in order of choice, after the root, which is node 0 here.
 
-    owners int32, tokens int32, depth int32, probability float64, children int32 (how many of a node's
-    children are chosen): (capacity + 1,) each.
+    probability: float64 (capacity + 1, 4), column 0, and facts: int32 (capacity + 1, 8), are one memory, so
+    that all that a node is asked for is fetched at once. Facts: its row, its depth, how many of its children
+    are chosen, its owner and its token.
     """
 
-    owners: np.ndarray
-    tokens: np.ndarray
-    depth: np.ndarray
     probability: np.ndarray
-    children: np.ndarray
+    facts: np.ndarray
+    queue: Queue
 
 
 def room(capacity: int) -> Found:
     """A Found for at most `capacity` nodes; memory is taken as they are found."""
-    size = capacity + 1
-    owners, tokens, depth, children = (np.empty(size, np.int32) for _ in range(4))
-    return Found(owners, tokens, depth, np.empty(size), children)
+    probability = np.empty((capacity + 1, 4))
+    return Found(probability, probability.view(np.int32), new_queue(capacity))
 
 
 @compiled
 def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found):
     """Fill `found` with the most probable prefixes after `token`, `steps` >= 1 deep; returns their number."""
-    capacity, states = found.owners.size - 1, rows.chain.shape[1]
-    stationary = rows.chain.shape[0] == 1
-    heap_chance, heap_owner = np.empty(capacity + 2), np.empty(capacity + 2, np.int32)
-    size = 0
-    found.owners[0], found.tokens[0], found.depth[0] = -1, token, 0
-    found.probability[0], found.children[0] = 1.0, 0
-    count, opened = 0, 0
+    probability, facts = found.probability, found.facts
+    state, heap, front, loaded, same, buckets, chunks, links, shift, lowest = found.queue
+    chain, values, tokens, ready = rows
+    capacity, states, stationary = facts.shape[0] - 1, chain.shape[1], chain.shape[0] == 1
+    clear(found.queue)
+    plant(rows, found, time, token)
+    count = place = end = size = 0
+    floor = state[FLOOR]
+    owner = 0
     while True:
-        # A cursor at the first child of the node chosen last.
-        if found.depth[opened] < steps:
-            row = found.tokens[opened] + (0 if stationary else (time + found.depth[opened]) * states)
-            if not rows.ready[row]:
-                sort_row(rows.chain[row // states, row % states], rows.values[row], rows.tokens[row])
-                rows.ready[row] = 1
-            chance = found.probability[opened] * rows.values[row, 0]
-            if chance > 0.0:
-                size = push(heap_chance, heap_owner, size, chance, opened)
-        if size == 0 or count == capacity:
+        for turn in range(2):  # the cursors of the owner and of the node chosen last; the root's, at first
+            node = count if turn else owner
+            row, rank = facts[node, ROW], facts[node, CHILDREN]
+            if rank == states or facts[node, DEPTH] == steps or (turn and count == 0):
+                continue
+            if not ready[row]:
+                sort_row(chain[row // states, row % states], values[row], tokens[row])
+                ready[row] = 1
+            bits = np.float64(probability[node, 0] * values[row, rank]).view(np.int64)
+            if bits >= floor:
+                size = sift_up(heap, size, bits, node)
+                continue
+            bucket = max(0, (bits >> shift) - lowest)
+            if bits <= 0 or bucket < state[CLOSED]:
+                continue
+            spot = buckets[bucket, 0]
+            if spot % CHUNK == 0:
+                chunk = state[FREE] - 1
+                if chunk >= 0:
+                    state[FREE] = links[chunk] + 1
+                else:
+                    chunk = state[USED]
+                    state[USED] += 1
+                links[chunk] = spot // CHUNK - 1
+                spot = chunk * CHUNK
+            chunks[spot, 0], chunks[spot, 1] = bits, node
+            buckets[bucket, 0] = spot + 1
+            buckets[bucket, 1] += 1
+            state[WAITING] += 1
+            while state[WAITING] - buckets[state[CLOSED], 1] >= capacity - count:
+                state[WAITING] -= buckets[state[CLOSED], 1]
+                state[CLOSED] += 1
+        if count == capacity:
             return count
-        chance, owner = heap_chance[0], heap_owner[0]
+        if place == end and size == 0:
+            if not advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
+                return count
+            place, end, size, floor = 0, state[END], state[HEAP], state[FLOOR]
+            state[FETCHED] = fetch(front, end, facts, values, tokens)
+        if place < end and (size == 0 or before(front[place, 0], front[place, 1], heap[0, 0], heap[0, 1])):
+            bits, owner = front[place, 0], front[place, 1]
+            place += 1
+        else:
+            bits, owner = heap[0, 0], heap[0, 1]
+            size = sift_down(heap, size)
         count += 1
-        row = found.tokens[owner] + (0 if stationary else (time + found.depth[owner]) * states)
-        rank = found.children[owner]
-        found.children[owner] = rank + 1
-        found.owners[count], found.tokens[count] = owner, rows.tokens[row, rank]
-        found.depth[count], found.probability[count] = found.depth[owner] + 1, chance
-        found.children[count] = 0
-        opened = count
-        chance = found.probability[owner] * rows.values[row, rank + 1] if rank + 1 < states else 0.0
-        size = replace_top(heap_chance, heap_owner, size, chance, owner)
-
-
-@compiled
-def push(chances, owners, size, chance, owner):
-    """Put a cursor into the heap; returns the new size."""
-    place = size
-    while place > 0:
-        above = (place - 1) >> 1
-        if chances[above] > chance or (chances[above] == chance and owners[above] < owner):
-            break
-        chances[place], owners[place] = chances[above], owners[above]
-        place = above
-    chances[place], owners[place] = chance, owner
-    return size + 1
-
-
-@compiled
-def replace_top(chances, owners, size, chance, owner):
-    """Put a cursor in the place of the best one, or only take that out where its chance is 0; the new size."""
-    if chance == 0.0:
-        size -= 1
-        chance, owner = chances[size], owners[size]
-    place = 0
-    while 2 * place + 1 < size:
-        below = 2 * place + 1
-        if below + 1 < size and (
-            chances[below + 1] > chances[below]
-            or (chances[below + 1] == chances[below] and owners[below + 1] < owners[below])
-        ):
-            below += 1
-        if chance > chances[below] or (chance == chances[below] and owner < owners[below]):
-            break
-        chances[place], owners[place] = chances[below], owners[below]
-        place = below
-    chances[place], owners[place] = chance, owner
-    return size
+        row, rank = facts[owner, ROW], facts[owner, CHILDREN]
+        facts[owner, CHILDREN] = rank + 1
+        token = tokens[row, rank]
+        probability[count, 0] = np.int64(bits).view(np.float64)
+        facts[count, ROW] = token if stationary else (row // states + 1) * states + token
+        facts[count, DEPTH], facts[count, CHILDREN] = facts[owner, DEPTH] + 1, 0
+        facts[count, OWNER], facts[count, TOKEN] = owner, token
 
 
 @compiled
 def greedy_chain(rows: SortedRows, time: int, token: int, steps: int, found: Found):
-    """Fill `found` with the chain of each most probable next token, `steps` deep at most; returns its length.
+    """Fill `found` with the chain of each most probable next token, `steps` deep at most; its length.
 
     It ends before a probability that is 0 in floating point.
     """
+    probability, facts = found.probability, found.facts
     states, stationary = rows.chain.shape[1], rows.chain.shape[0] == 1
-    found.owners[0], found.tokens[0], found.depth[0] = -1, token, 0
-    found.probability[0], found.children[0] = 1.0, 0
-    count = 0
-    while count < min(found.owners.size - 1, steps):
-        row = found.tokens[count] + (0 if stationary else (time + count) * states)
+    plant(rows, found, time, token)
+    for count in range(min(facts.shape[0] - 1, steps)):
+        row = facts[count, ROW]
         if not rows.ready[row]:
             sort_row(rows.chain[row // states, row % states], rows.values[row], rows.tokens[row])
             rows.ready[row] = 1
-        chance = found.probability[count] * rows.values[row, 0]
+        chance = probability[count, 0] * rows.values[row, 0]
         if chance == 0.0:
-            break
-        found.children[count] = 1
-        count += 1
-        found.owners[count], found.tokens[count], found.depth[count] = count - 1, rows.tokens[row, 0], count
-        found.probability[count], found.children[count] = chance, 0
-    return count
+            return count
+        token = rows.tokens[row, 0]
+        facts[count, CHILDREN] = 1
+        probability[count + 1, 0] = chance
+        facts[count + 1, ROW] = token if stationary else (row // states + 1) * states + token
+        facts[count + 1, DEPTH], facts[count + 1, CHILDREN] = count + 1, 0
+        facts[count + 1, OWNER], facts[count + 1, TOKEN] = count, token
+    return min(facts.shape[0] - 1, steps)
+
+
+@compiled
+def plant(rows: SortedRows, found: Found, time: int, token: int):
+    """Make the root node 0."""
+    found.probability[0, 0] = 1.0
+    found.facts[0, ROW] = token if rows.chain.shape[0] == 1 else time * rows.chain.shape[1] + token
+    found.facts[0, DEPTH] = found.facts[0, CHILDREN] = 0
+    found.facts[0, OWNER], found.facts[0, TOKEN] = -1, token

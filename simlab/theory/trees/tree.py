@@ -18,7 +18,7 @@ from simlab.decoders import DRAFTED_BY
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
-MOST_NODES = 2**31 - 2
+MOST_NODES = 2**30
 """Nodes are numbered in 32 bits."""
 
 BYTES_PER_NODE = 120
@@ -119,8 +119,9 @@ def _drafted(
     found = search.room(nodes)
     fill = search.greedy_chain if chain else search.best_first
     end = fill(rows.unsorted_rows(chooser), time, token, steps, found) + 1
-    parents, tokens, depth = found.owners[:end] - 1, found.tokens[:end], found.depth[:end]
-    probability = found.probability[1:end]
+    parents = found.facts[:end, search.OWNER] - np.int32(1)
+    tokens, depth = found.facts[:end, search.TOKEN].copy(), found.facts[:end, search.DEPTH].copy()
+    probability = found.probability[1:end, 0].copy()
     reach = probability if drafted_by == "target" else _reach(pair, time, parents, tokens, depth)
     return DraftTree(parents[1:], tokens[1:], depth[1:], probability, reach)
 
@@ -134,8 +135,8 @@ def room_for(chooser: np.ndarray, time: int, token: int, steps: int, capacity: i
     needed = nodes * BYTES_PER_NODE
     if nodes > MOST_NODES or needed > _physical_memory():
         raise SimlabError(
-            f"capacity = {capacity}: a tree of {nodes} nodes takes {needed / 2**30:.1f} GiB, more than there is: "
-            "give a smaller capacity"
+            f"capacity = {capacity}: a tree of {nodes} nodes takes {needed / 2**30:.1f} GiB, "
+            "more than there is: give a smaller capacity"
         )
     return nodes
 

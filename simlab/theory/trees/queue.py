@@ -1,0 +1,193 @@
+"""The queue of a best-first search: buckets for what is far, sorted when they are reached; compiled.
+
+A heap of a million cursors spends its time waiting for memory, level by level. But a child is never more
+probable than its parent, so what is put into the queue lies below what is taken out, mostly far below, and
+need not be sorted yet: it goes into a bucket of cursors whose probabilities share their leading bits
+(exponent and some of the mantissa). The highest bucket that is not empty is sorted when it is reached, some
+dozens of cursors at a time: the front. The few cursors that fall into the bucket at hand, or above it (rows
+with an entry above 1 by rounding), go into a heap beside the front, and so does a bucket of very many cursors
+(ties).
+
+Cursors that will not be reached are not kept: each waiting cursor stands for at least one node, so that once
+as many wait at a bucket or above it as nodes are missing, the buckets below are closed.
+
+A probability is its float64's bits as an integer: floats that are not negative are ordered as these are.
+`search` puts cursors in and takes them out in its own loop, as a call for each would count references.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.jit import compiled
+
+CHUNK = 16
+"""Cursors of a bucket lie together in chunks of this many."""
+FRONT = 256
+"""Buckets of up to this many cursors become the front."""
+FINE = 7
+"""An octave of probability has capacity / 2^FINE buckets, or half as many: fewer would be long to sort, more
+would not stay in the cache."""
+OCTAVES = 12
+"""So many octaves below 1 / capacity have buckets of their own; the last bucket has the rest."""
+HEAP, END, FLOOR, BUCKET, CLOSED, WAITING, FREE, USED, FETCHED = range(9)
+"""Places in Queue.state: the cursors in the heap and at the front; the bucket at hand and its least
+probability; buckets below CLOSED are closed; cursors that wait in open buckets; free and used chunks; a place
+for what `fetch` returns, so that its reading is not left out."""
+ROW, DEPTH, CHILDREN, OWNER, TOKEN = range(2, 7)
+"""Columns of search.Found.facts; 0 and 1 are the probability."""
+_EXPONENT = 52
+_ONE = 1023 << _EXPONENT
+
+
+class Queue(NamedTuple):
+    """A cursor is two int64: its probability's bits, and its owner.
+
+    state: int64 (9,). heap: (capacity + 2, 2). front: (FRONT, 2); loaded (2, FRONT) and same (FRONT,) are
+    scratch. buckets: int32 (B, 2), where the next cursor goes (0: nowhere yet) and how many there are.
+    chunks: (C * CHUNK, 2). links: int32 (C,), the chunk before each, or the next free one. shift: the bits
+    below a bucket's. lowest: bucket 0's number, so that a cursor's bucket is max(0, (bits >> shift) - lowest).
+    """
+
+    state: np.ndarray
+    heap: np.ndarray
+    front: np.ndarray
+    loaded: np.ndarray
+    same: np.ndarray
+    buckets: np.ndarray
+    chunks: np.ndarray
+    links: np.ndarray
+    shift: int
+    lowest: int
+
+
+def new_queue(capacity: int) -> Queue:
+    """A queue for a search for `capacity` nodes, with some dozens of cursors to a bucket."""
+    digits = int(capacity).bit_length()
+    fine = min(14, max(3, digits - FINE))
+    shift, size = _EXPONENT - fine, (digits + OCTAVES) << fine
+    links = capacity // CHUNK + min(size, capacity) + 2
+    # Memory is taken as it is touched.
+    return Queue(
+        np.empty(9, np.int64),
+        np.empty((capacity + 2, 2), np.int64),
+        np.empty((FRONT, 2), np.int64),
+        np.empty((2, FRONT), np.int64),
+        np.empty(FRONT, np.int64),
+        np.empty((size, 2), np.int32),
+        np.empty((links * CHUNK, 2), np.int64),
+        np.empty(links, np.int32),
+        shift,
+        (_ONE >> shift) - size + 1,
+    )
+
+
+@compiled
+def clear(queue: Queue):
+    """Make the queue empty, and the bucket of probability 1 the one at hand."""
+    queue.state[:] = 0
+    queue.buckets[:] = 0
+    queue.state[BUCKET] = queue.buckets.shape[0] - 1
+    queue.state[FLOOR] = (queue.state[BUCKET] + queue.lowest) << queue.shift
+
+
+@compiled
+def advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
+    """Make the highest bucket that is not empty the one at hand; False where there is none."""
+    bucket = state[BUCKET]
+    while bucket >= 0 and buckets[bucket, 1] == 0:
+        bucket -= 1
+    state[BUCKET] = bucket
+    if bucket < state[CLOSED]:
+        return False
+    state[FLOOR] = (bucket + lowest) << shift if bucket else 1
+    end, number = buckets[bucket, 0], buckets[bucket, 1]
+    buckets[bucket, 0] = buckets[bucket, 1] = 0
+    state[WAITING] -= number
+    size = filled = 0
+    chunk = (end - 1) // CHUNK
+    while chunk >= 0:
+        for place in range(chunk * CHUNK, end):
+            if number > FRONT:
+                size = sift_up(heap, size, chunks[place, 0], chunks[place, 1])
+            else:
+                loaded[0, filled], loaded[1, filled] = chunks[place, 0], chunks[place, 1]
+                filled += 1
+        before = links[chunk]
+        links[chunk] = state[FREE] - 1
+        state[FREE] = chunk + 1
+        chunk = before
+        end = (chunk + 1) * CHUNK
+    sort_front(loaded, filled, front, same)
+    state[HEAP], state[END] = size, filled
+    return True
+
+
+@compiled
+def sort_front(loaded, filled, front, same):
+    """Sort cursors by the number of those that are more probable than each, equal ones by their owners."""
+    same[:filled] = 0
+    for i in range(filled):
+        bits, owner, rank = loaded[0, i], loaded[1, i], 0
+        for j in range(filled):
+            rank += loaded[0, j] > bits
+        place = rank + same[rank]
+        same[rank] += 1
+        while place > rank and front[place - 1, 1] > owner:
+            front[place, 0], front[place, 1] = front[place - 1, 0], front[place - 1, 1]
+            place -= 1
+        front[place, 0], front[place, 1] = bits, owner
+
+
+@compiled
+def fetch(front, end, facts, values, tokens):
+    """Read what choosing the front's nodes will read, so that the processor waits for all of it at once."""
+    states, last = values.shape[1], values.shape[0] - 1
+    seen = 0
+    for i in range(end):
+        row, rank = facts[front[i, 1], ROW], facts[front[i, 1], CHILDREN]
+        after = tokens[row, rank] if last < states else (row // states + 1) * states + tokens[row, rank]
+        seen += (values[row, rank] > 0.5) + (values[min(after, last), 0] > 0.5)
+    return seen
+
+
+@compiled
+def before(bits, owner, other_bits, other_owner):
+    """Whether one cursor comes before another."""
+    return bits > other_bits or (bits == other_bits and owner < other_owner)
+
+
+@compiled
+def sift_up(heap, size, bits, owner):
+    """Put a cursor into a binary heap; the new size."""
+    place = size
+    while place > 0:
+        above = (place - 1) >> 1
+        if before(heap[above, 0], heap[above, 1], bits, owner):
+            break
+        heap[place, 0], heap[place, 1] = heap[above, 0], heap[above, 1]
+        place = above
+    heap[place, 0], heap[place, 1] = bits, owner
+    return size + 1
+
+
+@compiled
+def sift_down(heap, size):
+    """Take the best cursor out of a binary heap; the new size."""
+    size -= 1
+    bits, owner = heap[size, 0], heap[size, 1]
+    place = 0
+    while 2 * place + 1 < size:
+        below = 2 * place + 1
+        if below + 1 < size and before(
+            heap[below + 1, 0], heap[below + 1, 1], heap[below, 0], heap[below, 1]
+        ):
+            below += 1
+        if before(bits, owner, heap[below, 0], heap[below, 1]):
+            break
+        heap[place, 0], heap[place, 1] = heap[below, 0], heap[below, 1]
+        place = below
+    heap[place, 0], heap[place, 1] = bits, owner
+    return size
