@@ -148,7 +148,6 @@ def _draw(settings: Settings, pair: ChainPair, curves: list[Curve], options: Opt
             )
         upper.set_title(f"Tokens per target call on {settings.pair_name}, T = {pair.horizon}")
         upper.set_ylabel("tokens per target call")
-        upper.set_ylim(bottom=1)
         whole_number_ticks(lower, thinned(options.capacities))
         lower.set_xlabel("capacity P: drafted tokens that a call verifies")
         shared_legend(figure, [upper], columns=2)

@@ -228,4 +228,4 @@ def _draw_legend(figure, scale: float) -> None:
         )
         for diameter, colour, label in rows
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), borderpad=1.0, handletextpad=0.9)
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), borderpad=1.0, handlelength=2.6)
