@@ -25,7 +25,6 @@ import numpy as np
 from simlab.decoders import TreeSpeculative
 from simlab.decoding.tables import check_memory, step_of
 from simlab.jit import compiled
-from simlab.pairs.pair import ChainPair
 
 U = np.uint64
 CHILDREN = 17
@@ -36,17 +35,14 @@ _NODE_BYTES, _SEARCH_BYTES = 8, 80
 
 
 class Forest(NamedTuple):
-    """All trees, and what tells which child a token is.
+    """All trees.
 
     nodes: uint64 (N,), the place of the first child << CHILDREN | the number of children. roots: uint64
     (T+1,): the root at time t after token x is nodes[roots[t] + x]; roots[T], where no call begins, is 0.
-    ranks: uint16 (S, V * V), the place of token y in the chooser's row after x sorted by falling probability,
-    equal ones by token; S = 1 where the chooser is stationary, else T.
     """
 
     nodes: np.ndarray
     roots: np.ndarray
-    ranks: np.ndarray
 
 
 class Search(NamedTuple):
@@ -71,22 +67,23 @@ def new_search(nodes: int) -> Search:
     return Search(*tree, floats(nodes + 1), ints(nodes + 1), ints(nodes + 1))
 
 
-def forest(pair: ChainPair, decoder: TreeSpeculative) -> Forest:
-    """Find and lay out all trees. Raises SimlabError, before it takes the memory, where they do not fit."""
-    rows = pair.target_rows if decoder.drafted_by == "target" else pair.draft_rows
-    chain, capacity, horizon = decoder.shape == "chain", decoder.capacity, pair.horizon
-    order, ranks = sorted_rows(rows)
+def grow_forest(rows: np.ndarray, order: np.ndarray, horizon: int, decoder: TreeSpeculative) -> Forest:
+    """Find and lay out all trees. Raises SimlabError, before it takes the memory, where they do not fit.
+
+    rows: the chooser's, float64 (S, V, V), S = 1 where it is stationary, else T. order: `sorted_rows` of it.
+    """
+    chain, capacity = decoder.shape == "chain", decoder.capacity
     left = _lefts(rows, order, horizon, capacity, chain)
     if chain:
-        sizes = np.repeat(np.minimum(left, capacity)[:, None], pair.states, axis=1)
+        sizes = np.repeat(np.minimum(left, capacity)[:, None], rows.shape[1], axis=1)
     else:
         sizes = np.array(list(itertools.islice(_sizes(rows, horizon, capacity), len(left))))
     nodes, search = np.empty(_room(sizes), np.uint64), new_search(int(sizes.max()))
     used = _plant(order, rows, left, horizon, capacity, chain, search, nodes)
     # The last level serves all earlier times: they have at least as many tokens left.
     level = np.minimum(horizon - np.arange(horizon), len(left)) - 1
-    roots = np.append(level * pair.states, 0).astype(np.uint64)
-    return Forest(nodes[:used], roots, ranks)
+    roots = np.append(level * rows.shape[1], 0).astype(np.uint64)
+    return Forest(nodes[:used], roots)
 
 
 def _lefts(rows, order, horizon: int, capacity: int, chain: bool) -> np.ndarray:
@@ -124,16 +121,15 @@ def _sizes(rows: np.ndarray, horizon: int, capacity: int) -> Iterator[np.ndarray
 
 
 def sorted_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(order, ranks) of rows (S, V, V): the tokens by falling probability, equal ones by number, uint16
-    (S, V, V); and each token's place among them, uint16 (S, V * V).
+    """(order, ranks) of rows (S, V, V), uint16 (S, V, V) each: the tokens by falling probability, equal ones
+    by number; and at each token its place among them.
     """
-    steps, states = rows.shape[:2]
     order, ranks = (np.empty(rows.shape, np.uint16) for _ in range(2))
-    places = np.broadcast_to(np.arange(states, dtype=np.uint16), (states, states))
-    for step in range(steps):
+    places = np.broadcast_to(np.arange(rows.shape[1], dtype=np.uint16), rows.shape[1:])
+    for step in range(len(rows)):
         order[step] = np.argsort(-rows[step], axis=-1, kind="stable")
         np.put_along_axis(ranks[step], order[step].astype(np.int64), places, axis=-1)
-    return order, ranks.reshape(steps, states * states)
+    return order, ranks
 
 
 @compiled
