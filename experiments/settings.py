@@ -18,7 +18,7 @@ from simlab.pairs import ChainPair, make_pair, pair_identity
 from simlab.runs import HalfWidth, Job, Task, Trajectories
 from simlab.verify import Check
 
-SAID = ("experiment", "pair", "tier", "running_average", "trajectories")
+SAID = ("experiment", "pair", "tier", "running_average", "trajectories", "environments")
 """Overrides that an outcome's title says anyway, or that only make the numbers finer."""
 
 RUNNING_AVERAGE_BATCH = 100  # the paper draws its running averages after 100 N runs

@@ -1,0 +1,221 @@
+"""The speed of light: its jobs, its verdicts and gaps, what it says in words, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simlab.errors import SimlabError
+from simlab.experiments import light, light_judge
+from simlab.experiments.light_laws import options_of, random_laws
+from simlab.laws import Dirichlet, Softmax, Zipf, law_identity
+from simlab.runs import Serial, collect
+from simlab.runs.progress import gather
+from simlab.theory.speed_of_light import dual_bound, moments, sharper_bound
+from tests.experiments.points import point
+
+OPTIONS = {
+    "laws": [
+        {"name": "dirichlet", "states": 8, "concentration": 0.3},
+        {"name": "softmax", "states": 6, "scale": 2},
+        {"name": "zipf", "states": 1},
+    ],
+    "capacities": [1, 4, 16, 64, 256, 1000],
+    "environments": 60,
+    "random_laws": 5,
+    "random_seed": 3,
+    "random_capacities": [4, 64],
+    "random_environments": 40,
+    "search": 20,
+}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return point("light", OPTIONS, output=tmp_path_factory.mktemp("light"), trajectories=1)
+
+
+@pytest.fixture(scope="module")
+def results(settings):
+    return finished(light.jobs([settings]))
+
+
+@pytest.fixture(scope="module")
+def outcome(settings, results):
+    return light.present([settings], results)
+
+
+def finished(jobs) -> dict:
+    """The results of jobs, by task id, without a ledger."""
+    return gather(collect(jobs, backend=Serial()))
+
+
+def test_small_trees_get_ten_times_as_many_environments(settings):
+    jobs = light.jobs([settings])
+    assert len({one.task.id for one in jobs}) == len(jobs) == 2 * 3 + 5
+    assert [(one.task.capacities, one.stop.at_most) for one in jobs[:2]] == [
+        ((1, 4, 16, 64), 600),
+        ((64, 256, 1000), 60),
+    ]
+    assert {(one.task.capacities, one.stop.at_most) for one in jobs[6:]} == {((4, 64), 40)}
+    (only,) = light_judge.environment_jobs(Zipf(3), [7], 5, 0)
+    assert (only.task.capacities, only.stop.at_most) == ((7,), 5)
+
+
+def test_every_law_is_judged_at_every_capacity(outcome):
+    names = [verdict.name for verdict in outcome.verdicts]
+    assert len(set(names)) == len(names)
+    assert not [verdict for verdict in outcome.verdicts if verdict.status == "FAIL"]
+    kinds = [verdict.kind for verdict in outcome.verdicts]
+    # Two laws with a sharper bound at six capacities, three with a dual bound, four random families.
+    assert kinds.count("bound") == 2 * 6 + 3 + 4
+    assert kinds.count("rate") == 2 and kinds.count("equality") == 2 * 3
+    for capacity in OPTIONS["capacities"]:
+        assert f"The speed of light, Dirichlet(0.3), V = 8: sharper bound at P = {capacity:,}" in names
+    assert {check.status for check in outcome.checks} == {"PASS"}
+
+
+def test_tables_hold_bounds_and_gaps(outcome):
+    table = pd.read_csv(outcome.tables[1].files[0])
+    assert len(table) == 3 * 6
+    law = Dirichlet(8, 0.3)
+    rows = table[table.law == law.label]
+    np.testing.assert_allclose(rows.sharper_bound, sharper_bound(moments(law), OPTIONS["capacities"]))
+    np.testing.assert_allclose(rows.dual_bound, dual_bound(moments(law), OPTIONS["capacities"]))
+    np.testing.assert_allclose(rows.gap_dual, rows.dual_bound - rows.accepted)
+    assert (rows.gap_renewal <= rows.gap_dual + 1e-3).all() and (rows.gap_dual <= rows.gap_sharper).all()
+    assert ((rows.low <= rows.accepted) & (rows.accepted <= rows.high)).all()
+    assert (rows.environments == [600] * 4 + [60] * 2).all()
+    certain = table[table.law == Zipf(1).label]
+    assert (certain.accepted == certain.capacity).all() and (certain.dual_bound == certain.capacity).all()
+    assert np.isinf(certain.sharper_bound).all() and certain.verdict_sharper.isna().all()
+    laws = pd.read_csv(outcome.tables[0].files[0]).set_index("law")
+    assert laws.loc[law.label].rate == pytest.approx(1 / moments(law).entropy)
+    assert laws.loc[law.label].slope == pytest.approx(laws.loc[law.label].rate, rel=0.1)
+    assert math.isnan(laws.loc[Zipf(1).label].rate)
+
+
+def test_figures_and_words(outcome):
+    assert [exhibit.name for exhibit in outcome.figures] == ["light", "light_gap", "light_entropy"]
+    assert all(path.stat().st_size > 300 for path in outcome.files)
+    (note,) = outcome.notes
+    assert "mu = 0" in note and "E[X] = P" in note
+    entropy = pd.read_csv(outcome.figures[2].files[2])
+    assert len(entropy) == 5 * 2 and set(entropy.family) >= {"Dirichlet", "softmax", "Zipf"}
+    assert (entropy.accepted <= entropy.dual_bound + 0.5).all()
+
+
+@pytest.fixture(scope="module")
+def measured(settings, results):
+    """The first law, Dirichlet(8, 0.3)."""
+    law = Dirichlet(8, 0.3)
+    jobs = light_judge.environment_jobs(law, OPTIONS["capacities"], OPTIONS["environments"], settings.seed)
+    return light_judge.measure(law, jobs, results, 0.95)
+
+
+def test_a_bound_made_too_small_fails(measured):
+    """Control: less than half of the dual bound. One capacity that fails is enough for all of them."""
+    assert {one.status for one in light_judge.bound_verdicts(measured, "dual")} == {"PASS"}
+    small = {**measured.bounds, "dual": measured.bounds["dual"] * [1, 1, 1, 0.4, 1, 1]}
+    judged = light_judge.bound_verdicts(dataclasses.replace(measured, bounds=small), "dual")
+    assert [one.status for one in judged] == ["PASS"] * 3 + ["FAIL"] + ["PASS"] * 2
+    one = light_judge.closest_of("all", judged)
+    assert (one.status, one.name) == ("FAIL", "all") and "P = 64, the closest of 6" in one.statistic
+    assert one.false_alarm == pytest.approx(6e-6)
+
+
+def test_a_wrong_slope_fails(measured):
+    """Control: an entropy that is less than half of what it is."""
+    assert light_judge.rate_of(measured).status != "FAIL"
+    half = measured.moments._replace(entropy=measured.moments.entropy / 2.5)
+    assert light_judge.rate_of(dataclasses.replace(measured, moments=half)).status == "FAIL"
+
+
+def test_wrong_moments_fail(measured):
+    """Control: rows of another law than the one whose moments are told."""
+    assert [one.status for one in light_judge.moment_verdicts(measured, 0)] == ["PASS", "PASS"]
+    other = dataclasses.replace(measured, law=Dirichlet(8, 0.4))
+    assert [one.status for one in light_judge.moment_verdicts(other, 0)] == ["FAIL", "FAIL"]
+
+
+def test_estimates_of_large_trees_stand_on_those_of_small_ones(measured, results):
+    near, far = (
+        next(result.counts.values for result in results.values() if result.task.capacities == some)
+        for some in ((1, 4, 16, 64), (64, 256, 1000))
+    )
+    added = (far[:, 2] - far[:, 0]).mean()
+    assert measured.interval.estimate[-1] == pytest.approx(near[:, 3].mean() + added)
+    assert len(measured.values[-1]) == 60 and (measured.values[-1] == far[:, 2]).all()
+
+
+def test_the_slope_of_a_line_is_its_slope_and_has_its_range():
+    capacities = np.array([4, 16, 64])
+    weights = light_judge.slope_weights(capacities)
+    assert weights @ (3 + 0.7 * np.log(capacities)) == pytest.approx(0.7)
+    random = np.random.default_rng(1)
+    rising = np.sort(random.uniform(0, 5, (1000, 3)), axis=1)
+    tail = np.cumsum(weights[::-1]).max()
+    assert (rising @ weights >= -1e-12).all() and (rising @ weights <= 5 * tail + 1e-12).all()
+
+
+def test_random_laws_are_the_same_for_the_same_seed():
+    first, again, other = (random_laws(9, seed) for seed in (0, 0, 1))
+    spelled = [[law_identity(law) for laws in one.values() for law in laws] for one in (first, again, other)]
+    assert spelled[0] == spelled[1] != spelled[2]
+    assert [len(laws) for laws in first.values()] == [3, 2, 2, 2]
+    assert random_laws(0, 0) == {}
+    assert all(isinstance(law, Softmax) for law in first["softmax"])
+
+
+def test_one_law_and_one_capacity(settings, tmp_path):
+    few = {**OPTIONS, "laws": OPTIONS["laws"][:1], "capacities": [3], "random_laws": 0, "environments": 20}
+    alone = dataclasses.replace(settings, options=few, output=tmp_path)
+    outcome = light.present([alone], finished(light.jobs([alone])))
+    assert [exhibit.name for exhibit in outcome.figures] == ["light", "light_gap"]
+    assert [verdict.kind for verdict in outcome.verdicts].count("rate") == 0
+
+
+def test_settings_without_effect_are_told(settings, measured):
+    words = "simlab run experiment=light pair=paper decoder.drafts=2 trajectories=9"
+    first, second = light._notes(dataclasses.replace(settings, command=words), [measured])
+    assert "trajectories made no difference" in first
+    assert "pair=paper, decoder.drafts=2 made no difference" in second
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"laws": []}, r"experiment.laws = \[\]: give a list"),
+        ({"laws": {"name": "zipf"}}, "experiment.laws = .*: give a list"),
+        ({"laws": ["zipf"]}, "experiment.laws has 'zipf': give {name: NAME"),
+        ({"laws": [{"name": "gauss"}]}, "experiment.laws: no law 'gauss': known are dirichlet, softmax"),
+        ({"laws": [{"name": "zipf", "scale": 1}]}, "experiment.laws: law zipf has no option 'scale'"),
+        ({"laws": [{"name": "zipf", "states": math.inf}]}, "experiment.laws: states = inf"),
+        ({"laws": [{"name": "dirichlet", "concentration": 0}]}, "concentration = 0"),
+        ({"capacities": []}, r"experiment.capacities = \[\]"),
+        ({"capacities": 4}, "experiment.capacities = 4: give a list"),
+        ({"capacities": [0, 1]}, "experiment.capacities = 0"),
+        ({"capacities": [4, 1]}, "the smaller first"),
+        ({"capacities": [4, 4]}, "give each once"),
+        ({"capacities": [10**9]}, "experiment.capacities = 1000000000"),
+        ({"environments": 0}, "experiment.environments = 0"),
+        ({"random_laws": -1}, "experiment.random_laws = -1"),
+        ({"random_seed": "x"}, "experiment.random_seed = 'x'"),
+        ({"random_capacities": None}, "experiment.random_capacities = None"),
+        ({"search": 0}, "experiment.search = 0"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_one_line_for_what_it_cannot_run(settings, options, words):
+    with pytest.raises(SimlabError, match=words):
+        light.jobs([dataclasses.replace(settings, options={**OPTIONS, **options})])
+
+
+def test_it_does_not_stop_by_a_half_width(settings):
+    with pytest.raises(SimlabError, match=r"half_width = 0.1: .*experiment.environments"):
+        light.jobs([dataclasses.replace(settings, half_width=0.1)])
+    assert options_of(settings).environments == 60
