@@ -2,7 +2,7 @@
 
 Samples are held against their law by the inequality of Dvoretzky, Kiefer and Wolfowitz (Massart's constant):
 the empirical distribution function strays from the true one by more than sqrt(log(2/error) / (2 n)) anywhere
-with probability below `error`, whatever the law, and what strays by twice that is missed with no more. Squares
+with probability below `error`, whatever the law; what strays by twice that is missed with no more. Squares
 of normals add up to a chi-square, which sees what is too little for that.
 """
 
