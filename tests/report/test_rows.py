@@ -38,6 +38,25 @@ def test_the_closest_call_counts_half_widths_on_the_side_of_the_exact_value():
     assert closest_call([certain])[0] == closest_call([unbounded])[0] == 0
 
 
+def test_a_bound_and_a_rate_say_what_they_claim():
+    bound = verdict("b", kind="bound", exact=2.5, estimate=1.0, low=0.9, high=1.1)
+    rate = verdict("r", kind="rate", exact=0.4, estimate=0.5, low=0.3, high=0.7, allowance=0.05)
+    assert verdict_row(bound)["exact"] == "<= 2.5"
+    assert verdict_row(rate)["exact"] == "0.4 ± 0.05"
+    assert "<= 2.5" in verdict_table([bound], "") and "0.4 ± 0.05" in verdict_table([rate], "")
+    assert "&lt;= 2.5" in render_page([experiment(verdicts=[bound])], [], [])
+
+
+def test_a_bound_is_a_close_call_from_above_only_and_a_rate_beyond_its_allowance():
+    kept = verdict("kept", kind="bound", exact=2.5, estimate=1.0, low=0.9, high=1.1)
+    broken = verdict("broken", kind="bound", exact=0.95, estimate=1.0, low=0.9, high=1.1)
+    assert closest_call([kept])[0] == 0
+    assert closest_call([kept, broken]) == (pytest.approx(0.5), broken)
+    rate = verdict("r", kind="rate", exact=0.4, estimate=0.5, low=0.3, high=0.7, allowance=0.05)
+    assert closest_call([rate])[0] == pytest.approx(0.25)
+    assert closest_call([{**rate, "allowance": 0.2}])[0] == 0
+
+
 def test_the_page_sums_up_each_experiment_first():
     verdicts = [verdict("drafts: E[N_rej]", estimate=1, low=0, high=2, exact=1.7), verdict("drafts: law")]
     text = render_page([experiment(verdicts=verdicts, checks=[check()])], [], [])

@@ -1,0 +1,83 @@
+"""The search for a row that breaks a bound: quiet where the bound is right, loud where it is too small."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from simlab.errors import SimlabError
+from simlab.evidence import Status
+from simlab.theory.speed_of_light import dual_bound, first_order, sharper_bound
+from simlab.verify.speed_of_light import accepted_by_capacity, random_row, random_search
+
+SMALL = {"rows": 40, "climbs": 3, "steps": 15, "capacity": 1000}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_violation_of_the_bounds(seed):
+    checks = random_search(**SMALL, seed=seed)
+    assert [check.status for check in checks] == [Status.PASS] * 2
+    assert len({check.name for check in checks}) == 2
+    for check in checks:
+        assert check.difference == check.left_value - check.right_value > 0
+        assert "40 random rows" in check.scope and f"seed {seed}" in check.scope
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("5% off the dual bound", lambda m, P: 0.95 * dual_bound(m, P)),
+        ("Lorden's half too much", lambda m, P: dual_bound(m, P) - m.second / m.entropy**2),
+        ("20% off the sharper bound", lambda m, P: 0.8 * sharper_bound(m, P)),
+        ("no constant", first_order),
+        ("no number", lambda m, P: np.full(P.shape, np.nan)),
+    ],
+)
+def test_a_bound_that_is_too_small_is_caught(name, broken, seed):
+    (check,) = random_search(**SMALL, seed=seed, bounds={name: broken})
+    assert check.status == Status.FAIL
+    assert name in check.name
+
+
+def test_climbing_finds_a_smaller_gap_than_chance():
+    still = random_search(rows=40, climbs=0, capacity=500, seed=5)
+    climbed = random_search(rows=40, climbs=3, steps=40, capacity=500, seed=5)
+    for before, after in zip(still, climbed, strict=True):
+        assert after.difference < before.difference
+
+
+def test_deterministic_by_seed():
+    assert random_search(**SMALL, seed=3) == random_search(**SMALL, seed=3)
+    assert random_search(**SMALL, seed=3) != random_search(**SMALL, seed=4)
+
+
+@pytest.mark.parametrize("row", [(0.5, 0.5), (0.6, 0.3, 0.1), (0.9, 0.05, 0.05, 0.0), (1.0, 0.0)], ids=str)
+def test_accepted_by_sorting_all_prefixes(row):
+    """All paths of up to 7 tokens: the 20 most probable prefixes are among them if none at depth 7 is."""
+    paths = [
+        math.prod(path) for depth in range(1, 8) for path in itertools.product(row, repeat=depth) if all(path)
+    ]
+    best = np.sort(paths)[::-1][:7]
+    np.testing.assert_allclose(
+        accepted_by_capacity(np.array(row), 7)[: len(best)], np.cumsum(best), rtol=1e-13
+    )
+
+
+def test_random_rows_are_distributions_of_many_kinds():
+    random = np.random.default_rng(0)
+    rows = [random_row(random) for _ in range(300)]
+    assert all(abs(row.sum() - 1) < 1e-12 and (row >= 0).all() for row in rows)
+    assert {len(row) for row in rows} == set(range(2, 13))
+    largest = [row.max() for row in rows]
+    assert min(largest) < 0.15 and max(largest) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"rows": 0}, "rows = 0"), ({"capacity": 0}, "capacity = 0"), ({"steps": -1}, "steps")],
+)
+def test_mistakes(options, says):
+    with pytest.raises(SimlabError, match=says):
+        random_search(**{**SMALL, **options})
