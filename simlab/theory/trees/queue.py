@@ -48,7 +48,7 @@ class Queue(NamedTuple):
     state: int64 (9,). heap: (capacity + 2, 2). front: (FRONT, 2); loaded (2, FRONT) and same (FRONT,) are
     scratch. buckets: int32 (B, 2), where the next cursor goes (0: nowhere yet) and how many there are.
     chunks: (C * CHUNK, 2). links: int32 (C,), the chunk before each, or the next free one. shift: the bits
-    below a bucket's. lowest: bucket 0's number, so that a cursor's bucket is max(0, (bits >> shift) - lowest).
+    below a bucket. lowest: bucket 0, so that a cursor belongs to bucket max(0, (bits >> shift) - lowest).
     """
 
     state: np.ndarray
