@@ -96,10 +96,9 @@ def _of_environments(counts: EnvironmentCounts) -> tuple:
 
 def _to_environments(numbers: np.ndarray) -> EnvironmentCounts:
     count = int(numbers[0])
-    number = int(numbers[1 + count]) if 0 < count < len(numbers) - 1 else -1
-    if len(numbers) - 2 - count != number * count:
-        raise SimlabError(f"the counts are damaged: {len(numbers)} numbers for K = {count}, n = {number}")
-    return EnvironmentCounts(numbers[1 : 1 + count], numbers[2 + count :].reshape(number, count))
+    if not 0 < count < len(numbers) - 1 or len(numbers) != 2 + count + int(numbers[1 + count]) * count:
+        raise SimlabError(f"the counts are damaged: {len(numbers)} numbers for K = {count}")
+    return EnvironmentCounts(numbers[1 : 1 + count], numbers[2 + count :].reshape(-1, count))
 
 
 def _varints(numbers: np.ndarray) -> bytes:

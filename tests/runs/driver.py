@@ -1,9 +1,10 @@
-"""A run in a process of its own, for tests that kill it: a ledger, two fixed jobs and an adaptive one.
+"""A run in a process of its own, for tests that kill it: a ledger, two fixed jobs and an adaptive one, or
+jobs of random environments and one of trajectories among them.
 
 Prints a line of JSON for each look at the run and waits for a line on stdin, or for the end of stdin, before
 it goes on; prints the results at the end, a mistake or an interruption as `simlab run` would.
 
-Usage: python driver.py LEDGER BACKEND WORKERS SCALE
+Usage: python driver.py LEDGER BACKEND WORKERS SCALE [environments]
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import signal
 import sys
 
 import simlab
+from simlab.decoding.environment_counts import EnvironmentCounts
 from simlab.runs import (
     Dask,
+    EnvironmentTask,
     HalfWidth,
     Interrupted,
     Job,
@@ -50,9 +53,26 @@ def jobs(scale: int) -> list[Job]:
     ]
 
 
+def environment_jobs(scale: int) -> list[Job]:
+    """A job of trajectories between two of environments, the last with rows that travel when asked for."""
+    law = simlab.laws.Dirichlet(16, 0.3)
+    rows = simlab.laws.rows_of_text(context=2)
+    return [
+        Job(EnvironmentTask(law, (1, 10, 1000), 1, 20), law, Trajectories(20 * scale)),
+        Job(jobs(1)[0].task, jobs(1)[0].pair, Trajectories(5 * BATCH)),
+        Job(EnvironmentTask(rows, (30, 2000), 2, 7), rows, Trajectories(7 * scale - 3)),
+    ]
+
+
 def digest(result: Result) -> dict:
     """What must be the same however a job was run."""
     counts = result.counts
+    if isinstance(counts, EnvironmentCounts):
+        return {
+            "environments": counts.environments,
+            "batches": len(result.batch_sums),
+            "sha": hashlib.sha256(counts.accepted.tobytes()).hexdigest(),
+        }
     parts = (counts.rejections, counts.tokens, counts.rejections_per_position, result.batch_sums)
     return {
         "trajectories": counts.trajectories,
@@ -61,7 +81,7 @@ def digest(result: Result) -> dict:
     }
 
 
-def main(path: str, backend: str, workers: str, scale: str) -> None:
+def main(path: str, backend: str, workers: str, scale: str, what: str = "trajectories") -> None:
     # A shell that starts this in the background may have told it to ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if backend.startswith("tcp:"):
@@ -73,10 +93,11 @@ def main(path: str, backend: str, workers: str, scale: str) -> None:
     results = {}
     try:
         with Ledger(path) as ledger:
-            for step in collect(jobs(int(scale)), ledger=ledger, backend=pool):
+            chosen = environment_jobs if what == "environments" else jobs
+            for step in collect(chosen(int(scale)), ledger=ledger, backend=pool):
                 results.update({result.task.id: digest(result) for result in step.results})
                 line = {
-                    "done": step.trajectories_done,
+                    "done": step.done.samples,
                     "simulated": step.simulated,
                     "stopping": step.stopping,
                 }

@@ -18,9 +18,11 @@ PATIENCE = 180.0  # seconds after which a run hangs; it may have to compile firs
 class Run:
     """A driver process in a process group of its own, as a shell would start it."""
 
-    def __init__(self, ledger, backend: str = "serial", workers: int = 1, scale: int = 100) -> None:
+    def __init__(
+        self, ledger, backend: str = "serial", workers: int = 1, scale: int = 100, what: str = "trajectories"
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(DRIVER), str(ledger), backend, str(workers), str(scale)],
+            [sys.executable, str(DRIVER), str(ledger), backend, str(workers), str(scale), what],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

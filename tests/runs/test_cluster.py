@@ -118,3 +118,11 @@ def test_dask_is_not_installed(monkeypatch):
 def test_bad_numbers_of_workers():
     with pytest.raises(SimlabError, match="workers = 0"):
         Dask(workers=0)
+
+
+def test_random_environments_on_the_cluster(cluster, tmp_path):
+    serial = Run(tmp_path / "serial", "serial", 1, 20, "environments").finish()
+    done = Run(tmp_path / "dask", cluster[0], 2, 20, "environments").finish()
+    assert done.process.returncode == 0, done.errors
+    assert done.results == serial.results
+    assert rows(tmp_path / "dask") == rows(tmp_path / "serial")

@@ -14,8 +14,8 @@ from simlab.decoding import Counts, build_tables, simulate_batch
 from simlab.evidence import confidence_sequence
 from simlab.pairs import paper
 from simlab.runs import HalfWidth, Job, Ledger, Loky, Serial, Task, Trajectories, collect, run
-from simlab.runs.task import batch_sums
 from simlab.runs.serial import SerialPool
+from simlab.runs.task import batch_sums
 from tests.runs.running import rows
 
 PAIR = paper(horizon=12)
