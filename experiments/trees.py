@@ -24,7 +24,7 @@ from simlab.runs import Job, Result
 from simlab.theory import DraftTree, optimal_tree
 
 CAPTION = (
-    "The {nodes} drafted tokens that the first call verifies after {root}, chosen by the target's "
+    "The {nodes} drafted tokens that the first call verifies after token {root}, chosen by the target's "
     "probabilities, the best tree there is, and by the draft's. A node is a drafted token after those on its "
     "way from the left, its area the probability that the target's own path passes it; their sum is E[X], "
     "the drafted tokens that the call yields in the mean. Children stand in the order in which they were "

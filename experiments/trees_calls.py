@@ -42,9 +42,9 @@ CAPTION = (
     "same size, the greedy continuation, which soon gains nothing from more tokens. Lines are exact, markers "
     "simulated; below, simulated minus exact in half-widths of the interval. The bonus token of each call is "
     "counted, and the last call of a sequence ends at the horizon T = {horizon}, whatever its tree would "
-    "have yielded: on longer sequences all lines lie a little higher. Grey: the bounds on E[X] of random "
-    "environments, plus the bonus token, with this chain's entropy rate ({entropy:.3f} nats) for the mean "
-    "entropy and its second moment: a comparison, not a theorem, for the rows of a chain are not independent."
+    "have yielded, which lowers all lines a little. Grey: the bounds on E[X] of random environments, plus "
+    "the bonus token, with this chain's entropy rate ({entropy:.3f} nats) for the mean entropy and its second "
+    "moment: a comparison, not a theorem, for the rows of a chain are not independent."
 )
 
 
@@ -61,6 +61,7 @@ def present_calls(
 
     pair = instance(settings)[0]
     curves, verdicts, table = [], [], []
+    confidence = all_at_once(settings.confidence, len(SERIES) * len(options.simulated))
     for (shape, model), label in (SERIES | UNSIMULATED).items():
         exact = tokens_per_call(pair, options.capacities, model, shape)
         curve = Curve(label, np.array(options.capacities), exact)
@@ -69,7 +70,7 @@ def present_calls(
             decoders = [TreeSpeculative(capacity, model, shape) for capacity in options.simulated]
             planned = [job(settings, decoder) for decoder in decoders]
             names = [f"{title}, {shape} by {model}, P = {capacity}" for capacity in options.simulated]
-            points, judged = simulated_points(settings, planned, names, results)
+            points, judged = simulated_points(planned, names, results, confidence)
             curve = Curve(label, curve.x, exact, np.array(options.simulated), *points)
             verdicts += [verdict for one in judged for verdict in one[:JUDGED]]
             table += rows(options.simulated, *points, series=f"{shape} by {model}", kind="simulated")
@@ -87,14 +88,22 @@ def present_calls(
     return exhibit, verdicts, [_headline(pair, options)]
 
 
+def all_at_once(confidence: float, points: int) -> float:
+    """The confidence of each interval with which all of them hold together (Bonferroni)."""
+    return 1 - (1 - confidence) / points
+
+
 def simulated_points(
-    settings: Settings, planned: list[Job], names: list[str], results: Mapping[str, Result]
+    planned: list[Job], names: list[str], results: Mapping[str, Result], confidence: float
 ) -> tuple[tuple[Interval, np.ndarray], list[list[Verdict]]]:
-    """((tokens per call with intervals, exact ones), the verdicts of each) of jobs of tree decoders."""
+    """((tokens per call with intervals, exact ones), the verdicts of each) of jobs of tree decoders.
+
+    confidence: of each interval.
+    """
     intervals, exact, verdicts = [], [], []
     for one, name in zip(planned, names, strict=True):
         result, prediction = results[one.task.id], predicted(one.pair, one.task.decoder)
-        intervals.append(per_call(calls_of(one, result, settings.confidence), prediction.horizon))
+        intervals.append(per_call(calls_of(one, result, confidence), prediction.horizon))
         exact.append(prediction.tokens_per_call)
         verdicts.append(judge(name, one, result, prediction))
     stacked = Interval(*(np.array(end) for end in zip(*intervals, strict=True)))

@@ -17,7 +17,7 @@ from simlab.decoders import TreeSpeculative
 from simlab.evidence import Verdict
 from simlab.experiments.settings import Exhibit, Settings, instance
 from simlab.experiments.shared import figure_metadata, rows
-from simlab.experiments.trees_calls import simulated_points, tokens_per_call
+from simlab.experiments.trees_calls import all_at_once, simulated_points, tokens_per_call
 from simlab.experiments.trees_options import Options, dial_job, dial_name, dial_pair
 from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style, whole_number_ticks
 from simlab.report.curves import Curve, draw_curves, draw_fan, draw_optimum, thinned
@@ -72,9 +72,10 @@ def present_knowledge(
     known = _exact(settings, options)
     values, points, verdicts = _simulated(options), [], []
     table = _exact_rows(options, known)
+    confidence = all_at_once(settings.confidence, len(values) * len(options.compared))
     for capacity in options.compared:
         names = [f"{title}, draft's tree, P = {capacity}, {_short(settings)} = {value:g}" for value in values]
-        found, judged = simulated_points(settings, _jobs(settings, options, capacity), names, results)
+        found, judged = simulated_points(_jobs(settings, options, capacity), names, results, confidence)
         points.append(found)
         verdicts += [one[0] for one in judged]
         table += rows(values, *found, panel="tokens per call, simulated", capacity=capacity)

@@ -32,7 +32,8 @@ class Curve:
 def draw_curves(axes, residual_axes, curves: list[Curve], *, confidence: float, log: bool):
     """The curves with their points, and all residuals below.
 
-    residual_axes: None where nothing was simulated. log: whether x is logarithmic, which is set here.
+    residual_axes: None where nothing was simulated. confidence: with which all intervals hold together. log:
+    whether x is logarithmic, which is set here.
     """
     for series, curve in enumerate(curves):
         colour, marker = look(series)
@@ -46,7 +47,7 @@ def draw_curves(axes, residual_axes, curves: list[Curve], *, confidence: float, 
         axes.errorbar(
             curve.points, mean, yerr=[mean - low, high - mean], color=colour, marker=marker,
             markersize=4.5, markerfacecolor="white", linestyle="none", zorder=3,
-            label=f"simulated, {percent(confidence)} interval",
+            label=f"simulated, {percent(confidence)} intervals, all at once",
         )  # fmt: skip
     if log:
         axes.set_xscale("log")

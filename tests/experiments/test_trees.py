@@ -15,6 +15,7 @@ from simlab.decoders import TreeSpeculative
 from simlab.evidence import Interval, Status
 from simlab.experiments import trees, trees_calls, trees_knowledge
 from simlab.experiments.settings import instance, job
+from simlab.experiments.shared import calls_of
 from simlab.experiments.trees_options import dial_job, dial_pair, options_of
 from simlab.pairs import corpus, dirichlet, mixture
 from simlab.pairs.corpus import alphabet
@@ -181,6 +182,26 @@ def test_other_trees_are_caught(tmp_path):
         if "target calls" in verdict.name and "share of the draft = 0.4" not in verdict.name:
             expected = Status.PASS if "share of the draft = 0:" in verdict.name else Status.FAIL
             assert (verdict.status == Status.FAIL) == (expected == Status.FAIL), verdict
+
+
+def test_the_intervals_of_a_figure_hold_together(tmp_path):
+    """Bonferroni over the points of each figure: two capacities of three series, three drafts of two."""
+    one = place(tmp_path, trajectories=2_000)
+    results = simulated(trees.jobs([one]))
+    result = present(one, results)
+    options = options_of(one)
+    for name, planned in (
+        ("trees_calls", trees_calls.calls_jobs(one, options)),
+        ("trees_knowledge", trees_knowledge.knowledge_jobs(one, options)),
+    ):
+        rows = table(result, name)
+        rows = rows[rows.low.notna()]
+        assert len(rows) == len(planned) == 6
+        for (_, row), each in zip(rows.iterrows(), planned, strict=True):
+            calls = calls_of(each, results[each.task.id], 1 - 0.05 / 6)
+            assert (row.simulated, row.low, row.high) == pytest.approx(
+                trees_calls.per_call(calls, 6), rel=1e-9
+            )
 
 
 def test_the_interval_of_tokens_per_call_has_its_ends_swapped():

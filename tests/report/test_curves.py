@@ -68,7 +68,7 @@ def test_lines_points_and_residuals_are_those_handed_over(log):
     assert (np.diff(beside, axis=0) > 0).all()
     assert (beside.max(axis=0)[:-1] < beside.min(axis=0)[1:]).all()
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["k = 1", "k = 2", "alone", "a bound", "simulated, 95% interval"]
+    assert labels == ["k = 1", "k = 2", "alone", "a bound", "simulated, 95% intervals, all at once"]
 
 
 def test_a_discrepancy_is_a_cross_in_sight():
