@@ -43,8 +43,8 @@ CAPTION = (
     "simulated; below, simulated minus exact in half-widths of the interval. The bonus token of each call is "
     "counted, and the last call of a sequence ends at the horizon T = {horizon}, whatever its tree would "
     "have yielded, which lowers all lines a little. Grey: the bounds on E[X] of random environments, plus "
-    "the bonus token, with this chain's entropy rate ({entropy:.3f} nats) for the mean entropy and its second "
-    "moment: a comparison, not a theorem, for the rows of a chain are not independent."
+    "the bonus token, with this chain's entropy rate ({entropy:.3f} nats) for the mean entropy and with its "
+    "second moment: a comparison, not a theorem, for the rows of a chain are not independent."
 )
 
 
