@@ -74,7 +74,7 @@ def _outcome(path: Path) -> dict:
             check["statement"], check["source"]
         for task in document["tasks"]:
             if "environments" in task:
-                task["id"], task["law"]["law"], int(task["environments"])
+                task["id"], task["law"]["law"], task["capacities"][0], int(task["environments"])
             else:
                 task["id"], task["pair"].items(), task["decoder"]["name"], int(task["trajectories"])
         for exhibit in (*document["figures"], *document["tables"]):

@@ -137,7 +137,8 @@ def _article(experiment: Mapping, prefix: str, colours: set[str]) -> dict:
         "tables": tables,
         "notes": experiment["notes"],
         "origin": origin(experiment),
-        "tasks": [_task_row(task) for task in experiment["tasks"]],
+        "tasks": [_task_row(task) for task in experiment["tasks"] if "environments" not in task],
+        "environments": [_environments_row(task) for task in experiment["tasks"] if "environments" in task],
     }
 
 
@@ -176,6 +177,18 @@ def _task_row(task: Mapping) -> dict[str, str]:
         "pair": " ".join([name, *(f"{key}={value}" for key, value in pair.items())]),
         "decoder": " ".join([decoder.pop("name"), *(f"{key}={value}" for key, value in decoder.items())]),
         "trajectories": f"{task['trajectories']:,}",
+    }
+
+
+def _environments_row(task: Mapping) -> dict[str, str]:
+    law = {key: value for key, value in task["law"].items() if key != "digest"}
+    name = law.pop("law")
+    capacities = [f"{capacity:,}" for capacity in task["capacities"]]
+    return {
+        "task": task["id"][:12],
+        "law": " ".join([name, *(f"{key}={value}" for key, value in law.items())]),
+        "capacities": " to ".join(dict.fromkeys([capacities[0], capacities[-1]])),
+        "environments": f"{task['environments']:,}",
     }
 
 

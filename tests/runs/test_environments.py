@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import random
 import re
@@ -357,14 +356,3 @@ def test_kill_9_at_a_random_moment_and_the_same_command_again(reference, tmp_pat
     third = Run(tmp_path / "copy", "serial", 1, SCALE, "environments").finish()
     assert_same(reference, third, tmp_path / "copy")
     assert third.simulated == 0
-
-
-@pytest.mark.processes
-def test_the_first_ctrl_c_saves_what_is_under_way(reference, tmp_path):
-    ledger = tmp_path / "ledger"
-    stopped = Run(ledger, "loky", 2, SCALE, "environments")
-    stopped.wait_until(lambda step: step["done"] > 2 * SCALE)
-    os.killpg(stopped.process.pid, signal.SIGINT)
-    stopped.finish()
-    assert stopped.process.returncode == 130 and "run the same command again" in stopped.errors
-    assert_same(reference, Run(ledger, "serial", 1, SCALE, "environments").finish(), ledger)
