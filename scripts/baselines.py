@@ -1,12 +1,13 @@
-"""What the bench compares with: speculative decoding in good vectorised NumPy, and in a plain Python loop.
+"""What the bench compares with: speculative decoding in NumPy and in plain Python, and two tree searches.
 
-Neither shares code with simlab's samplers.
+None of it shares code with simlab.
 """
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from heapq import heappop, heappush, heapreplace
 from itertools import accumulate
 
 import numpy as np
@@ -106,3 +107,68 @@ class PythonSpeculative:
                 x = y
             histogram[rejections] += 1
         return histogram
+
+
+def heapq_tree(chain: np.ndarray, token: int, capacity: int) -> tuple[list[int], list[int], list[float]]:
+    """The most probable prefixes of a chain (T, V, V) after `token`: owners, tokens and probabilities.
+
+    Best first by `heapq`, as one writes it: first child, next sibling, so that the heap holds one entry a
+    node; each row sorted once, when it is first looked at. Nodes are numbered from 1 in order of choice, the
+    root is 0.
+    """
+    horizon, sorted_rows = len(chain), {}
+
+    def falling(t: int, x: int) -> tuple[list[float], list[int]]:
+        if (t, x) not in sorted_rows:
+            order = np.argsort(-chain[t, x], kind="stable")
+            sorted_rows[t, x] = chain[t, x, order].tolist(), order.tolist()
+        return sorted_rows[t, x]
+
+    owners, tokens, chances, depths, ranks = [-1], [token], [1.0], [0], [0]
+    rows = [falling(0, token)]
+    heap = [(-rows[0][0][0], 0)]
+    while heap and len(owners) <= capacity:
+        minus, owner = heap[0]
+        values, order = rows[owner]
+        rank = ranks[owner] = ranks[owner] + 1
+        node, depth, token = len(owners), depths[owner] + 1, order[rank - 1]
+        owners.append(owner)
+        tokens.append(token)
+        chances.append(-minus)
+        depths.append(depth)
+        ranks.append(0)
+        if rank < len(values) and values[rank] > 0:
+            heapreplace(heap, (-chances[owner] * values[rank], owner))
+        else:
+            heappop(heap)
+        rows.append(falling(depth, token) if depth < horizon else None)
+        if depth < horizon:
+            heappush(heap, (minus * rows[node][0][0], node))
+    return owners[1:], tokens[1:], chances[1:]
+
+
+def resorted_tree(chain: np.ndarray, token: int, capacity: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same by levels, in NumPy: all children of what is kept, and the best `capacity` of all so far.
+
+    In each step the prefixes are partitioned once more, and in the end sorted.
+    """
+    owners, tokens, chances = np.array([-1]), np.array([token]), np.ones(1)
+    level = np.zeros(1, int)  # those whose children have not been looked at
+    for t in range(len(chain)):
+        children = (chances[level, None] * chain[t, tokens[level]]).ravel()
+        all_chances = np.concatenate([chances, children])
+        least = 0.0
+        if len(all_chances) > capacity + 1:
+            least = np.partition(all_chances, -capacity - 1)[-capacity - 1]
+        found = np.flatnonzero((children >= least) & (children > 0))
+        if not len(found):
+            break
+        begin, states = len(chances), chain.shape[1]
+        owners = np.concatenate([owners, level[found // states]])
+        tokens = np.concatenate([tokens, found % states])
+        chances = np.concatenate([chances, children[found]])
+        level = np.arange(begin, len(chances))
+    order = np.argsort(-chances, kind="stable")[: capacity + 1]
+    place = np.zeros(len(chances), int)
+    place[order] = np.arange(len(order))
+    return place[owners[order[1:]]], tokens[order[1:]], chances[order[1:]]

@@ -13,7 +13,7 @@ import pytest
 
 from simlab import pairs
 from simlab.decoders import Speculative
-from simlab.theory import predict
+from simlab.theory import optimal_tree, predict
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -44,6 +44,19 @@ def test_the_baselines_decode_speculatively(baselines):
         assert abs(mean - exact.expected_rejections) < 5.1 * error
 
 
+@pytest.mark.parametrize(
+    "pair", [pairs.softmax(12, 30, seed=1), pairs.corpus(horizon=4)], ids=["softmax", "corpus"]
+)
+def test_the_baselines_find_the_tree(baselines, pair):
+    tree = optimal_tree(pair, 0, 0, 3000)
+    owners, tokens, chances = baselines.heapq_tree(pair.target, 0, 3000)
+    assert (tree.parents + 1).tolist() == owners and tree.tokens.tolist() == tokens
+    assert tree.probability.tolist() == chances
+    owners, tokens, chances = baselines.resorted_tree(pair.target, 0, 3000)
+    np.testing.assert_array_equal(chances, tree.probability)
+    assert (owners < np.arange(1, 3001)).all()  # a tree: each owner stands before its children
+
+
 @pytest.mark.processes
 def test_the_quick_bench_writes_its_table(tmp_path):
     written = tmp_path / "deep/bench.json"
@@ -56,6 +69,7 @@ def test_the_quick_bench_writes_its_table(tmp_path):
         assert row["value"] > 0
         assert row["reached"] is None or row["target"]
     assert sum("SD against NumPy" in row["what"] for row in rows) == 3
+    assert sum("tree search against" in row["what"] for row in rows) == 2
     assert all(row["bound"] for row in rows)
     memory = next(row for row in rows if "memory" in row["what"])
     assert memory["reached"], memory

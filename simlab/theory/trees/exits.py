@@ -27,6 +27,18 @@ def exit_laws(rows: SortedRows, target, time, starts, steps, chain, found: Found
 
 
 @compiled
+def reach_of(target, time, facts, count):
+    """The target's probability of the root and of each of `count` nodes, (count + 1,)."""
+    reach = np.empty(count + 1)
+    reach[0] = 1.0
+    for node in range(1, count + 1):
+        owner = facts[node, OWNER]
+        step = 0 if target.shape[0] == 1 else time + facts[owner, DEPTH]
+        reach[node] = reach[owner] * target[step, facts[owner, TOKEN], facts[node, TOKEN]]
+    return reach
+
+
+@compiled
 def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Found, count: int, exits):
     """The exits (D + 1, V) of one tree; returns P(the path ends inside) and the tree's depth.
 
@@ -34,15 +46,11 @@ def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Fo
     the others: no difference is taken, and what cannot leave has probability 0 exactly.
     """
     states, facts = target.shape[1], found.facts
-    reach = np.empty(count + 1)
+    reach = reach_of(target, time, facts, count)
     exits[:] = 0.0
     inside, deepest = 0.0, 0
     for node in range(count + 1):
-        depth, token, owner = facts[node, DEPTH], facts[node, TOKEN], facts[node, OWNER]
-        reach[node] = 1.0
-        if node:
-            step = 0 if target.shape[0] == 1 else time + depth - 1
-            reach[node] = reach[owner] * target[step, facts[owner, TOKEN], token]
+        depth, token = facts[node, DEPTH], facts[node, TOKEN]
         deepest = max(deepest, depth)
         if depth == steps:
             inside += reach[node]

@@ -66,7 +66,7 @@ class Queue(NamedTuple):
 def new_queue(capacity: int) -> Queue:
     """A queue for a search for `capacity` nodes, with some dozens of cursors to a bucket."""
     digits = int(capacity).bit_length()
-    fine = min(14, max(3, digits - FINE))
+    fine = min(18, max(3, digits - FINE))
     shift, size = _EXPONENT - fine, (digits + OCTAVES) << fine
     links = capacity // CHUNK + min(size, capacity) + 2
     # Memory is taken as it is touched.
@@ -174,10 +174,8 @@ def sift_up(heap, size, bits, owner):
 
 
 @compiled
-def sift_down(heap, size):
-    """Take the best cursor out of a binary heap; the new size."""
-    size -= 1
-    bits, owner = heap[size, 0], heap[size, 1]
+def sift_down(heap, size, bits, owner):
+    """Put a cursor in the place of the first one of a binary heap."""
     place = 0
     while 2 * place + 1 < size:
         below = 2 * place + 1
@@ -190,4 +188,3 @@ def sift_down(heap, size):
         heap[place, 0], heap[place, 1] = heap[below, 0], heap[below, 1]
         place = below
     heap[place, 0], heap[place, 1] = bits, owner
-    return size

@@ -69,18 +69,23 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
     clear(found.queue)
     plant(rows, found, time, token)
     count = place = end = size = 0
-    floor = state[FLOOR]
-    owner = 0
+    owner, floor, on_top = 0, state[FLOOR], False
     while True:
         for turn in range(2):  # the cursors of the owner and of the node chosen last; the root's, at first
             node = count if turn else owner
-            row, rank = facts[node, ROW], facts[node, CHILDREN]
-            if rank == states or facts[node, DEPTH] == steps or (turn and count == 0):
-                continue
-            if not ready[row]:
-                sort_row(chain[row // states, row % states], values[row], tokens[row])
-                ready[row] = 1
-            bits = np.float64(probability[node, 0] * values[row, rank]).view(np.int64)
+            row, rank, bits = facts[node, ROW], facts[node, CHILDREN], np.int64(0)
+            if rank < states and facts[node, DEPTH] < steps and (count or not turn):
+                if not ready[row]:
+                    sort_row(chain[row // states, row % states], values[row], tokens[row])
+                    ready[row] = 1
+                bits = np.float64(probability[node, 0] * values[row, rank]).view(np.int64)
+            if on_top:  # the owner's cursor is the heap's first one still
+                on_top = False
+                if bits >= floor:
+                    sift_down(heap, size, bits, node)
+                    continue
+                size -= 1
+                sift_down(heap, size, heap[size, 0], heap[size, 1])
             if bits >= floor:
                 size = sift_up(heap, size, bits, node)
                 continue
@@ -115,8 +120,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             bits, owner = front[place, 0], front[place, 1]
             place += 1
         else:
-            bits, owner = heap[0, 0], heap[0, 1]
-            size = sift_down(heap, size)
+            bits, owner, on_top = heap[0, 0], heap[0, 1], True
         count += 1
         row, rank = facts[owner, ROW], facts[owner, CHILDREN]
         facts[owner, CHILDREN] = rank + 1
