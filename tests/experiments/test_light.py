@@ -71,8 +71,9 @@ def test_every_law_is_judged_at_every_capacity(outcome):
     assert len(set(names)) == len(names)
     assert not [verdict for verdict in outcome.verdicts if verdict.status == "FAIL"]
     kinds = [verdict.kind for verdict in outcome.verdicts]
-    # Two laws with a sharper bound at six capacities, three with a dual bound, four random families.
-    assert kinds.count("bound") == 2 * 6 + 3 + 4
+    # Two laws with a sharper bound at six capacities, three with a dual bound, two with a renewal bound, and
+    # four random families.
+    assert kinds.count("bound") == 2 * 6 + 3 + 2 + 4
     assert kinds.count("rate") == 2 and kinds.count("equality") == 2 * 3
     for capacity in OPTIONS["capacities"]:
         assert f"The speed of light, Dirichlet(0.3), V = 8: sharper bound at P = {capacity:,}" in names
