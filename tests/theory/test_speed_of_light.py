@@ -25,6 +25,7 @@ from simlab.theory.speed_of_light import (
     published_slope,
     renewal_bound,
     sharper_bound,
+    softmax,
     transform,
 )
 
@@ -113,6 +114,21 @@ def test_softmax_of_two_by_one_integral(scale):
     second = mean(lambda p: p * math.log(p) ** 2 if p > 0 else 0.0)
     np.testing.assert_allclose(moments(law), (entropy, second), rtol=1e-10)
     np.testing.assert_allclose(transform(law, 1.5), mean(lambda p: p**2.5), rtol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [0.61, 5.0, 40.0])
+def test_softmax_sums_do_not_depend_on_how_they_are_taken(scale, monkeypatch):
+    """A finer grid, Fourier transforms, and above all the limits: nothing moves."""
+    law = Softmax(64, scale)
+    usual = (*moments(law), *transform(law, [0.5, 16.0]))
+    for name, value in (("STEP", 0.09), ("DIRECT", 0.0), ("LEFT", 60.0), ("RIGHT", 9.0), ("REACH", 11.0)):
+        monkeypatch.setattr(softmax, name, value)
+        np.testing.assert_allclose(
+            (*moments(law), *transform(law, [0.5, 16.0])), usual, rtol=1e-12, atol=1e-13
+        )
+        monkeypatch.undo()
+    monkeypatch.setattr(softmax, "STEP", 1.5)
+    assert abs(moments(law).entropy / usual[0] - 1) > 1e-9
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0, 20.0])
@@ -392,7 +408,7 @@ def test_a_cap_is_not_much_more_than_needed():
 def test_a_cap_is_the_least_of_its_bound():
     """rho(c) = min over s of (1 + 1/s) P (s a / P)^{1 / (1 + s)}, by the formula as it is printed."""
     law, capacity = Dirichlet(8, 0.5), 500
-    s = np.geomspace(0.02, 32, 41)
+    s = np.geomspace(0.05, 16, 21)
     phi = transform(law, s)
 
     def rho(c):

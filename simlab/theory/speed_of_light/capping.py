@@ -11,7 +11,7 @@ from simlab.checks import check_count, check_number
 from simlab.laws import Law
 from simlab.theory.speed_of_light.steps import transform_gap
 
-CHERNOFF = np.geomspace(0.02, 32.0, 41)
+CHERNOFF = np.geomspace(0.05, 16.0, 21)
 """The exponents s that `cap` tries: any is valid, and the bound is flat around the best."""
 
 LEAST_PHI = 1e-10

@@ -36,7 +36,8 @@ FEW = 3
 """Below so many steps of the grid a scale has nodes of its own."""
 
 DIRECT = 1e9
-"""Products above which the sum over g is a Fourier transform, exact to 1e-16 of its largest value only."""
+"""Products above which the sum over g is a Fourier transform, exact to 1e-16 of its largest value only: V
+times that is what the moments lose. For transforms, which need fewer digits, a hundredth."""
 
 MOST_SCALE = 1e4
 
@@ -68,6 +69,7 @@ def _weighted(states: int, scale: float, r: float, factor) -> float:
             f"scale = {scale:g}: rows of a softmax are all but certain; give at most {MOST_SCALE:g}"
         )
     step = STEP / math.sqrt(r)
+    direct = DIRECT if r == 1 else DIRECT / 100
     constant = math.lgamma(r)
 
     def weight(y):
@@ -79,11 +81,13 @@ def _weighted(states: int, scale: float, r: float, factor) -> float:
     count = math.ceil((2 * REACH * scale + LEFT + RIGHT) / step)
     points = -REACH * scale - LEFT + step * np.arange(count + 1)
     with np.errstate(divide="ignore"):  # all mass missing: log 0
-        others = np.exp((states - 1) * np.log1p(-np.minimum(_smoothed(missing, points, scale, step), 1.0)))
-    return states * step * float(_smoothed(weight, points, scale, step) @ others)
+        others = np.exp(
+            (states - 1) * np.log1p(-np.minimum(_smoothed(missing, points, scale, step, direct), 1.0))
+        )
+    return states * step * float(_smoothed(weight, points, scale, step, direct) @ others)
 
 
-def _smoothed(function, points: np.ndarray, scale: float, step: float) -> np.ndarray:
+def _smoothed(function, points: np.ndarray, scale: float, step: float, direct: float) -> np.ndarray:
     """E[function(u + g)], g ~ N(0, scale^2), at equidistant points u, `step` apart."""
     if scale < FEW * step:
         nodes = np.arange(-REACH, REACH + 0.25, 0.5)
@@ -92,9 +96,9 @@ def _smoothed(function, points: np.ndarray, scale: float, step: float) -> np.nda
     weights = _gaussian(np.arange(-reach, reach + 1) * step / scale)
     around = points[0] + step * np.arange(-reach, len(points) + reach)
     values = function(around)
-    if float(len(values)) * len(weights) <= DIRECT:
+    if float(len(values)) * len(weights) <= direct:
         return np.convolve(values, weights, "valid")
-    size = len(values) + len(weights)
+    size = 1 << (len(values) + len(weights)).bit_length()
     product = np.fft.irfft(np.fft.rfft(values, size) * np.fft.rfft(weights, size), size)
     return product[2 * reach : 2 * reach + len(points)]
 
