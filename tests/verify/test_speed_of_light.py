@@ -8,8 +8,8 @@ import pytest
 
 from simlab.errors import SimlabError
 from simlab.evidence import Status
-from simlab.theory.speed_of_light import dual_bound, first_order, sharper_bound
-from simlab.verify.speed_of_light import accepted_by_capacity, random_row, random_search
+from simlab.theory.speed_of_light import dual_bound, first_order, moments, renewal_bound, sharper_bound
+from simlab.verify.speed_of_light import accepted_by_capacity, check_renewal, random_row, random_search
 
 SMALL = {"rows": 40, "climbs": 3, "steps": 15, "capacity": 1000}
 
@@ -39,6 +39,17 @@ def test_a_bound_that_is_too_small_is_caught(name, broken, seed):
     (check,) = random_search(**SMALL, seed=seed, bounds={name: broken})
     assert check.status == Status.FAIL
     assert name in check.name
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_renewal_bound_has_no_gap_where_rows_are_all_alike(seed):
+    check = check_renewal(rows=8, capacity=1000, seed=seed)
+    assert check.status == Status.PASS
+    assert -1e-9 < check.difference
+    wrong = check_renewal(rows=8, capacity=1000, seed=seed, bound=lambda law, P: 0.99 * renewal_bound(law, P))
+    assert wrong.status == Status.FAIL
+    looser = check_renewal(rows=8, capacity=1000, seed=seed, bound=lambda law, P: dual_bound(moments(law), P))
+    assert looser.status == Status.FAIL
 
 
 def test_climbing_finds_a_smaller_gap_than_chance():

@@ -60,10 +60,10 @@ def moments(law: Law) -> Moments:
 
 
 def transform(law: Law, s) -> np.ndarray:
-    """E[e^{-s step}] = E[sum p^{1+s}], for s >= 0 of any shape: 1 at s = 0, falling. Exact to about 1e-13, absolutely.
+    """E[e^{-s step}] = E[sum p^{1+s}], for s >= 0 of any shape: 1 at s = 0, falling.
 
-    Raises SimlabError as `moments` does. Source: the module's docstring; for Dirichlet
-    log E = - integral from 0 to s of psi(a + 1 + d + u) - psi(a + 1 + u) du.
+    Exact to about 1e-13, absolutely. Raises SimlabError as `moments` does. Source: the module's docstring;
+    for Dirichlet log E = - integral from 0 to s of psi(a + 1 + d + u) - psi(a + 1 + u) du.
     """
     return 1 - transform_gap(law, s)
 
