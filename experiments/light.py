@@ -111,7 +111,10 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         heading(settings, TITLE),
         folder,
         verdicts,
-        search.random_search(rows=options.search, seed=settings.seed),
+        [
+            *search.random_search(rows=options.search, seed=settings.seed),
+            search.check_renewal(seed=settings.seed),
+        ],
         figures,
         tables,
         notes=_notes(settings, several),
