@@ -19,6 +19,7 @@ from simlab.experiments.settings import Exhibit, Settings, instance
 from simlab.experiments.shared import figure_metadata, rows
 from simlab.experiments.trees_calls import all_at_once, simulated_points, tokens_per_call
 from simlab.experiments.trees_options import Options, dial_job, dial_name, dial_pair
+from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style, whole_number_ticks
 from simlab.report.curves import Curve, draw_curves, draw_fan, draw_optimum, thinned
 from simlab.runs import Job, Result
@@ -40,22 +41,20 @@ FINE = 25
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Exact numbers along the dial.
+    """Exact numbers along the dial, E[X] in drafted tokens.
 
-    capacities: those of the experiment and those that are compared, rising. dial: its values and more between
-    them, rising. draft: E[X] of the draft's trees, (dial, capacities); best: of the target's, (capacities,).
-    per_call: tokens per call, (the dial's own values, compared).
+    fine: the dial's values and more between them, rising, (F,). along: E[X] of the draft's trees there, (F,
+    compared capacities); optimum: of the target's own, (compared,). by_capacity: E[X] of the draft's trees,
+    (the dial's own values, experiment.capacities); best: of the target's own, (capacities,). per_call: tokens
+    per call, (the dial's own values, compared).
     """
 
-    capacities: np.ndarray
-    dial: np.ndarray
-    draft: np.ndarray
+    fine: np.ndarray
+    along: np.ndarray
+    optimum: np.ndarray
+    by_capacity: np.ndarray
     best: np.ndarray
     per_call: np.ndarray
-
-    def at(self, capacity: int) -> int:
-        """The column of a capacity."""
-        return int(np.searchsorted(self.capacities, capacity))
 
 
 def knowledge_jobs(settings: Settings, options: Options) -> list[Job]:
@@ -103,17 +102,21 @@ def _simulated(options: Options) -> list[float]:
 
 
 def _exact(settings: Settings, options: Options) -> Knowledge:
-    capacities = sorted({*options.capacities, *options.compared})
-    dial = _fine(settings, options)
-    draft = [
-        expected_accepted(dial_pair(settings, value), TreeSpeculative(1, "draft"), capacities)
-        for value in dial.tolist()
-    ]
-    best = expected_accepted(instance(settings)[0], TreeSpeculative(1, "target"), capacities)
-    per_call = [
-        tokens_per_call(dial_pair(settings, value), options.compared, "draft") for value in options.dial
-    ]
-    return Knowledge(np.array(capacities), dial, np.array(draft), best, np.array(per_call))
+    fine = _fine(settings, options)
+    pairs = {value: dial_pair(settings, value) for value in options.dial}
+    return Knowledge(
+        fine=fine,
+        along=np.array([_yields(dial_pair(settings, value), options.compared) for value in fine.tolist()]),
+        optimum=_yields(instance(settings)[0], options.compared, "target"),
+        by_capacity=np.array([_yields(pair, options.capacities) for pair in pairs.values()]),
+        best=_yields(instance(settings)[0], options.capacities, "target"),
+        per_call=np.array([tokens_per_call(pair, options.compared, "draft") for pair in pairs.values()]),
+    )
+
+
+def _yields(pair: ChainPair, capacities, drafted_by: str = "draft") -> np.ndarray:
+    """E[X] of the first call for each capacity, (K,)."""
+    return expected_accepted(pair, TreeSpeculative(1, drafted_by), capacities)
 
 
 def _fine(settings: Settings, options: Options) -> np.ndarray:
@@ -123,8 +126,7 @@ def _fine(settings: Settings, options: Options) -> np.ndarray:
 
 
 def _draw(settings: Settings, options: Options, known: Knowledge, points: list[tuple]):
-    log, word, dial = settings.pair_name == "corpus", dial_name(settings), known.dial
-    columns = [known.at(capacity) for capacity in options.compared]
+    log, word, fine = settings.pair_name == "corpus", dial_name(settings), known.fine
     labels = [f"P = {capacity}" for capacity in options.compared]
     with style():
         figure = new_figure(7.4, 7.0)
@@ -132,16 +134,14 @@ def _draw(settings: Settings, options: Options, known: Knowledge, points: list[t
         against_dial, against_capacity = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
         kept = figure.add_subplot(grid[1, 0])
         upper, lower = residual_axes(figure, grid[1, 1], share=0.26)
-        lines = [Curve(label, dial, known.draft[:, at]) for label, at in zip(labels, columns, strict=True)]
+        lines = [Curve(label, fine, known.along[:, i]) for i, label in enumerate(labels)]
         draw_curves(against_dial, None, lines, confidence=settings.confidence, log=log)
-        for at in columns:
-            draw_optimum(against_dial, dial, np.full(len(dial), known.best[at]), "the target's own tree")
+        for height in known.optimum:
+            draw_optimum(against_dial, fine, np.full(len(fine), height), "the target's own tree")
         _draw_against_capacity(against_capacity, settings, options, known)
-        shares = [
-            Curve(label, dial, known.draft[:, at] / known.best[at])
-            for label, at in zip(labels, columns, strict=True)
-        ]
-        draw_curves(kept, None, shares, confidence=settings.confidence, log=log)
+        shares = known.along / known.optimum
+        lines = [Curve(label, fine, shares[:, i]) for i, label in enumerate(labels)]
+        draw_curves(kept, None, lines, confidence=settings.confidence, log=log)
         whole = [
             Curve(
                 label, np.array(options.dial), known.per_call[:, i], np.array(_simulated(options)), *points[i]
@@ -162,10 +162,9 @@ def _draw(settings: Settings, options: Options, known: Knowledge, points: list[t
 
 
 def _draw_against_capacity(axes, settings: Settings, options: Options, known: Knowledge) -> None:
-    own = np.isin(known.dial, options.dial)
-    draw_fan(axes, known.capacities, known.draft[own], [f"{value:g}" for value in options.dial])
-    draw_optimum(axes, known.capacities, known.best, "the target's own tree")
-    whole_number_ticks(axes, thinned(known.capacities, 3.5))
+    draw_fan(axes, options.capacities, known.by_capacity, [f"{value:g}" for value in options.dial])
+    draw_optimum(axes, options.capacities, known.best, "the target's own tree")
+    whole_number_ticks(axes, thinned(options.capacities, 3.5))
     axes.set_title(f"(b) the same, by {_short(settings)}")
     axes.set_xlabel("capacity P")
     axes.set_ylabel("E[X], drafted tokens of a call")
@@ -176,24 +175,26 @@ def _short(settings: Settings) -> str:
 
 
 def _headline(settings: Settings, options: Options, known: Knowledge) -> str:
-    """What the pair's own draft costs, at the largest compared capacity and the smallest."""
-    own = expected_accepted(instance(settings)[0], TreeSpeculative(1, "draft"), options.compared)
+    """What the pair's own draft costs, at each compared capacity."""
+    own = _yields(instance(settings)[0], options.compared)
     told = [
-        f"{yields:.4f} of {known.best[known.at(capacity)]:.4f} at P = {capacity}"
-        for capacity, yields in zip(options.compared, own, strict=True)
+        f"{yields:.4f} of {optimum:.4f} at P = {capacity}"
+        for capacity, yields, optimum in zip(options.compared, own, known.optimum, strict=True)
     ]
     return f"E[X] of the first call by the tree of the pair's own draft, of the optimum: {', '.join(told)}."
 
 
 def _exact_rows(options: Options, known: Knowledge) -> list[dict]:
-    table = [
-        {"panel": "E[X]", "x": value, "capacity": int(capacity), "exact": float(known.draft[i, at]),
-         "optimum": float(known.best[at])}
-        for i, value in enumerate(known.dial.tolist())
-        for at, capacity in enumerate(known.capacities)
-    ]  # fmt: skip
-    return table + [
-        {"panel": "tokens per call", "x": value, "capacity": capacity, "exact": float(known.per_call[i, at])}
-        for i, value in enumerate(options.dial)
-        for at, capacity in enumerate(options.compared)
+    def panel(name: str, dial, capacities, exact, optimum) -> list[dict]:
+        return [
+            {"panel": name, "x": value, "capacity": capacity, "exact": float(exact[i, at])}
+            | ({} if optimum is None else {"optimum": float(optimum[at])})
+            for i, value in enumerate(dial)
+            for at, capacity in enumerate(capacities)
+        ]
+
+    return [
+        *panel("E[X] by the dial", known.fine.tolist(), options.compared, known.along, known.optimum),
+        *panel("E[X] by capacity", options.dial, options.capacities, known.by_capacity, known.best),
+        *panel("tokens per call", options.dial, options.compared, known.per_call, None),
     ]
