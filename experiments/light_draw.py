@@ -55,8 +55,9 @@ def _draw_law(axes, settings: Settings, measured: Measured) -> None:
         curves["renewal"] = (capacities, measured.bounds["renewal"])
     curves = {name: curve for name, curve in curves.items() if np.isfinite(curve[1]).all()}
     interval = measured.interval
-    highest = [curves[name][1][-1] for name in ("sharper", "dual") if name in curves]
-    top = 1.1 * max([float(interval.high.max()), *highest])
+    dual = float(curves["dual"][1][-1])
+    sharper = float(curves["sharper"][1][-1]) if "sharper" in curves else dual
+    top = 1.1 * max(float(interval.high.max()), dual, min(sharper, 2 * dual))
     draw_accepted(axes, capacities, interval, curves, confidence=settings.confidence, top=top)
     axes.set_title(
         f"{measured.law.label}\nμ = {moments.entropy:.4g}, μ₂ = {moments.second:.4g}, "

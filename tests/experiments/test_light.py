@@ -136,6 +136,14 @@ def test_a_wrong_slope_fails(measured):
     assert light_judge.rate_of(dataclasses.replace(measured, moments=half)).status == "FAIL"
 
 
+def test_slopes_that_are_far_from_their_limit_are_no_alarm(settings):
+    """Uniform rows, where E[X] rises in waves, and rows nearly certain, where 1/mu is far away."""
+    for law in (Zipf(16, 0), Dirichlet(4, 1e-4)):
+        jobs = light_judge.environment_jobs(law, [1, 30, 100, 300, 3000], 40, settings.seed)
+        rate = light_judge.rate_of(light_judge.measure(law, jobs, finished(jobs), 0.95))
+        assert rate.status == "INCONCLUSIVE" and abs(rate.estimate - rate.exact) > 0.1 * rate.exact
+
+
 def test_wrong_moments_fail(measured):
     """Control: rows of another law than the one whose moments are told."""
     assert [one.status for one in light_judge.moment_verdicts(measured, 0)] == ["PASS", "PASS"]
