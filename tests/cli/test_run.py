@@ -251,18 +251,22 @@ def test_a_verdict_that_fails_makes_the_exit_code_1(run, tmp_path):
 
 
 def test_reproduce_runs_everything_and_writes_one_file_of_verdicts(run, tmp_path):
-    out = run("reproduce", "tier=smoke", "output=here", "trajectories=30000", "tier.running_average=1000")
+    sizes = ["trajectories=30000", "tier.running_average=1000", "tier.environments=2"]
+    out = run("reproduce", "tier=smoke", "output=here", *sizes)
     verdicts = json.loads((tmp_path / "here" / "report" / "verdicts.json").read_text())["verdicts"]
     experiments = {verdict["experiment"] for verdict in verdicts}
     assert experiments == {
         "Figure 2 on paper", "Figure 3", "Figure 4 on paper", "Figure 5 on paper",
         "Figure 2 on corpus", "Figure 5 on corpus", "drafts on paper",
         "WinRate on paper", "WinRate on corpus", "Draft trees on paper", "Draft trees on corpus",
+        "The speed of light",
     }  # fmt: skip
     assert not [verdict for verdict in verdicts if verdict["status"] == "FAIL"]
     assert f"{len(verdicts)} verdicts: " in out
     status = json.loads(run("status", "output=here", "--json"))
-    assert len(status) > 20 and all(task["trajectories"] in (1000, 30000) for task in status)
+    assert len(status) > 20
+    assert {task.get("trajectories", 0) for task in status} == {0, 1000, 30000}
+    assert {task.get("environments", 0) for task in status} == {0, 2, 20}
     assert "tasks" in run("status", "output=here")
 
 
