@@ -307,6 +307,7 @@ def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, word, complaint):
 
 def test_the_command_leaves_all_files_and_the_same_bytes_again(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trees_knowledge, "FINE", 3)
     words = ["pair=corpus", "pair.horizon=5", "pair.max_states=8", "experiment.capacities=[1,8]"]
     words += ["experiment.simulated=[4]", "experiment.compared=[4]", "trajectories=20000", "run=serial"]
 
