@@ -286,22 +286,22 @@ def test_a_stationary_chooser_has_one_tree_for_each_depth():
     assert len(set(shared.roots[:3].tolist())) == 3
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("decoder", [TreeSpeculative(9), TreeSpeculative(30, "draft")], ids=str)
 @pytest.mark.parametrize("states", [1, 2, 5, 9])
 def test_every_single_token_walks_its_tree(states, decoder, seed):
     """No statistics: each path of tokens has the bonus tokens that the reference's trees give it, those among
-    them whose draws took more bits than their first (some 4 in 65,536, 100 here) like all others."""
-    pair = paper(5, states)
+    them whose draws took more bits than their first (some 4 in 65,536, 55 here) like all others."""
+    pair = paper(3, states)
     paths = record_paths(build_tables(pair, decoder), N * 3, seeded(seed))
     chooser = (pair.target if decoder.drafted_by == "target" else pair.draft).tolist()
     drafted = functools.cache(lambda time, token: set(draft_tree(chooser, time, token, decoder)))
     tokens = np.column_stack([paths.initial, paths.tokens])
     distinct, which = np.unique(tokens, axis=0, return_inverse=True)
-    expected = np.zeros((len(distinct), 5), bool)
+    expected = np.zeros((len(distinct), 3), bool)
     for row, path in enumerate(distinct.tolist()):
         begin = 0
-        for t in range(5):
+        for t in range(3):
             expected[row, t] = tuple(path[begin + 1 : t + 2]) not in drafted(begin, path[begin])
             begin = t + 1 if expected[row, t] else begin
     assert np.array_equal(expected[which.ravel()], paths.rejected)
