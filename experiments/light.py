@@ -16,6 +16,8 @@ from simlab.evidence import Verdict
 from simlab.experiments.light_draw import GAPS, accepted_figure, entropy_figure, gap_figure
 from simlab.experiments.light_judge import (
     FALSE_ALARM,
+    RESOLUTION,
+    TIGHT_RESOLUTION,
     TITLE,
     Measured,
     bound_verdicts,
@@ -23,6 +25,7 @@ from simlab.experiments.light_judge import (
     environment_jobs,
     measure,
     moment_verdicts,
+    near_limit,
     rate_of,
 )
 from simlab.experiments.light_laws import Options, options_of
@@ -139,12 +142,14 @@ def _present_laws(
     verdicts, bounds, laws = [], [], []
     for one in several:
         name = f"{TITLE}, {one.law.label}"
-        own = [bound for bound in ("dual", "renewal") if bound in one.bounds]
+        own = {"dual": RESOLUTION, "renewal": TIGHT_RESOLUTION}
+        own = {bound: resolution for bound, resolution in own.items() if bound in one.bounds}
+        each = FALSE_ALARM / len(one.capacities)
         judged = {
             "sharper": bound_verdicts(one, "sharper"),
             **{
-                bound: bound_verdicts(one, bound, false_alarm=FALSE_ALARM / len(one.capacities))
-                for bound in own
+                bound: bound_verdicts(one, bound, resolution=resolution, false_alarm=each)
+                for bound, resolution in own.items()
             },
         }
         rate = rate_of(one)
@@ -282,6 +287,12 @@ def _notes(settings: Settings, several: list[Measured]) -> list[str]:
         "sharper bound is infinite, and there is no slope in log P."
         for one in several
         if one.moments.entropy <= 0
+    ]
+    notes += [
+        f"{one.law.label}: at these capacities the slope of E[X] in log P is not near its limit 1/mu = "
+        f"{1 / one.moments.entropy:.4g}, which is not held against it."
+        for one in several
+        if one.moments.entropy > 0 and not near_limit(one)
     ]
     if any(word.startswith("trajectories=") for word in settings.command.split()):
         notes.append(

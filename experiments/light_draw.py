@@ -21,28 +21,34 @@ GAPS = {"sharper": "sharper bound", "dual": "dual bound", "renewal": "renewal bo
 
 
 def accepted_figure(settings: Settings, several: list[Measured]):
-    """E[X] against log P, a panel a law, and a panel for the legend."""
-    columns = min(3, len(several) + 1)
-    rows = math.ceil((len(several) + 1) / columns)
+    """E[X] against log P, a panel a law; the legend is in the place that is left, or below all."""
+    columns = min(3, len(several))
+    rows = math.ceil(len(several) / columns)
     with style():
-        figure = new_figure(3.3 * columns, 3.1 * rows)
+        figure = new_figure(max(3.3 * columns, 5.0), 3.1 * rows)
         grid = figure.add_gridspec(rows, columns)
-        places = [grid[divmod(place, columns)] for place in range(rows * columns)]
-        panels = [figure.add_subplot(place) for place in places[: len(several)]]
+        panels = [figure.add_subplot(grid[divmod(place, columns)]) for place in range(len(several))]
         for place, (axes, measured) in enumerate(zip(panels, several, strict=True)):
             _draw_law(axes, settings, measured)
             axes.set_ylabel("accepted tokens, E[X]" if place % columns == 0 else "")
             if place + columns >= len(several):
                 axes.set_xlabel("capacity P, drafted tokens a call")
-        handles = {
-            label: handle
-            for axes in panels
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        corner = figure.add_subplot(places[len(several)])
-        corner.axis("off")
-        corner.legend(handles.values(), handles, loc="center", fontsize="medium", labelspacing=0.9)
+        if len(several) == rows * columns:
+            shared_legend(figure, panels)
+        else:
+            _legend_in(figure.add_subplot(grid[divmod(len(several), columns)]), panels)
     return figure
+
+
+def _legend_in(corner, panels: list) -> None:
+    """One legend for all panels in axes of its own, each label once."""
+    handles = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    corner.axis("off")
+    corner.legend(handles.values(), handles, loc="center", fontsize="medium", labelspacing=0.9)
 
 
 def _draw_law(axes, settings: Settings, measured: Measured) -> None:
@@ -52,17 +58,14 @@ def _draw_law(axes, settings: Settings, measured: Measured) -> None:
     if moments.entropy > 0:
         curves["published"] = (fine, light.published_slope(moments) * np.log(fine))
     if "renewal" in measured.bounds:
-        curves["renewal"] = (capacities, measured.bounds["renewal"])
+        curves["renewal"] = (fine, light.renewal_bound(measured.law, fine))
     curves = {name: curve for name, curve in curves.items() if np.isfinite(curve[1]).all()}
     interval = measured.interval
     dual = float(curves["dual"][1][-1])
     sharper = float(curves["sharper"][1][-1]) if "sharper" in curves else dual
     top = 1.1 * max(float(interval.high.max()), dual, min(sharper, 2 * dual))
     draw_accepted(axes, capacities, interval, curves, confidence=settings.confidence, top=top)
-    axes.set_title(
-        f"{measured.law.label}\nμ = {moments.entropy:.4g}, μ₂ = {moments.second:.4g}, "
-        f"1/μ = {1 / moments.entropy if moments.entropy > 0 else math.inf:.3g}"
-    )
+    axes.set_title(f"{measured.law.label}\nμ = {moments.entropy:.4g}, μ₂ = {moments.second:.4g}")
 
 
 def gap_figure(several: list[Measured]):

@@ -39,11 +39,14 @@ way it is the same work."""
 RESOLUTION = 1 / 3
 """A PASS on a bound could have seen E[X] above it by so much of it."""
 
+TIGHT_RESOLUTION = 0.5
+"""The same for the renewal bound, which leaves E[X] no room."""
+
 REMAINDERS = (1e-3, 1e-2, 1e-1)
 """What cutting values off may take from the mean, in tokens: the more, the narrower the interval is else."""
 
 ALLOWANCE = 0.1
-"""How far the slope may be from 1/mu, its limit, beside what the tightest bound's is: a part of 1/mu."""
+"""How far the slope over the capacities fitted may be from 1/mu, its limit, as a part of it."""
 
 RATE_RESOLUTION = 1 / 3
 """A PASS on the rate could have seen this difference, as a part of 1/mu."""
@@ -242,28 +245,36 @@ def slopes(measured: Measured, places: slice) -> tuple[np.ndarray, float, float]
     return np.clip(values @ weights, 0, most * tail), float(most * tail), float(lost * tail)
 
 
-def rate_of(measured: Measured) -> Verdict | None:
-    """Is the slope of E[X] in log P 1/mu? None where there is no slope to fit, or none that is finite.
+def near_limit(measured: Measured) -> bool:
+    """Whether the slope in log P can be near 1/mu at the capacities fitted, as that of the tightest bound is.
 
-    1/mu is the limit for large P. At the capacities fitted the slope may differ from it by as much as that of
-    the tightest bound does (rows nearly certain, or all uniform: then E[X] rises in waves), and by ALLOWANCE.
-    Where this is much, no sample can tell, and the verdict is INCONCLUSIVE.
+    Not where rows are nearly certain, for which 1/mu is reached much later, nor where they are uniform or
+    nearly so, for which E[X] rises in waves.
     """
     places = fitted(measured)
     if places is None or measured.moments.entropy <= 0:
+        return False
+    rate = 1 / measured.moments.entropy
+    tightest = measured.bounds.get("renewal", measured.bounds["dual"])[places]
+    slope = float(slope_weights(measured.capacities[places]) @ tightest)
+    return abs(slope - rate) <= ALLOWANCE * rate / 2
+
+
+def rate_of(measured: Measured) -> Verdict | None:
+    """Is the slope of E[X] in log P 1/mu? None where there is no slope to fit, or none that is near 1/mu."""
+    places = fitted(measured)
+    if places is None or not near_limit(measured):
         return None
     found, most, lost = slopes(measured, places)
     rate = 1 / measured.moments.entropy
     capacities = measured.capacities[places]
-    tightest = measured.bounds.get("renewal", measured.bounds["dual"])[places]
-    finite = abs(float(slope_weights(capacities) @ tightest) - rate)
     return rate_verdict(
         f"{TITLE}, {measured.law.label}: slope in log P over {capacities[0]:,} to {capacities[-1]:,}",
         found,
         rate,
         least=0.0,
         most=most,
-        allowance=ALLOWANCE * rate + finite + lost,
+        allowance=ALLOWANCE * rate + lost,
         resolution=RATE_RESOLUTION * rate,
         false_alarm=FALSE_ALARM,
     )
