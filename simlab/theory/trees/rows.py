@@ -1,4 +1,4 @@
-"""Rows in falling order, sorted when a search first visits them, and each once; compiled."""
+"""Rows in falling order, sorted when a search first visits them, as far as it goes; compiled."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ RUN = 128
 """Runs of this many entries are sorted by counting what is larger than each, several at an instruction;
 longer rows are merged from such runs. Entries are compared by their bits, as integers: floats that are not
 negative are ordered as these are."""
+SHARE = 1 / 16
+"""A visit sorts the entries above this share of the largest; the others only once all these are used up."""
 
 
 class SortedRows(NamedTuple):
@@ -19,8 +21,8 @@ class SortedRows(NamedTuple):
 
     chain: float64 (S, V, V), S = T, or 1 where the chain is stationary. values: float64 (S * V, V), each
     row's entries from the largest on; tokens: int32 (S * V, V), whose entries they are, the lower number
-    first where entries are equal; ready: uint8 (S * V,), 1 where the two are filled in. Rows that are never
-    visited take address space, and no memory.
+    first where entries are equal; ready: int32 (S * V,), how many of them are in order. The others follow, in
+    any order, where ready is not 0. Rows that are never visited take address space, and no memory.
     """
 
     chain: np.ndarray
@@ -35,42 +37,64 @@ def unsorted_rows(chain: np.ndarray) -> SortedRows:
     chain.flags.writeable = False  # one type of array, so that the search is compiled once
     steps, states, _ = chain.shape
     shape = (steps * states, states)
-    return SortedRows(chain, np.empty(shape), np.empty(shape, np.int32), np.zeros(shape[0], np.uint8))
+    return SortedRows(chain, np.empty(shape), np.empty(shape, np.int32), np.zeros(shape[0], np.int32))
 
 
 @compiled
-def sort_row(row, values, tokens):
-    """Fill values and tokens, (V,) each, with the entries of `row` in falling order, ties as they were.
+def sort_more(row, values, tokens, ready):
+    """Bring more of a row's entries, of which `ready` are, into falling order; returns how many then are.
 
     O(V log V) for long rows.
     """
     states = row.size
-    for start in range(0, states, RUN):
-        end = min(start + RUN, states)
-        sort_run(row[start:end], start, values[start:end], tokens[start:end])
-    if states > RUN:
-        spare_values, spare_tokens = np.empty(states), np.empty(states, np.int32)
+    if ready:
+        sort(values[ready:], tokens[ready:])
+        return states
+    largest = 0.0
+    for y in range(states):
+        largest = max(largest, row[y])
+    least, end = SHARE * largest, 0
+    for y in range(states):
+        values[end], tokens[end] = row[y], y
+        end += row[y] >= least
+    others = end
+    for y in range(states):
+        if row[y] < least:
+            values[others], tokens[others] = row[y], y
+            others += 1
+    sort(values[:end], tokens[:end])
+    return end
+
+
+@compiled
+def sort(values, tokens):
+    """Sort entries and their tokens, (n,) each, by falling value, equal ones as they stand."""
+    size = values.size
+    for start in range(0, size, RUN):
+        sort_run(values[start : start + RUN], tokens[start : start + RUN])
+    if size > RUN:
+        spare_values, spare_tokens = np.empty(size), np.empty(size, np.int32)
         width = RUN
-        while width < states:
-            for start in range(0, states, 2 * width):
+        while width < size:
+            for start in range(0, size, 2 * width):
                 merge(values, tokens, start, width, spare_values, spare_tokens)
             values[:], tokens[:] = spare_values, spare_tokens
             width *= 2
 
 
 @compiled
-def sort_run(entries, first, values, tokens):
-    """Sort entries of tokens first, first + 1, ... by the number of those that are larger than each."""
-    bits, equals = np.empty(RUN, np.int64), np.zeros(RUN, np.int64)
-    for i in range(entries.size):
-        bits[i] = np.float64(entries[i]).view(np.int64)
-    for i in range(entries.size):
+def sort_run(values, tokens):
+    """Sort up to RUN entries by the number of those that are larger than each."""
+    bits, held, equals = np.empty((3, RUN), np.int64)
+    for i in range(values.size):
+        bits[i], held[i], equals[i] = np.float64(values[i]).view(np.int64), tokens[i], 0
+    for i in range(values.size):
         before = 0
-        for j in range(entries.size):
+        for j in range(values.size):
             before += bits[j] > bits[i]
         place = before + equals[before]
         equals[before] += 1
-        values[place], tokens[place] = entries[i], first + i
+        values[place], tokens[place] = np.int64(bits[i]).view(np.float64), held[i]
 
 
 @compiled

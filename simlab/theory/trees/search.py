@@ -37,7 +37,7 @@ from simlab.theory.trees.queue import (
     sift_down,
     sift_up,
 )
-from simlab.theory.trees.rows import SortedRows, sort_row
+from simlab.theory.trees.rows import SortedRows, sort_more
 
 
 class Found(NamedTuple):
@@ -75,9 +75,9 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             node = count if turn else owner
             row, rank, bits = facts[node, ROW], facts[node, CHILDREN], np.int64(0)
             if rank < states and facts[node, DEPTH] < steps and (count or not turn):
-                if not ready[row]:
-                    sort_row(chain[row // states, row % states], values[row], tokens[row])
-                    ready[row] = 1
+                if rank >= ready[row]:
+                    entries = chain[row // states, row % states]
+                    ready[row] = sort_more(entries, values[row], tokens[row], ready[row])
                 bits = np.float64(probability[node, 0] * values[row, rank]).view(np.int64)
             if on_top:  # the owner's cursor is the heap's first one still
                 on_top = False
@@ -143,8 +143,8 @@ def greedy_chain(rows: SortedRows, time: int, token: int, steps: int, found: Fou
     for count in range(min(facts.shape[0] - 1, steps)):
         row = facts[count, ROW]
         if not rows.ready[row]:
-            sort_row(rows.chain[row // states, row % states], rows.values[row], rows.tokens[row])
-            rows.ready[row] = 1
+            entries = rows.chain[row // states, row % states]
+            rows.ready[row] = sort_more(entries, rows.values[row], rows.tokens[row], 0)
         chance = probability[count, 0] * rows.values[row, 0]
         if chance == 0.0:
             return count
