@@ -94,6 +94,19 @@ def clear(queue: Queue):
 
 
 @compiled
+def new_chunk(state, links, earlier):
+    """An empty chunk, linked to the bucket's earlier one (-1: none)."""
+    chunk = state[FREE] - 1
+    if chunk >= 0:
+        state[FREE] = links[chunk] + 1
+    else:
+        chunk = state[USED]
+        state[USED] += 1
+    links[chunk] = earlier
+    return chunk
+
+
+@compiled
 def advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
     """Make the highest bucket that is not empty the one at hand; False where there is none."""
     bucket = state[BUCKET]

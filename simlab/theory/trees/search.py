@@ -21,18 +21,17 @@ from simlab.theory.trees.queue import (
     END,
     FETCHED,
     FLOOR,
-    FREE,
     HEAP,
     OWNER,
     ROW,
     TOKEN,
-    USED,
     WAITING,
     Queue,
     advance,
     before,
     clear,
     fetch,
+    new_chunk,
     new_queue,
     sift_down,
     sift_up,
@@ -62,14 +61,14 @@ def room(capacity: int) -> Found:
 @compiled
 def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found):
     """Fill `found` with the most probable prefixes after `token`, `steps` >= 1 deep; returns their number."""
-    probability, facts = found.probability, found.facts
-    state, heap, front, loaded, same, buckets, chunks, links, shift, lowest = found.queue
+    probability, facts, queue = found
+    state, heap, front, loaded, same, buckets, chunks, links, shift, lowest = queue
     chain, values, tokens, ready = rows
     capacity, states, stationary = facts.shape[0] - 1, chain.shape[1], chain.shape[0] == 1
-    clear(found.queue)
+    clear(queue)
     plant(rows, found, time, token)
-    count = place = end = size = 0
-    owner, floor, on_top = 0, state[FLOOR], False
+    count = place = end = size = owner = 0
+    floor, on_top = state[FLOOR], False
     while True:
         for turn in range(2):  # the cursors of the owner and of the node chosen last; the root's, at first
             node = count if turn else owner
@@ -79,8 +78,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
                     entries = chain[row // states, row % states]
                     ready[row] = sort_more(entries, values[row], tokens[row], ready[row])
                 bits = np.float64(probability[node, 0] * values[row, rank]).view(np.int64)
-            if on_top:  # the owner's cursor is the heap's first one still
-                on_top = False
+            if on_top and not turn:  # the owner's cursor is the heap's first one still
                 if bits >= floor:
                     sift_down(heap, size, bits, node)
                     continue
@@ -94,17 +92,9 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
                 continue
             spot = buckets[bucket, 0]
             if spot % CHUNK == 0:
-                chunk = state[FREE] - 1
-                if chunk >= 0:
-                    state[FREE] = links[chunk] + 1
-                else:
-                    chunk = state[USED]
-                    state[USED] += 1
-                links[chunk] = spot // CHUNK - 1
-                spot = chunk * CHUNK
+                spot = new_chunk(state, links, spot // CHUNK - 1) * CHUNK
             chunks[spot, 0], chunks[spot, 1] = bits, node
-            buckets[bucket, 0] = spot + 1
-            buckets[bucket, 1] += 1
+            buckets[bucket, 0], buckets[bucket, 1] = spot + 1, buckets[bucket, 1] + 1
             state[WAITING] += 1
             while state[WAITING] - buckets[state[CLOSED], 1] >= capacity - count:
                 state[WAITING] -= buckets[state[CLOSED], 1]
@@ -117,7 +107,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             place, end, size, floor = 0, state[END], state[HEAP], state[FLOOR]
             state[FETCHED] = fetch(front, end, facts, values, tokens)
         if place < end and (size == 0 or before(front[place, 0], front[place, 1], heap[0, 0], heap[0, 1])):
-            bits, owner = front[place, 0], front[place, 1]
+            bits, owner, on_top = front[place, 0], front[place, 1], False
             place += 1
         else:
             bits, owner, on_top = heap[0, 0], heap[0, 1], True
