@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,6 +71,32 @@ def test_and_a_tree_in_another_order_is_not():
     i = next(i for i in range(399) if nodes[i][3] == nodes[i + 1][3] and nodes[i][0] != nodes[i + 1][0])
     nodes[i], nodes[i + 1] = nodes[i + 1], nodes[i]
     assert as_nodes(optimal_tree(LARGE["ties"], 0, 0, 400)) != nodes
+
+
+UNCOMPILED = """
+import numba
+from tests.theory.plain_trees import as_nodes, plain_tree
+from simlab import TreeSpeculative, optimal_tree, pairs, predict
+assert numba.config.DISABLE_JIT
+odd = [pairs.uniform(7, 7, horizon=4), pairs.softmax(4, 140, stationary=True), pairs.paper(3, 2)]
+for pair in odd:
+    for capacity in (1, 2, 13, 700):
+        assert as_nodes(optimal_tree(pair, 0, 0, capacity)) == plain_tree(pair, 0, 0, capacity)
+predict(odd[2], TreeSpeculative(3)), predict(odd[2], TreeSpeculative(3, "draft", "chain"))
+"""
+
+
+@pytest.mark.processes
+def test_no_index_is_out_of_bounds():
+    """Compiled code does not look; run as Python it does, on the same arrays."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", UNCOMPILED],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_probabilities_below_all_buckets_are_found_in_order():

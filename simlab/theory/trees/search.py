@@ -69,7 +69,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
     plant(rows, found, time, token)
     count = place = end = size = owner = 0
     floor, on_top = state[FLOOR], False
-    while True:
+    while count < capacity:
         for turn in range(2):  # the cursors of the owner and of the node chosen last; the root's, at first
             node = count if turn else owner
             row, rank, bits = facts[node, ROW], facts[node, CHILDREN], np.int64(0)
@@ -99,8 +99,6 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             while state[WAITING] - buckets[state[CLOSED], 1] >= capacity - count:
                 state[WAITING] -= buckets[state[CLOSED], 1]
                 state[CLOSED] += 1
-        if count == capacity:
-            return count
         if place == end and size == 0:
             if not advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
                 return count
@@ -119,6 +117,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
         facts[count, ROW] = token if stationary else (row // states + 1) * states + token
         facts[count, DEPTH], facts[count, CHILDREN] = facts[owner, DEPTH] + 1, 0
         facts[count, OWNER], facts[count, TOKEN] = owner, token
+    return count
 
 
 @compiled
