@@ -153,7 +153,7 @@ def _draw(settings: Settings, pair: ChainPair, curves: list[Curve], options: Opt
         draw_curves(upper, lower, curves, confidence=settings.confidence, log=True)
         for (name, heights), dashes in zip(bounds.items(), ((6, 3), (1.5, 2)), strict=True):
             draw_comparison(
-                upper, options.capacities, heights, f"{name}: comparison, no theorem", dashes=dashes
+                upper, options.capacities, heights, f"{name}: comparison, not theorem", dashes=dashes
             )
         upper.set_title(f"Tokens per target call on {settings.pair_name}, T = {pair.horizon}")
         upper.set_ylabel("tokens per target call")

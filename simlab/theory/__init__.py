@@ -9,6 +9,7 @@ draft tree from which the target takes the most tokens a call, and `speed_of_lig
 scheme can take from any tree in a random environment.
 """
 
+from simlab.theory import speed_of_light
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
 from simlab.theory.forward import expected_rejections_per_position, output_chain, predict
 from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
@@ -40,6 +41,7 @@ __all__ = [
     "sequence_total_variation",
     "sequence_tradeoff",
     "single_token_tradeoff",
+    "speed_of_light",
     "theorem3_expected_rejections",
     "win_rates",
 ]
