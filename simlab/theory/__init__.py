@@ -5,8 +5,8 @@
 `sequence_total_variation` brackets the bias of whole sequences, `optimal_loss` and `single_token_tradeoff`
 give that of one token, and `win_rates` lets the target judge between the outputs of two decoders.
 `sequence_front` is what rejections and bias can be had together, by whatever algorithm. `optimal_tree` is the
-draft tree from which the target takes the most tokens a call, and `speed_of_light` holds the bounds on what any
-scheme can take from any tree in a random environment.
+draft tree from which the target takes the most tokens a call, and `speed_of_light` bounds what any scheme can
+take from any tree in a random environment.
 """
 
 from simlab.theory import speed_of_light
