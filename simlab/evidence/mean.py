@@ -48,6 +48,9 @@ SIZED_SHARE = 0.75
 GRID_STEP = 0.35
 """Step of the grid in log(k / (1 - k)); wealth as a function of log k has a width of about 0.5 at 1e-6."""
 
+TINY, HUGE = 1e-290, 1e150
+"""Values below TINY count as 0, which is within rounding; squares of HUGE are finite."""
+
 MANY, GRID = 1100, 512
 """Of more distinct values than MANY the wealth is found on a grid of GRID points."""
 
@@ -75,8 +78,8 @@ def sample_mean_interval(values, most: float, confidence: float) -> Interval:
 
     values: floats (n,), n fixed beforehand, as many as there are. most: what no value can exceed, >= 0. Valid
     for every n >= 1 and every law on [0, most], without approximation. Returns floats, 0 <= low <= estimate
-    <= high <= most. Raises SimlabError for no values, values outside [0, most], a `most` that is not finite,
-    or a confidence outside (0, 1). Source: the module's docstring; nothing there needs whole numbers.
+    <= high <= most. Raises SimlabError for no values, values outside [0, most], a `most` above 1e150, or a
+    confidence outside (0, 1). Source: the module's docstring; nothing there needs whole numbers.
     """
     return sample_mean_interval_at(values, most, error_of(confidence))
 
@@ -114,7 +117,7 @@ def sample_of_counts(histogram) -> Sample:
 
 def sample_of_values(values, most: float) -> Sample:
     """Floats (n,) in [0, most], but for rounding, as a sample; raises SimlabError for others."""
-    values, most = np.asarray(values), check_number("most", most, least=0.0)
+    values, most = np.asarray(values), check_number("most", most, least=0.0, most=HUGE)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iuf":
         raise SimlabError(
             f"values of shape {values.shape} and type {values.dtype}: give numbers (n,), at least one"
@@ -124,7 +127,8 @@ def sample_of_values(values, most: float) -> Sample:
     if wrong.any():
         place = int(wrong.argmax())
         raise SimlabError(f"values[{place}] = {float(values[place])!r}: give numbers in [0, {most:g}]")
-    distinct, counts = np.unique(np.clip(values.astype(float), 0.0, most), return_counts=True)
+    values, most = np.clip(values.astype(float), 0.0, most), most if most >= TINY else 0.0
+    distinct, counts = np.unique(np.where(values >= TINY, values, 0.0), return_counts=True)
     return Sample(distinct, counts.astype(float), most)
 
 

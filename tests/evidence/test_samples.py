@@ -126,6 +126,24 @@ def test_odd_samples():
     assert 0 <= rounded.low and rounded.high <= 1
 
 
+@pytest.mark.parametrize("values", [[5e-324], [5e-324, 0.0], [1e-309] * 50])
+@pytest.mark.parametrize("most", [1.0, 1e-309, 1e-291])
+def test_values_next_to_nothing(values, most):
+    """Divided by a mean so small they would not be finite; with them the interval is that of zeros."""
+    found = sample_mean_interval(values, most, 0.9)
+    assert found == sample_mean_interval(np.zeros(len(values)), most, 0.9)
+    assert (found.low, found.estimate) == (0, 0) and (found.high == 0) == (most < 1)
+
+
+def test_the_largest_unit_that_there_is():
+    one = sample_mean_interval([0.2, 0.9, 0.4], 1.0, 0.99)
+    other = sample_mean_interval([2e149, 9e149, 4e149], 1e150, 0.99)
+    np.testing.assert_allclose(np.array(other) / 1e150, one)
+    for most in (1.1e150, 1e308):
+        with pytest.raises(SimlabError, match="most = "):
+            sample_mean_interval([0.5], most, 0.9)
+
+
 @pytest.mark.parametrize(
     ("values", "most", "says"),
     [
