@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from simlab.errors import SimlabError
-from simlab.experiments import light, light_judge
+from simlab.experiments import light, light_draw, light_judge
 from simlab.experiments.light_laws import options_of, random_laws
 from simlab.laws import Dirichlet, Softmax, Zipf, law_identity
 from simlab.runs import Serial, collect
@@ -173,6 +173,41 @@ def test_the_slope_of_a_line_is_its_slope_and_has_its_range():
     rising = np.sort(random.uniform(0, 5, (1000, 3)), axis=1)
     tail = np.cumsum(weights[::-1]).max()
     assert (rising @ weights >= -1e-12).all() and (rising @ weights <= 5 * tail + 1e-12).all()
+
+
+def test_slopes_reach_the_end_of_their_range_and_no_further(measured):
+    """From 0 at P = 16 to where values are cut off at P = 64: that over log 4; what is lost goes with it."""
+    most, lost = np.full(6, 7.0), np.full(6, 0.5)
+    steep = (*measured.values[:2], np.zeros(600), np.full(600, 9.0), *measured.values[4:])
+    jumping = dataclasses.replace(measured, values=steep, most=most, lost=lost)
+    found, top, missing = light_judge.slopes(jumping, light_judge.fitted(measured))
+    np.testing.assert_allclose(found, 7 / math.log(4), rtol=1e-14)
+    assert (top, missing) == pytest.approx((7 / math.log(4), 0.5 / math.log(4)))
+
+
+def test_the_rate_is_one_over_mu_with_what_was_cut_off_allowed(measured):
+    verdict = light_judge.rate_of(measured)
+    rate = 1 / moments(Dirichlet(8, 0.3)).entropy
+    _, _, lost = light_judge.slopes(measured, light_judge.fitted(measured))
+    assert lost > 0 and verdict.exact == pytest.approx(rate)
+    assert verdict.allowance == pytest.approx(0.1 * rate + lost)
+
+
+def test_intervals_reach_up_by_what_was_cut_off(measured, settings, results, monkeypatch):
+    law = Dirichlet(8, 0.3)
+    jobs = light_judge.environment_jobs(law, OPTIONS["capacities"], OPTIONS["environments"], settings.seed)
+    found = []
+    for lost in (0.0, 0.7):
+        monkeypatch.setattr(light_judge, "_cut", lambda law, capacity, n, lost=lost: (capacity, lost))
+        found.append(light_judge.measure(law, jobs, results, 0.95))
+    np.testing.assert_allclose(found[1].interval.high - found[0].interval.high, 0.7, rtol=1e-12)
+    np.testing.assert_array_equal(found[1].interval.low, found[0].interval.low)
+    for bound in ("sharper", "dual", "renewal"):
+        gap, _ = light_draw.gap_of(found[0], bound)
+        np.testing.assert_allclose(
+            [gap.estimate, gap.low, gap.high],
+            found[0].bounds[bound] - np.array(found[0].interval)[[0, 2, 1]],
+        )
 
 
 def test_random_laws_are_the_same_for_the_same_seed():

@@ -222,6 +222,7 @@ def test_the_numbers_of_one_law():
     assert (simulated < dual_bound(steps, places)).all()
     assert asymptote(steps, 256) == pytest.approx(simulated[-1], abs=0.05)
     assert published_slope(steps) * math.log(64) > sharper_bound(steps, 64)
+    assert published_slope(Moments(2.0, 6.0)) == (2 + 6) / 4
 
 
 def test_large_capacities_gain_what_the_docstring_says():
@@ -421,6 +422,15 @@ def test_a_cap_is_the_least_of_its_bound():
         assert rho(deepest) <= remainder < rho(deepest - 1)
 
 
+def test_nothing_is_lost_where_the_cap_is_the_capacity():
+    """Also where the bound asks for just so much."""
+    law = Dirichlet(8, 0.5)
+    for remainder in (0.3, 1e-3):
+        caps = [(capacity, *cap(law, capacity, remainder)) for capacity in range(1, 60)]
+        assert all((deepest == capacity) == (lost == 0) for capacity, deepest, lost in caps)
+        assert len({lost == 0 for _, _, lost in caps}) == 2
+
+
 # Chains
 
 
@@ -456,6 +466,8 @@ def test_the_long_run_of_odd_chains():
     np.testing.assert_allclose(long_run(np.ones((1, 1)), np.ones(1)), [1.0])
     gambler = np.array([[1, 0, 0, 0], [0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [0, 0, 0, 1.0]])
     np.testing.assert_allclose(long_run(gambler, np.eye(4)[1]), [2 / 3, 0, 0, 1 / 3], atol=1e-15)
+    drifts = np.array([[0, 0.75, 0.25, 0], [0.5, 0, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    np.testing.assert_allclose(long_run(drifts, np.eye(4)[0]), [0, 0, 0.4, 0.6], atol=1e-15)
     rare = 1e-13
     slow = np.array([[1 - rare, rare], [3 * rare, 1 - 3 * rare]])
     np.testing.assert_allclose(long_run(slow, np.array([0.0, 1.0])), [0.75, 0.25], rtol=2e-3)

@@ -8,8 +8,15 @@ import pytest
 
 from simlab.errors import SimlabError
 from simlab.evidence import Status
-from simlab.theory.speed_of_light import dual_bound, first_order, moments, renewal_bound, sharper_bound
-from simlab.verify.speed_of_light import accepted_by_capacity, check_renewal, random_row, random_search
+from simlab.theory.speed_of_light import (
+    Moments,
+    dual_bound,
+    first_order,
+    moments,
+    renewal_bound,
+    sharper_bound,
+)
+from simlab.verify.speed_of_light import Found, accepted_by_capacity, check_renewal, random_row, random_search
 
 SMALL = {"rows": 40, "climbs": 3, "steps": 15, "capacity": 1000}
 
@@ -57,6 +64,12 @@ def test_climbing_finds_a_smaller_gap_than_chance():
     climbed = random_search(rows=40, climbs=3, steps=40, capacity=500, seed=5)
     for before, after in zip(still, climbed, strict=True):
         assert after.difference < before.difference
+
+
+def test_rows_all_but_certain_are_passed_over_unless_they_break_the_bound():
+    steps = Moments(1e-4, 1e-3)
+    assert Found(np.ones(1), steps, 9, 9.0 + 1e-12, 9.0).gap == math.inf
+    assert Found(np.ones(1), steps, 9, 9.0 - 1e-6, 9.0).gap < 0
 
 
 def test_deterministic_by_seed():
