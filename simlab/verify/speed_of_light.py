@@ -24,7 +24,8 @@ BOUNDS: dict[str, Callable] = {"sharper": sharper_bound, "dual": dual_bound}
 
 STATEMENTS = {
     "sharper": "No tree of P nodes has E[X] > log(P)/mu + mu2/mu^2",
-    "dual": "No tree of P nodes has E[X] > log(1 + mu (P + 1) - mu2/mu)/mu + mu2/mu^2 - 1",
+    "dual": "No tree of P nodes has E[X] > log(1 + mu (P + 1) - mu2/mu)/mu + mu2/mu^2 - 1 "
+    "where P >= mu2/mu^2 - 1, else P",
 }
 
 MOST_STATES = 12

@@ -11,7 +11,7 @@ independent, so the rounded path probability has the mean pi(v) given the rows, 
 (x - theta)_+ being convex. Many-to-one holds for the rounded numbers too: their step has the law f_k of the
 lattice, f of total mass E[sum p] = 1, to which p in the cell above gives, weighed by p,
 
-    e^{-kh} (1 - e^{-(k+1)h} / p) / (1 - e^-h)  of its p to k,  the rest to k + 1.
+    (1 - e^{-(k+1)h} / p) / (1 - e^-h)  of its p to k,  the rest to k + 1.
 
 The mean step changes by h^2 / 12 only, where rounding all steps down would take h / 2. With u_k = E #{n >= 1:
 S_n = kh}, u = f + f * u, the bound at t = jh is P e^{-jh} + sum_{k <= j} (1 - e^{(k-j)h}) u_k, and as it is

@@ -7,7 +7,7 @@ lambda = e^u and r = 1 + s,
     h_r(y) = e^{r y - e^y} / Gamma(r),  M(u) = E[exp(-e^{u+g})],  g ~ N(0, scale^2):
 
 one logit is kept apart, the others are independent of it. Under this weight at r = 1, which sums to 1,
--(u + g) is a step plus the logarithm of an independent Exp(1): the step's mean is therefore the weight's mean
+-(u + g) is a step less the logarithm of an independent Exp(1): the step's mean is therefore the weight's mean
 of -(u + g) - gamma, and its second moment that of (u + g + gamma)^2 - pi^2 / 6, gamma being Euler's constant.
 (Differentiate under the integral at r = 1.)
 
