@@ -18,8 +18,8 @@ So E[X] <= min over t of P e^-t + integral of e^{r-t} U(r) dr, whatever the sche
 `sharper_bound` and `dual_bound` put Lorden's bound in the place of U, `renewal_bound`
 (`renewal`) U itself, and `asymptote` its limit.
 
-A capacity is a number >= 1, or an array of such; bounds come as float64 of its shape. Where mu = 0 every node
-is certain: then any P nodes in a chain are right, E[X] = P.
+A capacity is a number >= 1, or an array of such; bounds come as float64 of its shape. Where mu = 0 every row
+is certain: then the chain of P certain tokens is right, E[X] = P.
 
 On a Markov chain the rows of neighbours are not independent: there these are comparisons, not theorems
 (`chain_moments`).
@@ -70,7 +70,9 @@ def sharper_bound(moments: Moments, capacity) -> np.ndarray:
 
 
 def dual_bound(moments: Moments, capacity) -> np.ndarray:
-    """E[X] <= log(1 + mu (P + 1) - mu2 / mu) / mu + mu2 / mu^2 - 1, and <= P (own).
+    """E[X] <= log(1 + mu (P + 1) - mu2 / mu) / mu + mu2 / mu^2 - 1 where P >= mu2 / mu^2 - 1, else P (own).
+
+    The formula is no bound for smaller P, where its logarithm is negative or none.
 
     Proof. Write c = mu2 / mu^2 - 1 >= 0. In the bound at the head of this module U(r) = E[N(r)] - 1 <=
     r / mu + c (Wald and Lorden, as for `sharper_bound`), so for every t >= 0
