@@ -69,6 +69,16 @@ def test_and_so_it_is_for_odd_pairs(pair, decoder):
     assert_agrees(pair, decoder)
 
 
+@pytest.mark.parametrize("decoder", [DECODERS[0], *DECODERS[2:4]], ids=str)
+@pytest.mark.parametrize("changing", ["draft", "target"])
+def test_where_one_model_is_stationary_and_the_other_is_not(changing, decoder):
+    """Trees of a stationary draft are the same everywhere, but what leaves them is not."""
+    pair = as_pair(*rational_chains(5, 2, seed=5))
+    chains = {name: np.repeat(getattr(pair, name)[:1], 5, axis=0) for name in ("draft", "target")}
+    chains[changing] = getattr(pair, changing)
+    assert_agrees(ChainPair(chains["draft"], chains["target"], pair.initial), decoder)
+
+
 def test_the_walk_sees_trees_that_are_one_node_short_and_a_horizon_that_is_off():
     """Control: what should be told apart is, by far more than rounding."""
     pair = as_pair(*rational_chains(4, 3, seed=3))

@@ -105,6 +105,19 @@ def test_probabilities_below_all_buckets_are_found_in_order():
     tree = optimal_tree(pair, 0, 0, 10**6)
     assert as_nodes(tree) == plain_tree(pair, 0, 0, 10**6)
     assert tree.probability.min() < 2.0**-700
+    least = 5e-324
+    smallest = stationary([[0.0, 1.0, least], [least, 0.0, 1.0], [2 * least, 1.0, 0.0]], 20)
+    tree = optimal_tree(smallest, 0, 0, 10**15)  # 3^20 paths, few of them possible: these are counted
+    assert as_nodes(tree) == plain_tree(smallest, 0, 0, 10**15)
+    assert len(tree) > 20 and tree.probability.min() == least
+
+
+@pytest.mark.parametrize("states", [127, 129, 300])
+def test_equal_entries_of_long_rows_stand_by_number(states):
+    """Rows that are merged from runs; of three levels, so that all runs have entries of each."""
+    rows = np.random.default_rng(states).choice([4.0, 2.0, 1.0], (states, states))
+    pair = stationary(rows / rows.sum(axis=1, keepdims=True), 5)
+    assert as_nodes(optimal_tree(pair, 0, 1, 1500)) == plain_tree(pair, 0, 1, 1500)
 
 
 SMALL = [(seed, states, horizon) for seed in range(6) for states, horizon in ((2, 4), (3, 2), (3, 3))]
