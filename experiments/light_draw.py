@@ -102,7 +102,7 @@ def gap_of(measured: Measured, bound: str) -> tuple[Interval, float | None]:
     value, moments = measured.bounds[bound], measured.moments
     if moments.entropy <= 0:
         return Interval(value - estimate, value - high, value - low), None
-    excess = moments.second / (2 * moments.entropy**2)
+    excess = moments.second / moments.entropy / moments.entropy / 2
     limits = {
         "sharper": excess + 1 - math.log(moments.entropy) / moments.entropy,
         "dual": excess,

@@ -422,6 +422,21 @@ def test_a_cap_is_the_least_of_its_bound():
         assert rho(deepest) <= remainder < rho(deepest - 1)
 
 
+@pytest.mark.parametrize("law", [Dirichlet(64, 1e-300), Dirichlet(2, 5e-324), Zipf(64, 700.0)], ids=str)
+def test_an_entropy_whose_square_is_no_float(law):
+    known, capacities = moments(law), np.array([1.0, 10.0, 100.0])
+    assert 0 < known.entropy < 1e-160
+    assert dual_bound(known, capacities).tolist() == capacities.tolist()
+    assert (sharper_bound(known, capacities) > 1e200).all() and published_slope(known) > 1e200
+    assert (first_order(known, capacities)[1:] > 1e200).all()
+    assert renewal_bound(law, capacities).tolist() == capacities.tolist()
+    assert cap(law, 100) == (100, 0.0)
+
+
+def test_no_value_is_cut_off_at_nothing():
+    assert cap(Softmax(64, 0), 1) == (1, 0.0) and cap(Zipf(2**20, 0), 10)[0] == 1
+
+
 def test_nothing_is_lost_where_the_cap_is_the_capacity():
     """Also where the bound asks for just so much."""
     law = Dirichlet(8, 0.5)

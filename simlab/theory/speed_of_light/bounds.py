@@ -43,7 +43,8 @@ def first_order(moments: Moments, capacity) -> np.ndarray:
     (entropy, _), capacity = _checked(moments, capacity)
     if entropy == 0:
         return np.where(capacity > 1, math.inf, 0.0)
-    return np.log(capacity) / entropy
+    with np.errstate(over="ignore"):
+        return np.log(capacity) / entropy
 
 
 def published_slope(moments: Moments) -> float:
@@ -52,7 +53,7 @@ def published_slope(moments: Moments) -> float:
     Infinite where mu = 0. Source: Pankratov and Alistarh 2026.
     """
     entropy, second = _check_moments(moments)
-    return (entropy + second) / entropy**2 if entropy > 0 else math.inf
+    return 1 / entropy + _ratio(entropy, second) if entropy > 0 else math.inf
 
 
 def sharper_bound(moments: Moments, capacity) -> np.ndarray:
@@ -66,7 +67,8 @@ def sharper_bound(moments: Moments, capacity) -> np.ndarray:
     (entropy, second), capacity = _checked(moments, capacity)
     if entropy == 0:
         return np.full(capacity.shape, math.inf)
-    return np.log(capacity) / entropy + second / entropy**2
+    with np.errstate(over="ignore"):
+        return np.log(capacity) / entropy + _ratio(entropy, second)
 
 
 def dual_bound(moments: Moments, capacity) -> np.ndarray:
@@ -90,7 +92,7 @@ def dual_bound(moments: Moments, capacity) -> np.ndarray:
     (entropy, second), capacity = _checked(moments, capacity)
     if entropy == 0:
         return capacity.copy()
-    constant = max(second / entropy**2 - 1, 0.0)
+    constant = max(_ratio(entropy, second) - 1, 0.0)
     above = np.maximum(capacity - constant, 0.0)
     with np.errstate(over="ignore"):
         return np.where(above > 0, np.log1p(entropy * above) / entropy + constant, capacity)
@@ -117,7 +119,13 @@ def asymptote(moments: Moments, capacity) -> np.ndarray:
     (entropy, second), capacity = _checked(moments, capacity)
     if entropy == 0:
         return np.full(capacity.shape, np.nan)
-    return np.log(entropy * capacity) / entropy + second / (2 * entropy**2) - 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.log(entropy * capacity) / entropy + _ratio(entropy, second) / 2 - 1
+
+
+def _ratio(entropy: float, second: float) -> float:
+    """mu2 / mu^2 where mu > 0; infinite where it is too large for a float. mu^2 alone may be too small."""
+    return second / entropy / entropy
 
 
 def _checked(moments: Moments, capacity) -> tuple[Moments, np.ndarray]:

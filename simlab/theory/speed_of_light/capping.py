@@ -23,8 +23,8 @@ def cap(law: Law, capacity: int, remainder: float = 1e-3) -> tuple[int, float]:
 
     An environment's E[X | environment] is at most P, which is too much for intervals of bounded means; but
     E[min(E[X | environment], c)] <= E[X] <= E[min(E[X | environment], c)] + rho. law: of `simlab.laws`.
-    capacity: P, a whole number >= 1. c is the least that the bound below allows, at most P, where rho is 0;
-    it is P where every row is certain.
+    capacity: P, a whole number >= 1. c is the least that the bound below allows, at least 1 and at most P,
+    where rho is 0; it is P where every row is certain.
 
     Proof. By Jensen the loss is at most E[(X - c)_+] = E[sum of pi over the tree's nodes deeper than c].
     Those with pi < e^-L add at most P e^-L, the others sum_{n > c} P(S_n <= L) in the mean (many-to-one), and
@@ -43,8 +43,9 @@ def cap(law: Law, capacity: int, remainder: float = 1e-3) -> tuple[int, float]:
     log_phi = np.log1p(-np.minimum(gap, 1 - LEAST_PHI))
     # log rho = offset + (c + 1) log_phi / (1 + s)
     offset = np.log1p(1 / s) + math.log(capacity) + (np.log(s) - np.log(gap) - math.log(capacity)) / (1 + s)
-    needed = np.ceil((math.log(remainder) - offset) * (1 + s) / log_phi - 1)
-    least = max(float(needed.min()), 0.0)
+    with np.errstate(over="ignore"):
+        needed = np.ceil((math.log(remainder) - offset) * (1 + s) / log_phi - 1)
+    least = max(float(needed.min()), 1.0)
     if least >= capacity:
         return capacity, 0.0
     lost = float(np.exp(np.min(offset + (least + 1) * log_phi / (1 + s))))
