@@ -23,6 +23,7 @@ from simlab.experiments.light_judge import (
     bound_verdicts,
     closest_of,
     environment_jobs,
+    fitted,
     measure,
     moment_verdicts,
     near_limit,
@@ -227,7 +228,7 @@ def _law_row(settings: Settings, measured: Measured, rate: Verdict | None) -> di
         "slope_high": rate.high if rate else None,
         "rate": 1 / entropy if known else None,
         "published_slope": theory.published_slope(measured.moments) if known else None,
-        "gap_dual_limit": second / (2 * entropy**2) if known else None,
+        "gap_dual_limit": second / entropy / entropy / 2 if known else None,
         "cut_off_at": int(measured.most[-1]),
         "lost_by_that": float(measured.lost[-1]),
         "verdict_rate": str(rate.status) if rate else None,
@@ -292,8 +293,13 @@ def _notes(settings: Settings, several: list[Measured]) -> list[str]:
         f"{one.law.label}: at these capacities the slope of E[X] in log P is not near its limit 1/mu = "
         f"{1 / one.moments.entropy:.4g}, which is not held against it."
         for one in several
-        if one.moments.entropy > 0 and not near_limit(one)
+        if one.moments.entropy > 0 and fitted(one) is not None and not near_limit(one)
     ]
+    if any(one.moments.entropy > 0 and fitted(one) is None for one in several):
+        notes.append(
+            "No slope in log P is fitted: that takes two capacities from sqrt(M) to M, M the largest that is "
+            "at most a tenth of the last. Give more in experiment.capacities."
+        )
     if any(word.startswith("trajectories=") for word in settings.command.split()):
         notes.append(
             "light simulates environments, not trajectories: trajectories made no difference, what does is "

@@ -10,8 +10,9 @@ import numpy as np
 
 from simlab.checks import check_count
 from simlab.errors import SimlabError
-from simlab.experiments.settings import Settings
+from simlab.experiments.settings import Settings, whole
 from simlab.laws import LAWS, Dirichlet, Rows, Softmax, Zipf, make_law
+from simlab.theory.speed_of_light import cap
 
 LARGEST_CAPACITY = 10**7
 """A tree of so many nodes takes an environment a minute."""
@@ -39,11 +40,11 @@ def options_of(settings: Settings) -> Options:
     """The options of a point; SimlabError, one line, for what cannot be run."""
     options = settings.options
     sizes = {
-        name: check_count(f"experiment.{name}", options.get(name))
+        name: check_count(f"experiment.{name}", whole(options.get(name)))
         for name in ("environments", "random_environments", "search")
     }
-    laws_wanted = check_count("experiment.random_laws", options.get("random_laws"), least=0)
-    seed = check_count("experiment.random_seed", options.get("random_seed"), least=0)
+    laws_wanted = check_count("experiment.random_laws", whole(options.get("random_laws")), least=0)
+    seed = check_count("experiment.random_seed", whole(options.get("random_seed")), least=0)
     return Options(
         laws=_laws(settings),
         capacities=_capacities("capacities", options.get("capacities")),
@@ -108,7 +109,9 @@ def _law(wanted):
         raise SimlabError(f"experiment.laws has {wanted!r}: give {{name: NAME, ...}}, known are {known}")
     options = {key: value for key, value in wanted.items() if key != "name"}
     try:
-        return make_law(wanted["name"], **options)
+        law = make_law(wanted["name"], **options)
+        cap(law, 1)  # refuses what has no moments, before anything runs
+        return law
     except SimlabError as error:
         raise SimlabError(f"experiment.laws: {error}") from error
 
@@ -116,8 +119,7 @@ def _law(wanted):
 def _capacities(name: str, wanted) -> tuple[int, ...]:
     if not isinstance(wanted, list) or not wanted:
         raise SimlabError(f"experiment.{name} = {wanted!r}: give a list of whole numbers, e.g. [1, 10, 100]")
-    whole = [int(one) if isinstance(one, float) and one.is_integer() else one for one in wanted]
-    capacities = tuple(check_count(f"experiment.{name}", one, most=LARGEST_CAPACITY) for one in whole)
+    capacities = tuple(check_count(f"experiment.{name}", whole(one), most=LARGEST_CAPACITY) for one in wanted)
     if any(later <= one for one, later in itertools.pairwise(capacities)):
         raise SimlabError(f"experiment.{name} = {list(capacities)}: give each once, the smaller first")
     return capacities

@@ -145,6 +145,11 @@ def running_average_job(
     return Job(task, main.pair, Trajectories(settings.running_average))
 
 
+def whole(value):
+    """1e3 is written for a count and read as a float: a float that is whole means the count."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def only_point(points: list[Settings]) -> Settings:
     """The point of an experiment that draws one; SimlabError for a grid."""
     if len(points) != 1:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from simlab.checks import check_count, check_number
 from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
-from simlab.experiments.settings import Settings, instance, job
+from simlab.experiments.settings import Settings, instance, job, whole
 from simlab.pairs import ChainPair
 from simlab.runs import Job
 
@@ -41,7 +41,7 @@ def options_of(settings: Settings) -> Options:
     return Options(
         _counts(settings, "capacities"),
         _counts(settings, "simulated"),
-        check_count("experiment.nodes", settings.options.get("nodes"), most=MOST_NODES),
+        check_count("experiment.nodes", whole(settings.options.get("nodes")), most=MOST_NODES),
         _counts(settings, "compared"),
         fractions if settings.pair_name == "corpus" else blurs,
     )
@@ -92,7 +92,7 @@ def _blended(pair: ChainPair, value: float) -> ChainPair:
 
 def _counts(settings: Settings, name: str) -> tuple[int, ...]:
     values = _list(settings, name, "whole numbers of at least 1")
-    return tuple(sorted({check_count(f"experiment.{name}", value) for value in values}))
+    return tuple(sorted({check_count(f"experiment.{name}", whole(value)) for value in values}))
 
 
 def _numbers(settings: Settings, name: str, **range_) -> tuple[float, ...]:

@@ -244,6 +244,7 @@ def test_settings_without_effect_are_told(settings, measured):
         ({"laws": [{"name": "zipf", "scale": 1}]}, "experiment.laws: law zipf has no option 'scale'"),
         ({"laws": [{"name": "zipf", "states": math.inf}]}, "experiment.laws: states = inf"),
         ({"laws": [{"name": "dirichlet", "concentration": 0}]}, "concentration = 0"),
+        ({"laws": [{"name": "softmax", "scale": 10001}]}, "experiment.laws: scale = 10001"),
         ({"capacities": []}, r"experiment.capacities = \[\]"),
         ({"capacities": 4}, "experiment.capacities = 4: give a list"),
         ({"capacities": [0, 1]}, "experiment.capacities = 0"),
@@ -261,6 +262,30 @@ def test_settings_without_effect_are_told(settings, measured):
 def test_one_line_for_what_it_cannot_run(settings, options, words):
     with pytest.raises(SimlabError, match=words):
         light.jobs([dataclasses.replace(settings, options={**OPTIONS, **options})])
+
+
+def test_counts_may_be_written_as_1e2(settings):
+    told = {
+        "environments": 1e2,
+        "random_laws": 2.0,
+        "random_seed": 1e1,
+        "search": 3.0,
+        "capacities": [1.0, 1e3],
+    }
+    options = options_of(dataclasses.replace(settings, options=settings.options | told))
+    assert (options.environments, options.search, options.capacities) == (100, 3, (1, 1000))
+
+
+def test_too_few_capacities_for_a_slope_are_told(settings):
+    options = OPTIONS | {
+        "capacities": [1, 10, 100],
+        "laws": [{"name": "zipf", "states": 4}],
+        "random_laws": 0,
+    }
+    told = dataclasses.replace(settings, options=options)
+    notes = light.present([told], finished(light.jobs([told]))).notes
+    assert any("No slope in log P is fitted" in note for note in notes)
+    assert not any("not held against it" in note for note in notes)
 
 
 def test_it_does_not_stop_by_a_half_width(settings):
