@@ -23,7 +23,7 @@ def verdict_row(verdict: Mapping, title: str = "") -> dict[str, str]:
         "interval": f"[{number(verdict['low'])}, {number(verdict['high'])}]",
         "exact": claimed(verdict),
         "would see": number(verdict["detectable"], 2),
-        "trajectories": f"{verdict['trajectories']:,}",
+        "sample size": f"{verdict['trajectories']:,}",
     }
 
 

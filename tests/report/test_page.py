@@ -158,7 +158,7 @@ def test_totals_and_groups_have_the_worst_first():
     alarm = read.text[read.text.index("2 FAIL") :]
     assert alarm.index("wrong") < alarm.index("broken") < alarm.index("Summary")
     assert alarm.index("Summary") < alarm.index("loud", alarm.index("Summary")) < alarm.index("quiet")
-    rows = read.text[read.text.index("trajectories FAIL") :]
+    rows = read.text[read.text.index("sample size FAIL") :]
     assert rows.index("wrong") < rows.index("small") < rows.index("good") < rows.index("fine")
 
 
