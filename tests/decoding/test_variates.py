@@ -15,13 +15,13 @@ import subprocess
 import sys
 from decimal import Decimal, localcontext
 
+import numba
 import numpy as np
 import pytest
 from scipy import stats
 
 from simlab.decoding import elementary, variates
 from simlab.decoding.variates import new_stream
-from simlab.jit import compiled
 
 ERROR = 1e-6
 MANY = 1_000_000
@@ -42,31 +42,34 @@ def squares_stray(sample: np.ndarray) -> bool:
     return not low <= (sample**2).sum() <= high
 
 
-@compiled
+# Compiled anew in each run: a cache beside this file would not notice an edit of what is tested.
+
+
+@numba.njit
 def _normals(stream, out):
     for n in range(out.size):
         out[n] = variates.normal(stream)
 
 
-@compiled
+@numba.njit
 def _uniforms(stream, out):
     for n in range(out.size):
         out[n] = variates.uniform(stream)
 
 
-@compiled
+@numba.njit
 def _gammas(shape, stream, out):
     for n in range(out.size):
         out[n] = variates.gamma(shape, stream)
 
 
-@compiled
+@numba.njit
 def _exps(x, out):
     for n in range(out.size):
         out[n] = elementary.exp(x[n])
 
 
-@compiled
+@numba.njit
 def _logs(x, out):
     for n in range(out.size):
         out[n] = elementary.log(x[n])

@@ -260,12 +260,13 @@ def test_false_alarms_of_a_bound_and_their_control():
 
 def test_a_rate_may_be_off_by_its_allowance():
     verdict = judge_rate(9, 0.0, allowance=0.0)
-    width = verdict.high - verdict.estimate
     for allowance in (0.1, 0.5):
-        near = judge_rate(9, allowance + 0.9 * width, allowance=allowance, resolution=2)
-        assert near.status == Status.PASS and near.allowance == allowance
-        assert near.detectable == pytest.approx(verdict.detectable + allowance)
-        assert judge_rate(9, allowance + 2.1 * width, allowance=allowance).status == Status.FAIL
+        for end, sign in ((verdict.high, 1), (verdict.low, -1)):
+            off = end + sign * allowance - (MEAN - 1)  # from the interval's end, by the allowance
+            near = judge_rate(9, off - sign * 1e-6, allowance=allowance, resolution=2)
+            assert near.status == Status.PASS and near.allowance == allowance
+            assert near.detectable == pytest.approx(verdict.detectable + allowance)
+            assert judge_rate(9, off + sign * 1e-6, allowance=allowance).status == Status.FAIL
 
 
 def test_verdicts_are_plain_data():
