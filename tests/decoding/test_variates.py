@@ -52,6 +52,12 @@ def _normals(stream, out):
 
 
 @numba.njit
+def _tails(stream, out):
+    for n in range(out.size):
+        out[n] = variates._tail(stream)
+
+
+@numba.njit
 def _uniforms(stream, out):
     for n in range(out.size):
         out[n] = variates.uniform(stream)
@@ -126,22 +132,36 @@ def test_normals(seed):
     sample = drawn(_normals, seed, 2 * MANY)
     assert not strays(sample, stats.norm.cdf)
     assert strays(1.02 * sample, stats.norm.cdf)  # a control: off by 0.005
-    assert not squares_stray(sample)
+    assert not squares_stray(drawn(_normals, seed, 8 * MANY))
     beyond = 2 * stats.norm.sf(variates.TAIL)
     low, high = stats.binom.ppf([ERROR / 2, 1 - ERROR / 2], len(sample), beyond)
     assert low <= (np.abs(sample) > variates.TAIL).sum() <= high
     tail = np.abs(sample[np.abs(sample) > variates.TAIL])
     assert not strays(tail, lambda x: 1 - stats.norm.sf(x) / stats.norm.sf(variates.TAIL))
-    low, high = stats.binom.ppf([ERROR / 2, 1 - ERROR / 2], len(sample), 0.5)
-    assert low <= (sample > 0).sum() <= high
+    for some in (sample, sample[np.abs(sample) > variates.TAIL]):
+        low, high = stats.binom.ppf([ERROR / 2, 1 - ERROR / 2], len(some), 0.5)
+        assert low <= (some > 0).sum() <= high
+
+
+def test_the_tail_of_a_normal():
+    """The normal given that it is beyond TAIL; a control, whose density falls like exp(-x^2) there."""
+
+    def cdf(x):
+        return 1 - stats.norm.sf(x) / stats.norm.sf(variates.TAIL)
+
+    assert not strays(drawn(_tails, 1, MANY), cdf)
+    random = np.random.default_rng(1)
+    x, y = random.exponential(1 / variates.TAIL, MANY), random.exponential(1, MANY)
+    assert not strays(variates.TAIL + x[2 * y > x * x], cdf)
+    assert strays(variates.TAIL + x[y > x * x], cdf)
 
 
 def test_normals_without_what_lies_between_a_layer_and_the_curve_are_caught():
     """The control of the ziggurat's second step: without it a draw is one from a staircase."""
     widths, _ = variates.ziggurat()
     random = np.random.default_rng(1)
-    layers = random.integers(0, variates.LAYERS, 2 * MANY)
-    staircase = random.choice([-1, 1], 2 * MANY) * random.random(2 * MANY) * widths[layers]
+    layers = random.integers(0, variates.LAYERS, 8 * MANY)
+    staircase = random.random(8 * MANY) * widths[layers]
     assert squares_stray(staircase)
 
 
@@ -156,6 +176,16 @@ def test_gammas(shape):
     assert low <= count - len(some) <= high
     other = stats.gamma(shape * (1 + 0.03 * max(1, 1 / shape**0.5)))  # a control: another shape
     assert shape > 1e4 or strays(some, lambda x: (other.cdf(x) - other.cdf(1e-304)) / other.sf(1e-304))
+
+
+@pytest.mark.parametrize("shape", [0.5, 2.5])
+def test_the_sum_of_gammas_is_one(shape):
+    """Of shape n a; with 1% more for the shape that a small one is raised to it is too large."""
+    count = 4 * MANY
+    low, high = stats.gamma.ppf([ERROR / 2, 1 - ERROR / 2], count * shape)
+    assert low <= drawn(_gammas, 7, count, shape).sum() <= high
+    raised = np.random.default_rng(7).gamma(shape + 1.01, size=count)
+    assert (raised * np.random.default_rng(8).random(count) ** (1 / shape)).sum() > high
 
 
 def test_gammas_of_tiny_shapes_are_zero_and_no_error():
