@@ -108,6 +108,14 @@ def test_each_end_by_an_error_of_its_own():
     np.testing.assert_allclose((MOST - mirrored.high, MOST - mirrored.low), (ends.low, ends.high), atol=1e-9)
 
 
+def test_an_end_of_its_own_pays_for_the_variance_too(monkeypatch):
+    """With the variance known, it is that of a two-sided interval of twice the error, to the last digit."""
+    values = sample(300, 11)
+    monkeypatch.setattr(module, "_variance_interval", lambda *_: (0.9, 1.1))
+    ends, twice = sample_mean_ends_at(values, MOST, 1e-3, 1e-3), sample_mean_interval_at(values, MOST, 2e-3)
+    assert ends == pytest.approx(twice, rel=1e-13)
+
+
 def test_one_sided_ends_miss_no_more_often_than_they_may():
     """A coin, all samples of 60: the probability of a lower end above the mean, at most the error."""
     ends = [sample_mean_ends_at((np.arange(60) < hits).astype(float), 1, 0.01, 0.2) for hits in range(61)]
