@@ -28,7 +28,7 @@ from simlab.theory import expected_accepted
 CAPTION = (
     "What it costs that the draft, not the target, chooses the tree; the draft gets {better} from left to "
     "right. (a) E[X], the drafted tokens that the first call yields in the mean, exact, averaged over the "
-    "prompt: coloured by the draft's tree, dark by the target's own, which nothing exceeds. (b) The same "
+    "prompt: coloured by the draft's tree, level by the target's own, which nothing exceeds. (b) The same "
     "against the capacity, a line a draft. (c) The share of the optimum that the draft's tree keeps. (d) "
     "Tokens per target call over whole sequences, T = {horizon}: lines exact, markers simulated; below, "
     "simulated minus exact in half-widths of the interval."

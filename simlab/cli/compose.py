@@ -165,6 +165,9 @@ def _explain(error: Exception, words: list[str]) -> str:
         with _hydra():
             kept = [word for word in words if _is_group(word) and not _parse(word).is_sweep_override()]
             return _unknown_key(compose("config", overrides=kept), key[1])
+    if text.startswith("Error merging override") and error.__cause__:
+        reason = str(error.__cause__).partition("\n")[0]
+        return f"{_one_line(error)}: {reason}"
     return _one_line(error)
 
 

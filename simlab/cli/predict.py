@@ -18,8 +18,9 @@ Exact numbers for a pair and a decoder: E[N_rej], its standard deviation, accele
 for a biased decoder also TV and KL of its sequences from the target's: total variation, divergence in nats;
 for a decoder that drafts trees also E[calls], the mean number of target calls, and tokens/call, T / E[calls];
 its N_rej counts the bonus tokens, those that no tree had drafted. Settings are those of `simlab run`:
-pair=paper|dirichlet|softmax|mixture|corpus|file, decoder=autoregressive|speculative|batch|biased|tree and
-their options. A list of values makes a grid, a row a point:
+pair=paper|dirichlet|softmax|mixture|bernoulli|uniform|corpus|file and
+decoder=autoregressive|speculative|batch|biased|tree, and their options. A list of values makes a grid, a row
+a point:
 
   simlab predict
   simlab predict pair=corpus decoder=batch decoder.drafts=1,2,4,inf

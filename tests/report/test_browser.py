@@ -108,6 +108,26 @@ def test_no_width_makes_the_page_scroll_sideways(browser, page, width):
     assert spilling == []
 
 
+def test_the_rows_of_a_bound_show_their_last_column(browser, tmp_path):
+    claims = [
+        verdict(
+            f"The speed of light, softmax of 3 N(0, 1), V = 64: slope in log P over 100 to {name}",
+            "INCONCLUSIVE",
+            kind=kind,
+            statistic="mean, P = 100,000, the closest of 16",
+            allowance=0.0789123,
+        )
+        for name, kind in (("1,000", "bound"), ("10,000", "rate"))
+    ]
+    path = tmp_path / "index.html"
+    path.write_text(render_page([experiment(verdicts=claims)], [], []))
+    browser.open(path, width=1280)
+    browser.run("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    cut = "const cell = document.querySelector('.verdicts td:last-child'), box = cell.closest('.scroll')"
+    assert browser.run(f"{cut}; return cell.textContent") == "400,000"
+    assert browser.run(f"{cut}; return box.scrollWidth <= box.clientWidth")
+
+
 def test_wide_things_scroll_in_their_own_box_on_a_phone(browser, page):
     browser.open(page, width=390)
     boxes = browser.run(
