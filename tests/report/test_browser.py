@@ -116,6 +116,10 @@ def test_the_rows_of_a_bound_show_their_last_column(browser, tmp_path):
             kind=kind,
             statistic="mean, P = 100,000, the closest of 16",
             allowance=0.0789123,
+            estimate=0.551649,
+            exact=0.552343,
+            low=0.520653,
+            high=0.717933,
         )
         for name, kind in (("1,000", "bound"), ("10,000", "rate"))
     ]
