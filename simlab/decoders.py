@@ -74,7 +74,7 @@ class BiasedSpeculative:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, least=0.0))
-        if self.replacement not in REPLACEMENTS:
+        if not isinstance(self.replacement, str) or self.replacement not in REPLACEMENTS:
             raise SimlabError(f"no replacement {self.replacement!r}: known are {', '.join(REPLACEMENTS)}")
 
 
@@ -107,8 +107,9 @@ class TreeSpeculative:
     def __post_init__(self) -> None:
         object.__setattr__(self, "capacity", check_count("capacity", self.capacity))
         for name, known in (("drafted_by", DRAFTED_BY), ("shape", SHAPES)):
-            if getattr(self, name) not in known:
-                raise SimlabError(f"{name} = {getattr(self, name)!r}: give one of {', '.join(known)}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise SimlabError(f"{name} = {value!r}: give one of {', '.join(known)}")
 
 
 Decoder = Autoregressive | Speculative | BatchSpeculative | BiasedSpeculative | TreeSpeculative

@@ -12,7 +12,7 @@ USAGE = """usage: simlab reproduce [tier=smoke|paper] [key=value ...]
 Runs every experiment that conf/config.yaml lists under `reproduce`, writes each one's figures and tables to
 OUTPUT/<experiment>-<pair>/, all verdicts to OUTPUT/report/verdicts.json and the page that shows it all to
 OUTPUT/report/index.html (output=OUTPUT, default results).
-tier=smoke takes a minute or two, tier=paper the paper's numbers of runs and beyond. What was simulated before
+tier=smoke takes some minutes, tier=paper the paper's numbers of runs and beyond. What was simulated before
 is not simulated again. Exit code 1 if a verdict FAILs.
 """
 

@@ -61,9 +61,9 @@ class DraftTree:
         return float(self.expected_accepted_by_capacity[-1]) if len(self) else 0.0
 
     def first(self, capacity: int) -> DraftTree:
-        """The tree of the given capacity: the first nodes of this one, which must be as large.
+        """The tree of the given capacity: the first nodes of this one.
 
-        Raises SimlabError for capacity < 1.
+        Of a tree that was searched with a smaller capacity, all of it. Raises SimlabError for capacity < 1.
         """
         end = check_count("capacity", capacity)
         arrays = (self.parents, self.tokens, self.depth, self.probability, self.reach)
@@ -112,7 +112,7 @@ def _drafted(
     time = check_count("time", time, least=0, most=pair.horizon - 1)
     token = check_count("token", token, least=0, most=pair.states - 1)
     capacity = check_count("capacity", capacity)
-    if drafted_by not in DRAFTED_BY:
+    if not isinstance(drafted_by, str) or drafted_by not in DRAFTED_BY:
         raise SimlabError(f"drafted_by = {drafted_by!r}: give one of {', '.join(DRAFTED_BY)}")
     from simlab.theory.trees import exits, rows, search  # they bring a compiler along
 
