@@ -49,6 +49,14 @@ def outcome(settings, results):
     return light.present([settings], results)
 
 
+@pytest.fixture
+def without_checks(monkeypatch):
+    """No search for violations, which takes seconds: for tests that look at something else."""
+    found = light.search.check_renewal(rows=1)
+    monkeypatch.setattr(light.search, "random_search", lambda **_: [])
+    monkeypatch.setattr(light.search, "check_renewal", lambda **_: found)
+
+
 def finished(jobs) -> dict:
     """The results of jobs, by task id, without a ledger."""
     return gather(collect(jobs, backend=Serial()))
@@ -219,7 +227,7 @@ def test_random_laws_are_the_same_for_the_same_seed():
     assert all(isinstance(law, Softmax) for law in first["softmax"])
 
 
-def test_one_law_and_one_capacity(settings, tmp_path):
+def test_one_law_and_one_capacity(settings, tmp_path, without_checks):
     few = {**OPTIONS, "laws": OPTIONS["laws"][:1], "capacities": [3], "random_laws": 0, "environments": 20}
     alone = dataclasses.replace(settings, options=few, output=tmp_path)
     outcome = light.present([alone], finished(light.jobs([alone])))
@@ -276,7 +284,7 @@ def test_counts_may_be_written_as_1e2(settings):
     assert (options.environments, options.search, options.capacities) == (100, 3, (1, 1000))
 
 
-def test_too_few_capacities_for_a_slope_are_told(settings):
+def test_too_few_capacities_for_a_slope_are_told(settings, without_checks):
     options = OPTIONS | {
         "capacities": [1, 10, 100],
         "laws": [{"name": "zipf", "states": 4}],

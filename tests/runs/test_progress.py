@@ -88,6 +88,15 @@ def press_ctrl_c(steps):
         yield step
 
 
+@pytest.fixture
+def heeded():
+    """SIGINT as a terminal leaves it: a suite that was started in the background is born ignoring it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_is_told_and_the_handler_put_back(tmp_path):
     before = signal.getsignal(signal.SIGINT)
     stream = io.StringIO()
@@ -99,6 +108,7 @@ def test_ctrl_c_is_told_and_the_handler_put_back(tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("heeded")
 def test_without_a_ledger_ctrl_c_says_that_nothing_is_kept():
     with pytest.raises(Interrupted, match="nothing is kept"):
         list(press_ctrl_c(collect([job(1, Trajectories(10**9))])))
