@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simlab.decoders import BiasedSpeculative, TreeSpeculative, decoder_name
+from simlab.decoders import BiasedSpeculative, TreeSpeculative, decoder_name, decoder_options
 from simlab.evidence import Verdict
 from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, job
 from simlab.experiments.shared import calls_of, exact_total_variation, judge, mean_of, total_variation_of
@@ -80,7 +80,7 @@ def _row(
         "pair": settings.pair_name,
         **{f"pair.{key}": value for key, value in settings.pair_options.items()},
         "decoder": decoder_name(settings.decoder),
-        **{f"decoder.{key}": value for key, value in vars(settings.decoder).items()},
+        **{f"decoder.{key}": value for key, value in decoder_options(settings.decoder).items()},
         "seed": settings.seed,
         "trajectories": result.counts.trajectories,
         "confidence": settings.confidence,
@@ -142,7 +142,7 @@ def _labels(points: list[Settings]) -> list[str]:
             "pair": point.pair_name,
             **{f"pair.{key}": value for key, value in point.pair_options.items()},
             "decoder": decoder_name(point.decoder),
-            **{f"decoder.{key}": value for key, value in vars(point.decoder).items()},
+            **{f"decoder.{key}": value for key, value in decoder_options(point.decoder).items()},
             "seed": point.seed,
             "trajectories": point.trajectories,
         }

@@ -13,18 +13,34 @@ many, `evidence` judges, `report` shows.
 """
 
 from simlab import evidence, laws, pairs
-from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
+from simlab.cost import CostModel
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    Autoregressive,
+    BatchSpeculative,
+    BiasedSpeculative,
+    BlockSpeculative,
+    ConfidenceSpeculative,
+    Speculative,
+    TreeSpeculative,
+)
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
+from simlab.policy import Policy
 from simlab.theory import DraftTree, Prediction, optimal_tree, predict, sequence_total_variation
 
 __all__ = [
+    "AdaptiveSpeculative",
     "Autoregressive",
     "BatchSpeculative",
     "BiasedSpeculative",
+    "BlockSpeculative",
     "ChainPair",
+    "ConfidenceSpeculative",
+    "CostModel",
     "Counts",
     "DraftTree",
+    "Policy",
     "Prediction",
     "SimlabError",
     "Speculative",

@@ -155,9 +155,9 @@ def _samples(counted: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _decoder(decoder) -> dict:
-    from simlab.decoders import decoder_name
+    from simlab.decoders import decoder_name, decoder_options
 
-    return {"name": decoder_name(decoder), **vars(decoder)}
+    return {"name": decoder_name(decoder), **decoder_options(decoder)}
 
 
 def _exhibit(exhibit, folder: Path) -> dict:

@@ -8,7 +8,7 @@ import math
 from simlab.cli.compose import compose_points
 from simlab.cli.settings import decoder_from, pair_from
 from simlab.cli.tables import text_table
-from simlab.decoders import BiasedSpeculative, TreeSpeculative, decoder_name
+from simlab.decoders import BiasedSpeculative, TreeSpeculative, decoder_name, decoder_options
 from simlab.pairs import make_pair
 from simlab.theory import Bracket, predict, sequence_total_variation
 
@@ -92,14 +92,17 @@ def _spelled(bracket: Bracket) -> str:
 
 def label(decoder) -> str:
     """A decoder with its options, as tables show it."""
-    options = ", ".join(f"{key}={value}" for key, value in vars(decoder).items())
+    options = ", ".join(f"{key}={value}" for key, value in decoder_options(decoder).items())
     return decoder_name(decoder) + f" ({options})" * bool(options)
 
 
 def _document(name: str, options: dict, decoder, prediction, bracket: Bracket) -> dict:
     document = {
         "pair": {"name": name, **options},
-        "decoder": {"name": decoder_name(decoder), **{k: _finite(v) for k, v in vars(decoder).items()}},
+        "decoder": {
+            "name": decoder_name(decoder),
+            **{k: _finite(v) for k, v in decoder_options(decoder).items()},
+        },
         "horizon": prediction.horizon,
         "states": prediction.token_marginals.shape[1],
         "expected_rejections": prediction.expected_rejections,

@@ -12,6 +12,8 @@ from simlab.errors import SimlabError
 DEVIATION_LEVELS = 1024
 """A trajectory's deviation is counted in this many equal steps from 0 to 1."""
 
+BY_PLACE = ("drafted_by_place", "reached_by_place", "accepted_by_place")
+
 
 def _none() -> np.ndarray:
     return np.zeros(0, np.int64)
@@ -30,8 +32,17 @@ class Counts:
     the initial token. Steps are whole because each deviation was rounded up or down at random, with the
     probabilities that keep its mean: sum(levels * deviations) / (1024 * trajectories) estimates, without
     bias, the total variation between the laws of the output and the target as sequences.
-    target_calls: int64 (T+1,) where the decoder drafts trees, else (0,). How many trajectories took n = 0..T
-    target calls. The "rejections" of such a decoder are its bonus tokens: those that no tree had drafted.
+    target_calls: int64 (T+1,) where the decoder drafts trees or windows, else (0,), as for speculative
+    decoding to the horizon. How many trajectories took n = 0..T target calls. The "rejections" of a decoder
+    of trees are its bonus tokens: those that no tree had drafted.
+
+    Where the decoder drafts windows (K = `simlab.decoders.longest_window`), else all of (0,):
+    drafted_tokens: int64 (D+1,), how many trajectories drafted n = 0..D tokens, verified or not,
+    D = `simlab.decoders.most_drafted`.
+    drafted_by_place: int64 (K,), how many calls, of all trajectories together, drafted at least i tokens:
+    entry i - 1, the place in the window.
+    reached_by_place: int64 (K,), of those, the calls whose first i - 1 drafted tokens were accepted.
+    accepted_by_place: int64 (K,), of those, the calls whose first i drafted tokens were accepted.
     """
 
     rejections: np.ndarray
@@ -40,6 +51,10 @@ class Counts:
     trajectories: int
     deviations: np.ndarray = field(default_factory=_none)
     target_calls: np.ndarray = field(default_factory=_none)
+    drafted_tokens: np.ndarray = field(default_factory=_none)
+    drafted_by_place: np.ndarray = field(default_factory=_none)
+    reached_by_place: np.ndarray = field(default_factory=_none)
+    accepted_by_place: np.ndarray = field(default_factory=_none)
 
     @classmethod
     def zero(cls, horizon: int, states: int) -> Counts:
@@ -71,6 +86,8 @@ class Counts:
             self.trajectories + other.trajectories,
             _merged(self, other, "deviations", "levels of deviation"),
             _merged(self, other, "target_calls", "numbers of target calls"),
+            _merged(self, other, "drafted_tokens", "numbers of drafted tokens"),
+            *(_merged(self, other, name, "places in the window") for name in BY_PLACE),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -82,9 +99,76 @@ class Counts:
             and np.array_equal(self.rejections_per_position, other.rejections_per_position)
             and np.array_equal(self.deviations, other.deviations)
             and np.array_equal(self.target_calls, other.target_calls)
+            and np.array_equal(self.drafted_tokens, other.drafted_tokens)
+            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in BY_PLACE)
         )
 
     __hash__ = None
+
+    @property
+    def horizon(self) -> int:
+        """T, the number of tokens that each trajectory generated."""
+        return len(self.rejections_per_position)
+
+    @property
+    def calls(self) -> int:
+        """Target calls of all trajectories together. Raises SimlabError where they were not counted."""
+        self._check_counted()
+        return int(self.target_calls @ np.arange(len(self.target_calls)))
+
+    @property
+    def tokens_per_call(self) -> float:
+        """Generated tokens over target calls, bonus tokens and replacements included (block efficiency).
+
+        Raises SimlabError where the calls were not counted.
+        """
+        return self.trajectories * self.horizon / self.calls
+
+    @property
+    def acceptance_rate(self) -> float:
+        """Accepted over drafted tokens, those behind a rejection included: what was drafted in vain counts.
+
+        nan where nothing was drafted. Raises SimlabError where drafted tokens were not counted.
+        """
+        self._check_counted(drafted=True)
+        drafted = self.drafted_by_place.sum()
+        return float(self.accepted_by_place.sum() / drafted) if drafted else float("nan")
+
+    @property
+    def acceptance_length(self) -> float:
+        """Accepted tokens per target call, without the bonus token or the replacement.
+
+        Raises SimlabError where drafted tokens were not counted.
+        """
+        self._check_counted(drafted=True)
+        return float(self.accepted_by_place.sum() / self.calls)
+
+    @property
+    def acceptance_rate_by_place(self) -> np.ndarray:
+        """(K,): of the calls that drafted a token at this place of the window, the part in which it was
+        accepted; nan where none did. Raises SimlabError where drafted tokens were not counted.
+        """
+        self._check_counted(drafted=True)
+        return _ratio(self.accepted_by_place, self.drafted_by_place)
+
+    @property
+    def conditional_acceptance_by_place(self) -> np.ndarray:
+        """(K,): the same, of the calls in which all drafted tokens before it were accepted."""
+        self._check_counted(drafted=True)
+        return _ratio(self.accepted_by_place, self.reached_by_place)
+
+    def _check_counted(self, drafted: bool = False) -> None:
+        if not self.trajectories:
+            raise SimlabError("there are no trajectories: simulate some first")
+        if not (self.drafted_tokens if drafted else self.target_calls).size:
+            raise SimlabError(
+                f"{'drafted tokens' if drafted else 'target calls'} were not counted: they are where the "
+                "decoder has a window; Speculative(window=T) is Speculative() with its calls counted"
+            )
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
 def _merged(one: Counts, other: Counts, name: str, told: str) -> np.ndarray:

@@ -8,7 +8,6 @@ or when.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -21,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.decoders import Decoder, decoder_name
+from simlab.decoders import Decoder, decoder_name, decoder_options
 from simlab.decoding.counts import Counts
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
@@ -95,7 +94,7 @@ class Task(Numbered):
         """What the task is, beside seed and batch size, JSON-able."""
         return {
             "pair": self.pair,
-            "decoder": {"name": decoder_name(self.decoder), **dataclasses.asdict(self.decoder)},
+            "decoder": {"name": decoder_name(self.decoder), **decoder_options(self.decoder)},
         }
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,6 +31,16 @@ class Prediction:
         chains of the pair are stationary. Read-only.
     sequence_kl: KL(output || target) of the whole sequence in nats, given x_0 and averaged over it; 0 for
         the unbiased decoders, inf where the output can contain what the target cannot.
+    expected_drafted_tokens: the drafted tokens of a trajectory, verified or not, those behind a rejection
+        included; of batch decoding those of all its drafts. nan for TreeSpeculative.
+    expected_accepted_tokens: those of them that were accepted: neither replacements nor bonus tokens.
+    drafted_by_place: (K,), entry i - 1: the expected number of calls that draft at least i tokens; K is the
+        longest window. Of batch decoding i tokens in each draft. (0,) for TreeSpeculative.
+    reached_by_place: (K,), of those, the calls whose first i - 1 drafted tokens are accepted.
+    accepted_by_place: (K,), of those, the calls whose first i drafted tokens are accepted.
+    accuracy: no expectation above that rests on the target calls is further from the true one than this; 0.0
+        where all are exact but for rounding, as for every decoder but BlockSpeculative with a window too
+        long to enumerate.
     """
 
     decoder: Decoder
@@ -43,6 +54,12 @@ class Prediction:
     token_marginals: np.ndarray
     output_chain: np.ndarray
     sequence_kl: float
+    expected_drafted_tokens: float = math.nan
+    expected_accepted_tokens: float = math.nan
+    drafted_by_place: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    reached_by_place: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    accepted_by_place: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    accuracy: float = 0.0
 
     @property
     def horizon(self) -> int:
@@ -53,3 +70,32 @@ class Prediction:
     def tokens_per_call(self) -> float:
         """T / E[target calls], bonus tokens included (block efficiency)."""
         return self.horizon / self.expected_target_calls
+
+    @property
+    def acceptance_rate(self) -> float:
+        """E[accepted tokens] / E[drafted tokens]: what was drafted in vain counts; nan for none."""
+        drafted = self.expected_drafted_tokens
+        return self.expected_accepted_tokens / drafted if drafted else math.nan
+
+    @property
+    def acceptance_length(self) -> float:
+        """E[accepted tokens] / E[target calls], without bonus tokens and replacements."""
+        return self.expected_accepted_tokens / self.expected_target_calls
+
+    @property
+    def acceptance_rate_by_place(self) -> np.ndarray:
+        """(K,): of the calls that draft a token at this place of the window, the part that accepts it.
+
+        It falls from place to place, as a token is accepted only behind accepted ones; the per-position
+        acceptance rate of serving engines. nan where no call drafts so far.
+        """
+        return _ratio(self.accepted_by_place, self.drafted_by_place)
+
+    @property
+    def conditional_acceptance_by_place(self) -> np.ndarray:
+        """(K,): the same, of the calls that accept all drafted tokens before it; nan for none."""
+        return _ratio(self.accepted_by_place, self.reached_by_place)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
