@@ -6,10 +6,11 @@
 give that of one token, and `win_rates` lets the target judge between the outputs of two decoders.
 `sequence_front` is what rejections and bias can be had together, by whatever algorithm. `optimal_tree` is the
 draft tree from which the target takes the most tokens a call, and `speed_of_light` bounds what any scheme can
-take from any tree in a random environment.
+take from any tree in a random environment. `memoryless` has the formulas for windows where every token is
+accepted with the same probability.
 """
 
-from simlab.theory import speed_of_light
+from simlab.theory import memoryless, speed_of_light
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
 from simlab.theory.forward import expected_rejections_per_position, output_chain, predict
 from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
@@ -33,6 +34,7 @@ __all__ = [
     "expected_rejections_per_position",
     "expected_target_calls",
     "front_floor",
+    "memoryless",
     "optimal_loss",
     "optimal_tree",
     "output_chain",
