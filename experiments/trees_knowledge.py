@@ -1,6 +1,6 @@
 """Imperfect knowledge: what it costs that the draft chooses the tree and the target walks it.
 
-A dial makes the draft better or worse (`trees_options`). At each of its values E[X] of the first call is
+A dial makes the draft better or worse (`dial`). At each of its values E[X] of the first call is
 exact, for the tree that this draft chooses and for the best tree, the target's own; and whole sequences are
 simulated at its ends and in its middle.
 """
@@ -15,10 +15,11 @@ import numpy as np
 
 from simlab.decoders import TreeSpeculative
 from simlab.evidence import Verdict
+from simlab.experiments.dial import dial_job, dial_name, dial_pair
 from simlab.experiments.settings import Exhibit, Settings, instance
 from simlab.experiments.shared import figure_metadata, rows
 from simlab.experiments.trees_calls import all_at_once, simulated_points, tokens_per_call
-from simlab.experiments.trees_options import Options, dial_job, dial_name, dial_pair
+from simlab.experiments.trees_options import Options
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style, whole_number_ticks
 from simlab.report.curves import Curve, draw_curves, draw_fan, draw_optimum, thinned

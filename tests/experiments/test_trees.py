@@ -14,9 +14,10 @@ from simlab.cli.main import main
 from simlab.decoders import TreeSpeculative
 from simlab.evidence import Interval, Status
 from simlab.experiments import trees, trees_calls, trees_knowledge
+from simlab.experiments.dial import dial_job, dial_pair
 from simlab.experiments.settings import instance, job
 from simlab.experiments.shared import calls_of
-from simlab.experiments.trees_options import dial_job, dial_pair, options_of
+from simlab.experiments.trees_options import options_of
 from simlab.pairs import corpus, dirichlet, mixture
 from simlab.pairs.corpus import alphabet
 from simlab.report import style
