@@ -11,6 +11,8 @@ from simlab.evidence.row_moments import most_second_moment, row_moments, sampled
 from simlab.evidence.sample_verdicts import bound_verdict, rate_verdict, sample_mean_verdict
 from simlab.evidence.sequence import confidence_sequence
 from simlab.evidence.shares import share_interval
+from simlab.evidence.sums import ratio_interval, sums_interval, sums_verdict
+from simlab.evidence.time import time_interval, time_verdict
 from simlab.evidence.total_variation import total_variation_interval
 from simlab.evidence.verdict import MISS, Status, Verdict
 from simlab.evidence.verdicts import (
@@ -38,6 +40,7 @@ __all__ = [
     "pmf_band",
     "pmf_verdict",
     "rate_verdict",
+    "ratio_interval",
     "row_moments",
     "running_mean_verdict",
     "sample_mean_interval",
@@ -45,6 +48,10 @@ __all__ = [
     "sampled_moments",
     "scaled_residuals",
     "share_interval",
+    "sums_interval",
+    "sums_verdict",
+    "time_interval",
+    "time_verdict",
     "total_variation_interval",
     "total_variation_verdict",
     "win_rate_verdict",

@@ -32,11 +32,11 @@ def share_interval_at(half_points: int, matches: int, error: float) -> Interval:
     half_points = check_count("half_points", half_points, least=0, most=2 * matches)
     share = half_points / (2 * matches)
     limit = math.log(2 / error) / matches
-    return Interval(share, _lower(share, limit), 1 - _lower(1 - share, limit))
+    return Interval(share, lower_end(share, limit), 1 - lower_end(1 - share, limit))
 
 
-def _lower(share: float, limit: float) -> float:
+def lower_end(share: float, limit: float) -> float:
     """The least m with D(share, m) <= limit, up to rounding, by which it is too small."""
-    if share == 0:
+    if share <= 0:
         return 0.0
     return float(last_true(lambda m: divergence(share, m) <= limit, share, 0.0)[1])

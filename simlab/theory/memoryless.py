@@ -87,7 +87,7 @@ def speedup(acceptance, window, cost: CostModel, bonus: bool = True):
 def best_window(
     acceptance: float, cost: CostModel, bonus: bool = True, longest: int | None = None
 ) -> int | float:
-    """The window with the least time per token, of those that tie the smallest; 0 where drafting does not pay.
+    """The window with the least time per token, in a tie the smallest; 0 where drafting does not pay.
 
     With the bonus token it pays if and only if c < a. acceptance: one number in [0, 1]. longest: no longer
     one is considered. At a = 1, where it pays, the longer the better: math.inf, or `longest`. Raises
@@ -113,7 +113,8 @@ def best_window_of(acceptance, ratio, bonus: bool = True, longest: int | None = 
         raise SimlabError("acceptance = 1 with a draft that costs less than the target: give longest")
     pays = ratio < acceptance
     a, c = np.where(pays, acceptance, 0.5), np.where(pays, ratio, 0.25)  # where it does not, numbers that do
-    best = _gaining_windows(a, (1 - c) / c) if bonus else 1 + _gaining_windows(a, 1 / c)
+    with np.errstate(over="ignore"):  # of a draft that costs next to nothing
+        best = _gaining_windows(a, (1 - c) / c) if bonus else 1 + _gaining_windows(a, 1 / c)
     best = np.minimum(best, longest)
     if not bonus:
         pays &= _relative_time(a, best.astype(float), c, bonus) < 1 - TIED

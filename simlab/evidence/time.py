@@ -1,0 +1,100 @@
+"""The mean time that a trajectory takes, from how many target calls and drafted tokens each one had.
+
+Time is T_s D + T_v N, D drafted tokens and N target calls. Their joint law is not counted, only the
+histogram of either; but the mean of a sum is the sum of the means, whatever the dependence. Each mean has its
+interval at half the error, both hold at once with the probability asked for (a union), and then so does the
+sum of the two. With a fixed window D and N rise together, and little is lost; where they do not, the interval
+is wider than the joint law would have it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simlab.checks import check_count, check_number
+from simlab.errors import SimlabError
+from simlab.evidence.interval import Interval, check_histogram, error_of
+from simlab.evidence.mean import mean_interval_at
+from simlab.evidence.verdict import MISS, Verdict, error_share, judge_mean, method_of
+
+
+def time_interval(
+    target_calls,
+    drafted_tokens,
+    draft_cost: float,
+    target_cost: float,
+    confidence: float,
+    looks: int = 1,
+) -> Interval:
+    """The mean time of a trajectory and an interval that holds it with probability >= confidence.
+
+    target_calls: whole numbers (T+1,), how many of the n trajectories had each number of target calls;
+    drafted_tokens: (D+1,), the same of drafted tokens. draft_cost, target_cost: T_s > 0 and T_v > 0, what one
+    of either takes; the interval, of floats, has their unit. looks: as for `mean_interval`. Raises
+    SimlabError for malformed histograms or those of different samples, costs that are not finite numbers > 0,
+    a confidence outside (0, 1) or looks < 1. Source: the module's docstring; `mean_interval`.
+    """
+    error = error_of(confidence) / check_count("looks", looks)
+    return time_interval_at(target_calls, drafted_tokens, draft_cost, target_cost, error)
+
+
+def time_interval_at(target_calls, drafted_tokens, draft_cost, target_cost, error: float) -> Interval:
+    """`time_interval` by its error probability, which 1 - confidence would round."""
+    draft_cost = check_number("draft_cost", draft_cost, above=0.0)
+    target_cost = check_number("target_cost", target_cost, above=0.0)
+    calls, drafted = check_histogram(target_calls), _check_drafted(drafted_tokens)
+    if calls.sum() != drafted.sum():
+        raise SimlabError(
+            f"target calls of {calls.sum()} trajectories and drafted tokens of {drafted.sum()}: "
+            "give those of the same ones"
+        )
+    of_calls = mean_interval_at(calls, error / 2)
+    # Where no token can ever be drafted, at T = 1 with the bonus token, that mean is 0 for certain.
+    of_drafted = mean_interval_at(drafted, error / 2) if drafted.size > 1 else Interval(0.0, 0.0, 0.0)
+    return Interval(*(draft_cost * d + target_cost * n for d, n in zip(of_drafted, of_calls, strict=True)))
+
+
+def time_verdict(
+    name: str,
+    target_calls,
+    drafted_tokens,
+    draft_cost: float,
+    target_cost: float,
+    exact: float,
+    *,
+    resolution: float,
+    false_alarm: float = 1e-6,
+    looks: int = 1,
+) -> Verdict:
+    """Is the mean time of a trajectory `exact`? For sizes as `mean_verdict` has them.
+
+    The histograms and costs: as for `time_interval`. exact, resolution: in the unit of the costs. Raises
+    SimlabError as `time_interval` does, for an exact value that is not finite, or a false_alarm / looks
+    outside [1e-100, 1). Source: `time_interval`.
+    """
+    looks = check_count("looks", looks)
+    measured = (target_calls, drafted_tokens, draft_cost, target_cost)
+    return judge_mean(
+        name,
+        time_interval_at(*measured, error_share(false_alarm, looks)),
+        time_interval_at(*measured, MISS / looks),
+        exact,
+        trajectories=int(np.sum(target_calls)),
+        method=method_of(looks),
+        resolution=resolution,
+        false_alarm=false_alarm,
+        statistic="mean time",
+    )
+
+
+def _check_drafted(drafted_tokens) -> np.ndarray:
+    """As `check_histogram`, but that 0 may be the only number there can be: then one cell."""
+    drafted = np.asarray(drafted_tokens)
+    if drafted.shape == (1,) and drafted.dtype.kind in "iu" and drafted[0] >= 1:
+        return drafted.astype(np.int64)
+    if drafted.shape == (0,):
+        raise SimlabError(
+            "drafted tokens were not counted: they are where the decoder has a window; "
+            "Speculative(window=T) is Speculative() with its calls counted"
+        )
+    return check_histogram(drafted)
