@@ -18,8 +18,9 @@ class Tally(NamedTuple):
     """What a run adds up, and the paths themselves where they are asked for.
 
     rejections int64 (T+1,), tokens int64 (T, V), per_position int64 (T,), deviations int64 (1025,) or (0,),
-    target_calls int64 (T+1,) or (0,), as in Counts. path_tokens uint16 (T, N), path_rejected uint8 (T, N),
-    path_initial uint16 (N,): N = 0 where paths are not recorded.
+    target_calls int64 (T+1,) or (0,), drafted_tokens int64 (D+1,) or (0,), drafted_by_place, reached_by_place
+    and accepted_by_place int64 (K,) or (0,), as in Counts. path_tokens uint16 (T, N), path_rejected uint8
+    (T, N), path_initial uint16 (N,): N = 0 where paths are not recorded.
     """
 
     rejections: np.ndarray
@@ -27,6 +28,10 @@ class Tally(NamedTuple):
     per_position: np.ndarray
     deviations: np.ndarray
     target_calls: np.ndarray
+    drafted_tokens: np.ndarray
+    drafted_by_place: np.ndarray
+    reached_by_place: np.ndarray
+    accepted_by_place: np.ndarray
     path_tokens: np.ndarray
     path_rejected: np.ndarray
     path_initial: np.ndarray
@@ -41,14 +46,28 @@ class Block(NamedTuple):
     histogram: np.ndarray  # int64 (4, V)
 
 
-def new_tally(horizon: int, states: int, levels: int, calls: int, recorded: int) -> Tally:
-    """A tally of nothing, with room for so many levels of deviation, numbers of calls, and recorded paths."""
+class Room(NamedTuple):
+    """How many levels of deviation, numbers of target calls, numbers of drafted tokens and places in the
+    window a decoder counts."""
+
+    levels: int = 0
+    calls: int = 0
+    drafted: int = 0
+    places: int = 0
+
+
+def new_tally(horizon: int, states: int, room: Room, recorded: int) -> Tally:
+    """A tally of nothing, with room for so many recorded paths."""
     return Tally(
         np.zeros(horizon + 1, np.int64),
         np.zeros((horizon, states), np.int64),
         np.zeros(horizon, np.int64),
-        np.zeros(levels, np.int64),
-        np.zeros(calls, np.int64),
+        np.zeros(room.levels, np.int64),
+        np.zeros(room.calls, np.int64),
+        np.zeros(room.drafted, np.int64),
+        np.zeros(room.places, np.int64),
+        np.zeros(room.places, np.int64),
+        np.zeros(room.places, np.int64),
         np.zeros((horizon, recorded), np.uint16),
         np.zeros((horizon, recorded), np.uint8),
         np.zeros(recorded, np.uint16),

@@ -10,35 +10,41 @@ import numpy as np
 
 from simlab.checks import check_count
 from simlab.decoders import (
+    AdaptiveSpeculative,
     Autoregressive,
     BatchSpeculative,
     BiasedSpeculative,
+    ConfidenceSpeculative,
     Decoder,
     Speculative,
     TreeSpeculative,
     decoder_name,
+    is_plain,
 )
-from simlab.decoding import autoregressive, batch, biased, speculative, tree
+from simlab.decoding import autoregressive, batch, biased, speculative, tree, windows
 from simlab.decoding.autoregressive import AutoregressiveTables
 from simlab.decoding.batch import BatchTables
 from simlab.decoding.biased import BiasedTables
-from simlab.decoding.block import new_tally
+from simlab.decoding.block import Room, new_tally
 from simlab.decoding.counts import DEVIATION_LEVELS, Counts
 from simlab.decoding.randomness import seed_state
 from simlab.decoding.speculative import SpeculativeTables
 from simlab.decoding.tables import check_size, initial_table, memory_error
 from simlab.decoding.tree import TreeTables
+from simlab.decoding.windows import WindowTables
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
-Tables = AutoregressiveTables | SpeculativeTables | BatchTables | BiasedTables | TreeTables
+Tables = AutoregressiveTables | SpeculativeTables | BatchTables | BiasedTables | TreeTables | WindowTables
 
 _BY_DECODER = {
     Autoregressive: autoregressive,
-    Speculative: speculative,
+    Speculative: windows,  # but for the plain one
     BatchSpeculative: batch,
     BiasedSpeculative: biased,
     TreeSpeculative: tree,
+    AdaptiveSpeculative: windows,
+    ConfidenceSpeculative: windows,
 }
 _BY_TABLES = {
     AutoregressiveTables: autoregressive,
@@ -46,6 +52,7 @@ _BY_TABLES = {
     BatchTables: batch,
     BiasedTables: biased,
     TreeTables: tree,
+    WindowTables: windows,
 }
 
 BLOCK, LARGE_BLOCK = 2**16, 2**18
@@ -71,12 +78,13 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
     """What the decoder's sampler looks up, built once for any number of trajectories.
 
     A pair whose chains are both stationary gets one copy of tables, whatever its horizon. Raises SimlabError
-    for drafts = inf, V > 65536, T > 65535, and where the tables do not fit into memory.
+    for drafts = inf, V > 65536, T > 65535, a policy that does not fit the pair, a window so long that the
+    drafted tokens are too many to count, and where the tables do not fit into memory.
     """
     decoder_name(decoder)
     if isinstance(decoder, BatchSpeculative) and decoder.drafts == math.inf:
         raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
-    algorithm = _BY_DECODER[type(decoder)]
+    algorithm = speculative if is_plain(decoder) else _BY_DECODER[type(decoder)]
     needed = check_size(pair, algorithm.bytes_per_row(pair, decoder))
     try:
         return algorithm.tables(pair, decoder)
@@ -84,10 +92,19 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
         raise memory_error(needed) from error
 
 
+def _room(tables: Tables) -> Room:
+    """What is counted beside tokens and rejections."""
+    if isinstance(tables, BiasedTables):
+        return Room(levels=DEVIATION_LEVELS + 1)
+    if isinstance(tables, TreeTables):
+        return Room(calls=tables.horizon + 1)
+    if isinstance(tables, WindowTables):
+        return Room(0, tables.horizon + 1, tables.most_drafted + 1, tables.longest)
+    return Room()
+
+
 def _sample(tables: Tables, trajectories: int, seed: np.random.SeedSequence, recorded: int = 0):
-    levels = DEVIATION_LEVELS + 1 if isinstance(tables, BiasedTables) else 0
-    calls = tables.horizon + 1 if isinstance(tables, TreeTables) else 0
-    tally = new_tally(tables.horizon, tables.states, levels, calls, recorded)
+    tally = new_tally(tables.horizon, tables.states, _room(tables), recorded)
     block = min(LARGE_BLOCK if 12 * tables.states**2 > LARGE_STEP else BLOCK, trajectories)
     with np.errstate(over="ignore"):  # uncompiled, numpy would notice that the generator wraps around
         state = seed_state(seed, generators=2)
@@ -109,6 +126,10 @@ def simulate_batch(tables: Tables, trajectories: int, seed: np.random.SeedSequen
         trajectories,
         tally.deviations,
         tally.target_calls,
+        tally.drafted_tokens,
+        tally.drafted_by_place,
+        tally.reached_by_place,
+        tally.accepted_by_place,
     )
 
 

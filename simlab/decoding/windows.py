@@ -1,0 +1,258 @@
+"""Speculative decoding with finite windows, fixed, adaptive or stopped by the draft's doubt, compiled.
+
+Drafting g tokens, verifying them in order and starting over is step by step: draft one token, verify it,
+replace it if rejected, as in `speculative`. Beside it each trajectory carries how many tokens of its call are
+accepted and how many the call drafts. With the bonus token, where all of them are accepted, the next token
+comes from the target. A drafted token behind a rejection is never looked at and is not drawn, except where
+the draft's own tokens decide how many are drafted: there the draft goes on from the rejected token, blind to
+the rejection, until its rule stops it.
+
+The drafts and coins of a step are made for all trajectories, those that take the bonus token included: their
+random numbers are thrown away, and the bonus token is drawn with fresh ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    ConfidenceSpeculative,
+    Speculative,
+    has_bonus,
+    longest_window,
+)
+from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.calls import (
+    begin_calls,
+    check_counted,
+    count_begun,
+    count_calls,
+    count_places,
+    end_calls,
+    finish_places,
+    new_calls,
+    new_places,
+    take_bonus,
+)
+from simlab.decoding.chunks import (
+    CHUNK,
+    U,
+    advance,
+    choose,
+    collect,
+    draft,
+    draft_and_verify,
+    new_scratch,
+    padded,
+    replace,
+)
+from simlab.decoding.tables import (
+    AliasTable,
+    DraftTable,
+    alias_table,
+    check_memory,
+    draft_table,
+    initial_table,
+    residual_table,
+    step_of,
+)
+from simlab.jit import compiled
+from simlab.pairs.pair import ChainPair
+
+Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
+_1, _YES = U(1), np.uint16(1)
+
+
+class Ghosts(NamedTuple):
+    """The calls of a chunk whose draft goes on behind a rejection: CHUNK elements each."""
+
+    owners: np.ndarray  # uint64: places of their trajectories in the block
+    places: np.ndarray  # uint64: tokens drafted so far
+    tokens: np.ndarray  # uint16: the last of them
+    drawn: np.ndarray  # uint16: the next of them
+
+
+@dataclass(frozen=True, eq=False)
+class WindowTables:
+    """What the sampler of a decoder with a window looks up for a horizon of T steps over V states.
+
+    target: empty where there is no bonus token. limits: uint16 (T, V), or (T, 1) where the last token does
+    not matter: how many tokens a call that starts there drafts at most. unsure: uint16 (1 or T, V), 1 where
+    drafting stops; (0, V) where it never does. bonus: whether there is a bonus token. longest: K,
+    most_drafted: D, as in Counts.
+    """
+
+    horizon: int
+    states: int
+    initial: AliasTable
+    drafts: DraftTable
+    residual: AliasTable
+    target: AliasTable
+    limits: np.ndarray
+    unsure: np.ndarray
+    bonus: bool
+    longest: int
+    most_drafted: int
+
+
+def bytes_per_row(pair: ChainPair, decoder: Decoder) -> int:
+    """What the tables take for each of their S * V rows, but for the limits."""
+    return (32 if has_bonus(decoder) else 24) * pair.states
+
+
+def tables(pair: ChainPair, decoder: Decoder) -> WindowTables:
+    """Build the tables. Raises SimlabError for a policy that does not fit the pair, and where more tokens
+    can be drafted than are counted."""
+    bonus, longest = has_bonus(decoder), longest_window(decoder, pair.horizon)
+    limits = window_limits(pair, decoder)
+    none = np.zeros((1, 0), np.uint32)
+    return WindowTables(
+        pair.horizon,
+        pair.states,
+        initial_table(pair.initial),
+        draft_table(pair.draft_rows, pair.target_rows),
+        residual_table(pair.draft_rows, pair.target_rows),
+        alias_table(pair.target_rows) if bonus else AliasTable(none, none),
+        limits,
+        unsure_places(pair, decoder),
+        bonus,
+        longest,
+        check_counted(decoder, pair.horizon),
+    )
+
+
+def window_limits(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+    """How many tokens a call drafts at most, by position and last token: uint16 (T, V) or (T, 1)."""
+    left = np.arange(pair.horizon, 0, -1)[:, None] - has_bonus(decoder)
+    if isinstance(decoder, AdaptiveSpeculative):
+        decoder.policy.check_fits(pair.horizon, pair.states)
+        check_memory(10 * decoder.policy.windows.size)
+        return np.minimum(decoder.policy.windows, left).astype(np.uint16)
+    return np.minimum(longest_window(decoder, pair.horizon), left).astype(np.uint16)
+
+
+def unsure_places(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+    """Where the draft's likeliest next token is less likely than the threshold: 1 in uint16 (1 or T, V)."""
+    if not isinstance(decoder, ConfidenceSpeculative):
+        return np.zeros((0, pair.states), np.uint16)
+    return (pair.draft_rows.max(axis=-1) < decoder.threshold).astype(np.uint16)
+
+
+def sample(tables: WindowTables, trajectories: int, block: int, state, tally: Tally) -> None:
+    """Simulate, adding to `tally`."""
+    _sample(
+        tables.initial,
+        tables.drafts,
+        (tables.residual, tables.target),
+        (tables.limits, tables.unsure),
+        tables.bonus,
+        U(trajectories),
+        U(block),
+        state,
+        tally,
+    )
+
+
+@compiled
+def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, tally):
+    scratch, running = new_scratch(), new_block(block, tally)
+    calls, places, ghosts = new_calls(block), new_places(tally.drafted_by_place.size), new_ghosts()
+    last, states = running.last, U(tally.tokens.shape[1])
+    for start in range(U(0), trajectories, block):
+        size = min(block, trajectories - start)
+        first_tokens(initial, size, start, scratch, state, running, tally)
+        calls.accepted[:], calls.number[:], calls.drafted[:] = 0, 0, 0
+        for t in range(tally.tokens.shape[0]):
+            step = step_of(drafts.records, t)
+            rows = DraftTable(drafts.records[step], drafts.lows[step], drafts.acceptance_lows[step])
+            step = step_of(spare[0].entries, t)
+            residual = AliasTable(spare[0].entries[step], spare[0].lows[step])
+            step = step_of(spare[1].entries, t)
+            target = AliasTable(spare[1].entries[step], spare[1].lows[step])
+            for begin in range(U(0), size, U(CHUNK)):
+                count = min(U(CHUNK), size - begin)
+                begin_calls(rules[0][t], last, begin, count, calls)
+                draft_and_verify(rows, last, begin, states, count, scratch, state)
+                if rules[1].shape[0] > 0:
+                    doubt(rules[1][step_of(rules[1], t)], last, begin, count, calls, scratch)
+                else:
+                    count_begun(rules[0][t], begin, count, calls, places)
+                    if bonus:
+                        take_bonus(begin, count, calls, scratch)
+                failed = choose(scratch.rejected, count, scratch.chosen)
+                if rules[1].shape[0] > 0:
+                    draft_on(
+                        drafts, rules[1], t, begin, failed, states, ghosts, scratch, state, calls, places
+                    )
+                replace(residual, last, begin, states, failed, scratch, state)
+                if bonus:
+                    taken = choose(calls.bonus, count, scratch.chosen)
+                    replace(target, last, begin, states, taken, scratch, state)
+                count_places(calls.accepted[begin:], calls.verified, count, places.reached)
+                count_places(calls.accepted[begin:], scratch.rejected, count, places.rejected)
+                end_calls(begin, count, bonus, calls, scratch)
+                note(scratch, begin, count, start, t, running, tally)
+                tally.per_position[t] += failed
+                advance(last, begin, scratch.tokens, count, running.histogram)
+            collect(running.histogram, tally.tokens[t])
+        count_block(size, running, tally)
+        count_calls(size, calls, tally)
+    finish_places(places, rules[1].shape[0] == 0, tally)
+
+
+@compiled
+def doubt(unsure, last, begin, count, calls, scratch):
+    """`take_bonus` where the draft is unsure too; and each drafted token is counted as it is verified."""
+    take_bonus(begin, count, calls, scratch)
+    bonus, verified, rejected = calls.bonus, calls.verified, scratch.rejected
+    for i in range(count):
+        drafted = np.uint16(verified[i] & np.uint16(_YES - unsure[last[begin + i]]))
+        bonus[i], verified[i] = np.uint16(_YES - drafted), drafted
+        rejected[i] = np.uint16(rejected[i] & drafted)
+    drafted = calls.drafted[begin:]
+    for i in range(count):
+        drafted[i] += np.uint32(verified[i])
+
+
+@compiled
+def new_ghosts():
+    """Room for the calls of a chunk that draft behind a rejection."""
+    return Ghosts(
+        np.zeros(CHUNK, np.uint64),
+        np.zeros(CHUNK, np.uint64),
+        np.zeros(CHUNK, np.uint16),
+        np.zeros(CHUNK, np.uint16),
+    )
+
+
+@compiled
+def draft_on(drafts, unsure, t, begin, failed, states, ghosts, scratch, state, calls, places):
+    """Let the draft go on from its rejected tokens, those of the first `failed` chosen, until it stops."""
+    owners, nexts, tokens, drawn = ghosts.owners, ghosts.places, ghosts.tokens, ghosts.drawn
+    for j in range(failed):
+        owner = begin + U(scratch.chosen[j])
+        owners[j], nexts[j] = owner, U(calls.accepted[owner]) + _1
+        drawn[j] = scratch.tokens[scratch.chosen[j]]
+    running = failed
+    while running > 0:
+        t += 1
+        alive = U(0)
+        for j in range(running):
+            owner, place, token = owners[j], nexts[j], drawn[j]
+            if place < U(calls.goal[owner]) and unsure[step_of(unsure, t), token] == 0:
+                calls.drafted[owner] += np.uint32(1)
+                places.further[0, place] += 1
+                owners[alive], nexts[alive], tokens[alive] = owner, place + _1, token
+                alive += _1
+        running = alive
+        if running == 0:
+            break
+        for j in range(running, padded(running)):
+            tokens[j] = np.uint16(0)
+        step = step_of(drafts.records, t)
+        rows = DraftTable(drafts.records[step], drafts.lows[step], drafts.acceptance_lows[step])
+        draft(rows, tokens, states, running, scratch, state, drawn)
