@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simlab.cost import CostModel
 from simlab.decoders import Decoder
 from simlab.errors import SimlabError
 from simlab.evidence import Verdict
@@ -31,8 +32,9 @@ class Settings:
     experiment: the module that plans and presents; title: the name of its folder and files.
     options: the experiment's own settings. pair_name, pair_options: as `simlab.pairs.make_pair` takes them.
     trajectories: of a task, or at most where half_width (rejections) is given. confidence: of intervals
-    in tables and pictures. running_average: trajectories behind a running average. command: what makes it.
-    variant: what tells it from the same experiment with the configs' own settings, fit for a folder's name.
+    in tables and pictures. running_average: trajectories behind a running average. cost: what a drafted token
+    and a target call take, for speed-ups. command: what makes it. variant: what tells it from the same
+    experiment with the configs' own settings, fit for a folder's name.
     """
 
     experiment: str
@@ -47,6 +49,7 @@ class Settings:
     confidence: float
     batch_size: int
     running_average: int
+    cost: CostModel
     output: Path
     command: str
     variant: str
@@ -93,7 +96,12 @@ def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair,
             stationary = len(own.draft_rows) == len(own.target_rows) == 1
             horizon = horizon if stationary else min(horizon, own.horizon)
         options["horizon"] = horizon
-    return _instance(settings.pair_name, json.dumps(options, sort_keys=True), _state_of(options.get("path")))
+    return _made(settings.pair_name, options)
+
+
+def pair_of(name: str, options: Mapping[str, Any]) -> ChainPair:
+    """The pair that a generator makes with these options, which `instance` then need not make again."""
+    return _made(name, dict(options))[0]
 
 
 def folder_of(settings: Settings, *names: str) -> Path:
@@ -106,6 +114,10 @@ def heading(settings: Settings, title: str) -> str:
     words = shlex.split(settings.command)[2:]
     told = [word for word in words if word.partition("=")[0].removeprefix("tier.") not in SAID]
     return ", ".join([title, *told])
+
+
+def _made(name: str, options: dict) -> tuple[ChainPair, dict]:
+    return _instance(name, json.dumps(options, sort_keys=True), _state_of(options.get("path")))
 
 
 def _state_of(path) -> tuple | None:

@@ -9,6 +9,8 @@ import math
 import os
 from numbers import Integral, Real
 
+import numpy as np
+
 from simlab.errors import SimlabError
 
 
@@ -19,6 +21,13 @@ def check_count(name: str, value, least: int = 1, most: int | None = None) -> in
     if most is not None and value > most:
         raise SimlabError(f"{name} = {value!r}: give a whole number of at most {most}")
     return int(value)
+
+
+def check_flag(name: str, value) -> bool:
+    """`value` as a bool; raises SimlabError naming it for anything but true and false."""
+    if not isinstance(value, bool | np.bool_):
+        raise SimlabError(f"{name} = {value!r}: give true or false")
+    return bool(value)
 
 
 def check_path(name: str, value) -> str | os.PathLike:

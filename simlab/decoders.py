@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 
-from simlab.checks import check_count, check_number
+from simlab.checks import check_count, check_flag, check_number
 from simlab.errors import SimlabError
 from simlab.policy import Policy
 
@@ -44,7 +45,7 @@ class Speculative:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", _check_window(self.window))
-        object.__setattr__(self, "bonus", _check_flag("bonus", self.bonus))
+        object.__setattr__(self, "bonus", check_flag("bonus", self.bonus))
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,6 @@ class ConfidenceSpeculative:
 
 def _check_window(window) -> int | None:
     return None if window is None else check_count("window", window)
-
-
-def _check_flag(name: str, value) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise SimlabError(f"{name} = {value!r}: give true or false")
-    return bool(value)
 
 
 @dataclass(frozen=True)
@@ -239,6 +234,21 @@ def decoder_options(decoder: Decoder) -> dict:
     if isinstance(decoder, AdaptiveSpeculative):
         return {"policy": decoder.policy.digest, "bonus": decoder.policy.bonus}
     return dataclasses.asdict(decoder)
+
+
+def decoder_label(decoder: Decoder) -> str:
+    """The decoder with its options, as tables show it: "speculative (window=4, bonus)"."""
+    options = spelled_options(decoder_options(decoder))
+    return decoder_name(decoder) + f" ({options})" * bool(options)
+
+
+def spelled_options(options: Mapping) -> str:
+    """Options as tables show them: "window=4, bonus"; a policy by the first digits of its digest."""
+    shown = {key: value[:8] if key == "policy" else value for key, value in options.items()}
+    spelled = [
+        key if value is True else f"{key}={value}" for key, value in shown.items() if value is not False
+    ]
+    return ", ".join(spelled)
 
 
 def is_plain(decoder: Decoder) -> bool:

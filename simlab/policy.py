@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from simlab.checks import check_flag
 from simlab.errors import SimlabError
 
 LONGEST = 2**31 - 1
@@ -29,9 +30,7 @@ class Policy:
     bonus: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bonus, bool | np.bool_):
-            raise SimlabError(f"bonus = {self.bonus!r}: give true or false")
-        object.__setattr__(self, "bonus", bool(self.bonus))
+        object.__setattr__(self, "bonus", check_flag("bonus", self.bonus))
         object.__setattr__(self, "windows", _checked(self.windows, self.bonus))
 
     @property

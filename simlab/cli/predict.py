@@ -2,86 +2,177 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+from dataclasses import dataclass
+
+import numpy as np
 
 from simlab.cli.compose import compose_points
-from simlab.cli.settings import decoder_from, pair_from
+from simlab.cli.settings import cost_from, decoder_from, pair_from
 from simlab.cli.tables import text_table
-from simlab.decoders import BiasedSpeculative, TreeSpeculative, decoder_name, decoder_options
+from simlab.cost import CostModel
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    BiasedSpeculative,
+    Decoder,
+    TreeSpeculative,
+    Windowed,
+    decoder_label,
+    decoder_name,
+    decoder_options,
+    is_plain,
+)
 from simlab.pairs import make_pair
-from simlab.theory import Bracket, predict, sequence_total_variation
+from simlab.theory import Bracket, Prediction, predict, sequence_total_variation
 
 USAGE = """usage: simlab predict [key=value ...] [--json]
 
 Exact numbers for a pair and a decoder: E[N_rej], its standard deviation, acceleration, quantiles of N_rej;
 for a biased decoder also TV and KL of its sequences from the target's: total variation, divergence in nats;
 for a decoder that drafts trees also E[calls], the mean number of target calls, and tokens/call, T / E[calls];
-its N_rej counts the bonus tokens, those that no tree had drafted. Settings are those of `simlab run`:
+its N_rej counts the bonus tokens, those that no tree had drafted. For a decoder that drafts windows of tokens
+(speculative with a window or the bonus token, block, adaptive, confidence) both, and E[drafted], the mean
+number of drafted tokens; accepted, E[accepted tokens] / E[drafted]; speed-up, over the target alone, at the
+costs cost.draft and cost.target of a drafted token and a target call. Settings are those of `simlab run`:
 pair=paper|dirichlet|softmax|mixture|bernoulli|uniform|corpus|file and
-decoder=autoregressive|speculative|batch|biased|tree, and their options. A list of values makes a grid, a row
-a point:
+decoder=autoregressive|speculative|block|adaptive|confidence|batch|biased|tree, and their options. A list of
+values makes a grid, a row a point:
 
   simlab predict
   simlab predict pair=corpus decoder=batch decoder.drafts=1,2,4,inf
   simlab predict decoder=biased decoder.epsilon=0,0.1,0.2 decoder.replacement=optimal,target
   simlab predict pair=corpus decoder=tree decoder.capacity=1,16,256 decoder.drafted_by=target,draft
+  simlab predict pair=corpus decoder.window=1,2,4,8 decoder.bonus=true cost.draft=0.1
+  simlab predict pair=corpus decoder=adaptive,confidence,block cost.draft=0.1
   simlab predict pair=file pair.path=my_pair.npz --json
 
 --json prints every number of the prediction: the laws of rejections and target calls, of each position and
-each token; for a biased decoder also the law of each next token, output_chain, and total_variation as a
-bracket that holds it.
+each token, and what is drafted and accepted, by place in the window too; for a biased decoder also the law of
+each next token, output_chain, and total_variation as a bracket that holds it. "inf" is an infinity, null what
+is not known.
 """
+
+NUMBERS = (
+    "expected_rejections",
+    "variance",
+    "acceleration",
+    "expected_target_calls",
+    "tokens_per_call",
+    "expected_drafted_tokens",
+    "expected_accepted_tokens",
+    "acceptance_rate",
+    "acceptance_length",
+    "accuracy",
+)
+ARRAYS = (
+    "target_calls_pmf",
+    "rejections_pmf",
+    "rejections_per_position",
+    "token_marginals",
+    "drafted_by_place",
+    "reached_by_place",
+    "accepted_by_place",
+    "acceptance_rate_by_place",
+    "conditional_acceptance_by_place",
+)
+"""What --json tells of a prediction, beside what is said of biased decoders."""
 
 
 def main(words: list[str]) -> int:
     """Print the predictions of every grid point; returns the exit code."""
     as_json = "--json" in words
-    points = []
-    for config in compose_points([word for word in words if word != "--json"]):
-        name, options = pair_from(config)
-        decoder = decoder_from(config)
-        pair = make_pair(name, **options)
-        prediction = predict(pair, decoder)
-        points.append((name, options, decoder, prediction, sequence_total_variation(pair, decoder)))
+    points = [_point(config) for config in compose_points([word for word in words if word != "--json"])]
     if as_json:
-        documents = [_document(*point) for point in points]
+        documents = [_document(point) for point in points]
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
     else:
-        biased = any(_is_biased(decoder) for _, _, decoder, _, _ in points)
-        trees = any(isinstance(decoder, TreeSpeculative) for _, _, decoder, _, _ in points)
-        rows = [_row(*point, biased, trees) for point in points]
-        print(text_table(rows, settings=("pair", "decoder", "T", "V")))
+        decoders = [point.decoder for point in points]
+        shown = {
+            "biased": any(isinstance(decoder, BiasedSpeculative) for decoder in decoders),
+            "trees": any(isinstance(decoder, TreeSpeculative) for decoder in decoders),
+            "windows": any(_has_window(decoder) for decoder in decoders),
+        }
+        whole = len(points) == 1 or not shown["windows"]
+        rows = [_row(point, **shown, whole=whole) for point in points]
+        print(text_table(rows, settings=("pair", "decoder", "T", "V", *["cost"] * shown["windows"])))
     return 0
 
 
-def _is_biased(decoder) -> bool:
-    return isinstance(decoder, BiasedSpeculative)
+@dataclass(frozen=True)
+class _Point:
+    """A grid point and what the theory says of it."""
+
+    pair_name: str
+    pair_options: dict
+    decoder: Decoder
+    cost: CostModel
+    prediction: Prediction
+    bracket: Bracket
+
+    @property
+    def speedup(self) -> float:
+        """Over autoregressive decoding; nan where the drafted tokens are not predicted, 0 if infinite."""
+        drafted = self.prediction.expected_drafted_tokens
+        if math.isfinite(drafted):
+            return self.cost.speedup(self.prediction)
+        return 0.0 if drafted == math.inf else math.nan
 
 
-def _row(
-    name: str, options: dict, decoder, prediction, bracket: Bracket, biased: bool, trees: bool
-) -> dict[str, str]:
+def _point(config: dict) -> _Point:
+    name, options = pair_from(config)
+    cost = cost_from(config)
+    pair = make_pair(name, **options)
+    decoder = decoder_from(config, lambda: pair)
+    return _Point(
+        name, options, decoder, cost, predict(pair, decoder), sequence_total_variation(pair, decoder)
+    )
+
+
+def _has_window(decoder: Decoder) -> bool:
+    return isinstance(decoder, Windowed) and not is_plain(decoder)
+
+
+def _row(point: _Point, biased: bool, trees: bool, windows: bool, whole: bool) -> dict[str, str]:
+    """whole: with the spread of N_rej and all digits, for which a grid of windows has no room."""
+    prediction, bracket = point.prediction, point.bracket
+    digits = 6 if whole else 4
     pmf = prediction.rejections_pmf
     low, median, high = (int((pmf.cumsum() < share).sum()) for share in (0.05, 0.5, 0.95))
-    settings = {key: value for key, value in options.items() if value is not None}
+    settings = {key: value for key, value in point.pair_options.items() if value is not None}
+    spread = {
+        "sd": f"{math.sqrt(max(prediction.variance, 0.0)):.4f}",
+        "acceleration": f"{prediction.acceleration:.4f}",
+        "5%, median, 95%": f"{low}, {median}, {high}",
+    }
     calls = {
-        "E[calls]": f"{prediction.expected_target_calls:.6f}",
+        "E[calls]": f"{prediction.expected_target_calls:.{digits}f}",
         "tokens/call": f"{prediction.tokens_per_call:.4f}",
     }
     bias = {"TV": _spelled(bracket), "KL": f"{prediction.sequence_kl:.6f}"} if biased else {}
     return {
-        "pair": f"{name} ({', '.join(f'{key}={value}' for key, value in settings.items())})",
-        "decoder": label(decoder),
+        "pair": f"{point.pair_name} ({', '.join(f'{key}={value}' for key, value in settings.items())})",
+        "decoder": decoder_label(point.decoder),
         "T": str(prediction.horizon),
         "V": str(prediction.token_marginals.shape[1]),
-        "E[N_rej]": f"{prediction.expected_rejections:.6f}",
-        "sd": f"{math.sqrt(max(prediction.variance, 0.0)):.4f}",
-        "acceleration": f"{prediction.acceleration:.4f}",
-        "5%, median, 95%": f"{low}, {median}, {high}",
-        **(calls if trees else {}),
+        **({"cost": f"draft={point.cost.draft:g}, target={point.cost.target:g}"} if windows else {}),
+        "E[N_rej]": f"{prediction.expected_rejections:.{digits}f}",
+        **(spread if whole else {}),
+        **(calls if trees or windows else {}),
+        **(_drafted(point) if windows else {}),
         **bias,
     }
+
+
+def _drafted(point: _Point) -> dict[str, str]:
+    prediction = point.prediction
+    numbers = {
+        "E[drafted]": prediction.expected_drafted_tokens,
+        "accepted": prediction.acceptance_rate,
+        "speed-up": point.speedup,
+    }
+    return {key: "" if math.isnan(value) else f"{value:.4f}" for key, value in numbers.items()}
 
 
 def _spelled(bracket: Bracket) -> str:
@@ -90,40 +181,38 @@ def _spelled(bracket: Bracket) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def label(decoder) -> str:
-    """A decoder with its options, as tables show it."""
-    options = ", ".join(f"{key}={value}" for key, value in decoder_options(decoder).items())
-    return decoder_name(decoder) + f" ({options})" * bool(options)
-
-
-def _document(name: str, options: dict, decoder, prediction, bracket: Bracket) -> dict:
+def _document(point: _Point) -> dict:
+    prediction, decoder = point.prediction, point.decoder
     document = {
-        "pair": {"name": name, **options},
+        "pair": {"name": point.pair_name, **point.pair_options},
         "decoder": {
             "name": decoder_name(decoder),
-            **{k: _finite(v) for k, v in decoder_options(decoder).items()},
+            **{key: _strict(value) for key, value in decoder_options(decoder).items()},
         },
+        "cost": dataclasses.asdict(point.cost),
         "horizon": prediction.horizon,
         "states": prediction.token_marginals.shape[1],
-        "expected_rejections": prediction.expected_rejections,
-        "variance": prediction.variance,
-        "acceleration": _finite(prediction.acceleration),
-        "expected_target_calls": prediction.expected_target_calls,
-        "tokens_per_call": prediction.tokens_per_call,
-        "target_calls_pmf": prediction.target_calls_pmf.tolist(),
-        "rejections_pmf": prediction.rejections_pmf.tolist(),
-        "rejections_per_position": prediction.rejections_per_position.tolist(),
-        "token_marginals": prediction.token_marginals.tolist(),
+        **{name: _strict(getattr(prediction, name)) for name in NUMBERS},
+        "speedup": _strict(point.speedup),
+        **{name: _strict(getattr(prediction, name)) for name in ARRAYS},
     }
-    if _is_biased(decoder):
+    if isinstance(decoder, AdaptiveSpeculative):
+        document["decoder"]["windows"] = decoder.policy.windows.tolist()
+    if isinstance(decoder, BiasedSpeculative):
         document |= {
-            "total_variation": bracket._asdict(),
-            "sequence_kl": _finite(prediction.sequence_kl),
+            "total_variation": point.bracket._asdict(),
+            "sequence_kl": _strict(prediction.sequence_kl),
             "output_chain": prediction.output_chain.tolist(),
         }
     return document
 
 
-def _finite(value):
-    """JSON has no infinity: it is written as the string "inf"."""
-    return "inf" if isinstance(value, float) and math.isinf(value) else value
+def _strict(value):
+    """What strict JSON can say: the text "inf" for an infinity, null for what is not known, lists."""
+    if isinstance(value, np.ndarray):
+        return [_strict(item) for item in value.tolist()]
+    if isinstance(value, list):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf"
+    return value

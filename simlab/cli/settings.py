@@ -6,19 +6,27 @@ import hashlib
 import math
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from simlab.checks import check_count, check_number
-from simlab.decoders import DECODERS, Decoder
+from simlab.cli.policy import policy_from
+from simlab.cost import CostModel
+from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder
 from simlab.errors import SimlabError
+from simlab.pairs import ChainPair
 
 LARGEST = 2**62  # what tables on disk hold as a whole number, with room to add
 LARGEST_BATCH = 2**31
 LONGEST_NAME = 100  # of a folder, before its hash
 
 
-def decoder_from(config: dict) -> Decoder:
-    """The decoder of a composed configuration; SimlabError for unknown names or options."""
+def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
+    """The decoder of a composed configuration; SimlabError for unknown names or options.
+
+    pair: makes the pair that it decodes, asked only where the decoder depends on it, as the optimal policy
+    of adaptive decoding does, and on the cost.
+    """
     options = dict(_section(config, "decoder"))
     name = options.pop("name", None)
     if name not in DECODERS:
@@ -26,11 +34,21 @@ def decoder_from(config: dict) -> Decoder:
     options = {key: _whole(value) for key, value in options.items()}
     if isinstance(options.get("drafts"), str):
         options["drafts"] = _drafts(options["drafts"])
+    if DECODERS[name] is AdaptiveSpeculative:
+        return AdaptiveSpeculative(policy_from(options, pair, cost_from(config)))
     try:
         return DECODERS[name](**options)
     except TypeError as error:
         known = ", ".join(DECODERS[name].__dataclass_fields__) or "none"
         raise SimlabError(f"decoder {name} has no option {', '.join(options)}: known are {known}") from error
+
+
+def cost_from(config: dict) -> CostModel:
+    """The cost model of a composed configuration; SimlabError for costs that are none."""
+    options = _section(config, "cost")
+    if unknown := [key for key in options if key not in ("draft", "target")]:
+        raise SimlabError(f"no setting cost.{unknown[0]}: cost has draft, target")
+    return CostModel(**options)
 
 
 def pair_from(config: dict) -> tuple[str, dict]:
@@ -43,7 +61,7 @@ def pair_from(config: dict) -> tuple[str, dict]:
 
 def settings_from(config: dict):
     """The experiment `Settings` of a composed configuration; SimlabError for values out of range."""
-    from simlab.experiments.settings import Settings
+    from simlab.experiments.settings import Settings, pair_of
 
     options = dict(_section(config, "experiment"))
     experiment = options.pop("name", None)
@@ -52,6 +70,7 @@ def settings_from(config: dict):
     half_width = config["half_width"]
     if half_width is not None:
         half_width = check_number("half_width", half_width, above=0.0)
+    cost = cost_from(config)
     confidence = check_number("confidence", config["confidence"], above=0.0)
     if confidence >= 1:
         raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
@@ -61,13 +80,14 @@ def settings_from(config: dict):
         options=options,
         pair_name=pair_name,
         pair_options=pair_options,
-        decoder=decoder_from(config),
+        decoder=decoder_from(config, lambda: pair_of(pair_name, pair_options)),
         seed=check_count("seed", _whole(config["seed"]), least=0, most=LARGEST),
         trajectories=check_count("trajectories", _whole(config["trajectories"]), most=LARGEST),
         half_width=half_width,
         confidence=confidence,
         batch_size=check_count("batch_size", _whole(config["batch_size"]), most=LARGEST_BATCH),
         running_average=_running_average(config),
+        cost=cost,
         output=output_from(config),
         command=shlex.join(["simlab", "run", *config.get("command", [])]),
         variant=_variant(config.get("command", [])),

@@ -33,7 +33,7 @@ def complaint(capsys, tmp_path, monkeypatch):
     ("words", "said"),
     [
         (["pair=papr"], "no pair 'papr': known are bernoulli, corpus, dirichlet, "),
-        (["decoder=beam"], "no decoder 'beam': known are autoregressive, batch, biased, speculative"),
+        (["decoder=beam"], "no decoder 'beam': known are adaptive, autoregressive, batch, biased, block, confidence, speculative, tree"),
         (["pair.sates=3"], "no setting pair.sates: pair paper has horizon, states, seed"),
         (["decoder.drafts=3"], "it is a setting of decoder=batch"),
         (["reproduce={a: 1}"], "Error merging override reproduce={a: 1}: Cannot merge"),

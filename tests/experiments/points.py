@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simlab.cost import CostModel
 from simlab.decoders import Speculative
 from simlab.experiments.settings import Settings
 from simlab.runs import Job, Result, simulate
@@ -26,6 +27,7 @@ def point(experiment: str, options: dict, *, output: Path, trajectories: int, **
         "confidence": 0.95,
         "batch_size": 1 << 17,
         "running_average": 1000,
+        "cost": CostModel(draft=0.05, target=1),
         "output": output,
         "command": f"simlab run experiment={experiment}",
         "variant": "",
