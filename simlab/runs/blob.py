@@ -4,11 +4,13 @@
 T, V, trajectories, rejections (T+1), rejections_per_position (T), tokens (T*V, row by row); then the CRC-32
 of everything before, as four bytes, lowest first. Counts that have deviations, those of biased decoders,
 begin with `SLC2` instead, and D >= 1 deviations follow the tokens, up to the checksum. Counts that have
-target calls, those of decoders that draft trees, begin with `SLC3`, and the T + 1 target calls follow the
-tokens. All others keep the bytes they had before there were any. Counts of environments begin with `SLE1`:
-K, the K capacities, n, accepted (n*K, row by row), checksum. Readable without the pair or law. The bytes are
-a function of the counts alone: no compressor whose version could change them, so that the ledgers of two
-machines hold the same rows.
+target calls but no drafted tokens, those of decoders that draft trees, begin with `SLC3`, and the T + 1
+target calls follow the tokens. Counts that have drafted tokens, those of decoders that draft windows, begin
+with `SLC4`: T, V, trajectories, D + 1, K, then as `SLC3` up to the target calls, drafted_tokens (D+1),
+drafted_by_place, reached_by_place, accepted_by_place (K each), checksum. All others keep the bytes they had
+before there were any. Counts of environments begin with `SLE1`: K, the K capacities, n, accepted (n*K, row by
+row), checksum. Readable without the pair or law. The bytes are a function of the counts alone: no compressor
+whose version could change them, so that the ledgers of two machines hold the same rows.
 """
 
 from __future__ import annotations
@@ -17,19 +19,19 @@ import zlib
 
 import numpy as np
 
-from simlab.decoding.counts import Counts
+from simlab.decoding.counts import BY_PLACE, Counts
 from simlab.decoding.environment_counts import EnvironmentCounts
 from simlab.errors import SimlabError
 
-PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS = b"SLC1", b"SLC2", b"SLC3"
+PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, WITH_WINDOWS = b"SLC1", b"SLC2", b"SLC3", b"SLC4"
 ENVIRONMENTS = b"SLE1"
 _MAGIC = 4  # bytes that say what follows
 _LONGEST = 9  # bytes of a 63-bit number
 
 
 def encode(counts: Counts | EnvironmentCounts) -> bytes:
-    """The bytes of `counts`; every count must lie in 0..2**63 - 1, and no decoder has both deviations and
-    target calls. Raises ValueError otherwise.
+    """The bytes of `counts`; every count must lie in 0..2**63 - 1, no decoder has both deviations and target
+    calls, and one that has drafted tokens has target calls. Raises ValueError otherwise.
     """
     parts = _of_environments(counts) if isinstance(counts, EnvironmentCounts) else _of_trajectories(counts)
     magic, *numbers = parts
@@ -44,17 +46,21 @@ def decode(blob: bytes) -> Counts | EnvironmentCounts:
     """The counts that `encode` wrote. Raises SimlabError for other bytes, and for bytes changed since."""
     body, checksum = blob[:-4], blob[-4:]
     magic = body[:_MAGIC]
-    known = magic in (PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, ENVIRONMENTS)
+    known = magic in (PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, WITH_WINDOWS, ENVIRONMENTS)
     if not known or zlib.crc32(body).to_bytes(4, "little") != checksum:
         raise SimlabError("the counts are damaged: their checksum disagrees")
     numbers = _numbers(np.frombuffer(body, np.uint8)[_MAGIC:])
-    return _to_environments(numbers) if magic == ENVIRONMENTS else _to_trajectories(magic, numbers)
+    if magic == ENVIRONMENTS:
+        return _to_environments(numbers)
+    return _to_windows(numbers) if magic == WITH_WINDOWS else _to_trajectories(magic, numbers)
 
 
 def _of_trajectories(counts: Counts) -> tuple:
     horizon, states = counts.tokens.shape
     if counts.deviations.size and counts.target_calls.size:
         raise ValueError("no counts have both deviations and target calls")
+    if counts.drafted_tokens.size:
+        return _of_windows(counts)
     magic = WITH_DEVIATIONS if counts.deviations.size else PLAIN
     return (
         WITH_TARGET_CALLS if counts.target_calls.size else magic,
@@ -64,6 +70,47 @@ def _of_trajectories(counts: Counts) -> tuple:
         counts.tokens.ravel(),
         counts.deviations,
         counts.target_calls,
+    )
+
+
+def _of_windows(counts: Counts) -> tuple:
+    horizon, states = counts.tokens.shape
+    by_place = [getattr(counts, name) for name in BY_PLACE]
+    lengths = counts.drafted_tokens.size, by_place[0].size
+    if counts.target_calls.size != horizon + 1 or {part.size for part in by_place} != {lengths[1]}:
+        raise ValueError("counts that have drafted tokens have target calls, and all places in the window")
+    return (
+        WITH_WINDOWS,
+        np.array([horizon, states, counts.trajectories, *lengths], np.int64),
+        counts.rejections,
+        counts.rejections_per_position,
+        counts.tokens.ravel(),
+        counts.target_calls,
+        counts.drafted_tokens,
+        *by_place,
+    )
+
+
+def _to_windows(numbers: np.ndarray) -> Counts:
+    if len(numbers) < 5:
+        raise SimlabError("the counts are damaged: they break off")
+    horizon, states, trajectories, drafted, longest = (int(number) for number in numbers[:5])
+    lengths = horizon + 1, horizon, horizon * states, horizon + 1, drafted, longest, longest, longest
+    if drafted < 1 or len(numbers) != 5 + sum(lengths):
+        raise SimlabError(
+            f"the counts are damaged: {len(numbers)} numbers for T = {horizon}, V = {states}, "
+            f"{drafted} numbers of drafted tokens and {longest} places in the window"
+        )
+    parts = np.split(numbers[5:], np.cumsum(lengths)[:-1])
+    rejections, per_position, tokens, target_calls, *others = parts
+    return Counts(
+        rejections,
+        tokens.reshape(horizon, states),
+        per_position,
+        trajectories,
+        np.zeros(0, np.int64),
+        target_calls,
+        *others,
     )
 
 

@@ -24,9 +24,12 @@ def counts(draw) -> Counts:
         size = int(np.prod(shape))
         return np.array(draw(st.lists(numbers, min_size=size, max_size=size)), np.int64).reshape(shape)
 
-    levels, calls = draw(st.sampled_from([(0, 0), (0, 0), (1, 0), (2, 0), (9, 0), (0, horizon + 1)]))
+    kinds = [(0, 0), (0, 0), (1, 0), (2, 0), (9, 0), (0, horizon + 1)]
+    levels, calls = draw(st.sampled_from(kinds))
+    drafted, places = draw(st.sampled_from([(0, 0), (1, 0), (7, 3)])) if calls else (0, 0)
     parts = array(horizon + 1), array(horizon, states), array(horizon), draw(numbers)
-    return Counts(*parts, array(levels), array(calls))
+    by_place = (array(places) for _ in range(3))
+    return Counts(*parts, array(levels), array(calls), array(drafted), *by_place)
 
 
 @given(counts())
@@ -35,8 +38,10 @@ def test_round_trip(some):
     again = decode(blob)
     assert again == some
     assert again.tokens.dtype == again.rejections.dtype == np.int64
-    assert again.deviations.dtype == again.target_calls.dtype == np.int64
-    assert blob[:4] == (b"SLC3" if some.target_calls.size else b"SLC2" if some.deviations.size else b"SLC1")
+    assert again.deviations.dtype == again.target_calls.dtype == again.drafted_tokens.dtype == np.int64
+    sizes = some.drafted_tokens.size, some.target_calls.size, some.deviations.size
+    kind = next((magic for magic, size in zip("432", sizes, strict=True) if size), "1")
+    assert blob[:4].decode() == "SLC" + kind
     assert encode(again) == blob
 
 
@@ -71,7 +76,12 @@ def test_every_missing_end_is_noticed(some, data):
         b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1]),  # no target calls, too few, too many
         b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1, 0]),
         b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1, 0, 1, 0]),
-        b"SLC4" + bytes([1, 1, 1, 0, 1, 1, 1]),
+        b"SLC4" + bytes([1, 1, 1, 0]),  # lengths missing
+        b"SLC4" + bytes([1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 1]),  # no numbers of drafted tokens
+        b"SLC4" + bytes([1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 0]),  # a place too few, one too many
+        b"SLC4" + bytes([1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0]),
+        b"SLC4" + b"\xff" * 8 + b"\x7f" + b"\x01" * 16,
+        b"SLC5" + bytes([1, 1, 1, 0, 1, 1, 1]),
     ],
 )
 def test_a_sound_checksum_does_not_excuse_a_wrong_layout(body):
@@ -98,6 +108,25 @@ def test_the_bytes_of_target_calls_are_fixed():
     counts = Counts(*parts, target_calls=np.array([0, 305]))
     assert encode(counts) == body + zlib.crc32(body).to_bytes(4, "little")
     assert decode(encode(counts)) == counts
+
+
+def test_the_bytes_of_windows_are_fixed():
+    """The lengths stand at the beginning: D + 1 = 3 numbers of drafted tokens, K = 2 places."""
+    parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
+    by_place = np.array([300, 5]), np.array([200, 4]), np.array([3, 2])
+    counts = Counts(*parts, np.zeros(0, int), np.array([0, 305]), np.array([1, 2, 302]), *by_place)
+    body = b"SLC4" + bytes([1, 2, 0xB1, 2, 3, 2]) + encode(Counts(*parts))[8:-4] + bytes([0, 0xB1, 2])
+    body += bytes([1, 2, 0xAE, 2]) + bytes([0xAC, 2, 5]) + bytes([0xC8, 1, 4]) + bytes([3, 2])
+    assert encode(counts) == body + zlib.crc32(body).to_bytes(4, "little")
+    assert decode(encode(counts)) == counts
+
+
+def test_drafted_tokens_come_with_target_calls_and_places():
+    parts = np.array([0, 1]), np.ones((1, 1), int), np.ones(1, int), 1
+    none, one = np.zeros(0, int), np.ones(1, int)
+    for more in ((none, none, one), (none, np.ones(2, int), one, one), (none, np.ones(3, int), one)):
+        with pytest.raises(ValueError, match="have target calls"):
+            encode(Counts(*parts, *more))
 
 
 def test_no_counts_have_both():

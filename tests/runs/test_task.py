@@ -16,10 +16,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simlab import Autoregressive, BatchSpeculative, BiasedSpeculative, SimlabError, Speculative
+from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpeculative, TreeSpeculative
+from simlab.policy import Policy
 from simlab.runs import Task, canonical_json, task_id
 from simlab.runs.task import canonical
 
 PAIR = {"name": "paper", "horizon": 50, "seed": 10}
+
+WINDOWED = [
+    Speculative(4),
+    Speculative(4, bonus=True),
+    Speculative(bonus=True),
+    BlockSpeculative(4),
+    BlockSpeculative(None),
+    AdaptiveSpeculative([[1, 2], [2, 3]]),
+    AdaptiveSpeculative([[1, 2], [2, 4]]),
+    AdaptiveSpeculative(Policy([[1, 2], [2, 3]], bonus=False)),
+    ConfidenceSpeculative(0.4, 4),
+    ConfidenceSpeculative(0.4, 5),
+    ConfidenceSpeculative(0.5, 4),
+]
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -74,6 +90,7 @@ def test_every_change_changes_the_id():
         Task(PAIR, BiasedSpeculative(0.1), 7, 1000),
         Task(PAIR, BiasedSpeculative(0.2), 7, 1000),
         Task(PAIR, BiasedSpeculative(0.1, "residual"), 7, 1000),
+        *(Task(PAIR, decoder, 7, 1000) for decoder in WINDOWED),
         Task({**PAIR, "horizon": 51}, BatchSpeculative(4), 7, 1000),
         Task({**PAIR, "horizon": 50.5}, BatchSpeculative(4), 7, 1000),
         Task({**PAIR, "horizon": "50"}, BatchSpeculative(4), 7, 1000),
@@ -84,6 +101,36 @@ def test_every_change_changes_the_id():
         Task({**PAIR, "horizon": "inf"}, BatchSpeculative(4), 7, 1000),
     ]
     assert len({task.id for task in tasks}) == len(tasks)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "begins"),
+    [
+        (Autoregressive(), "ba193f667f302dc2"),
+        (Speculative(), "4a718b74883cb1dd80eae1fad09342ba21b15bdd3f368dcbc9b7abeb1ab43e17"),
+        (BatchSpeculative(4), "a75874ec605f4c1e"),
+        (BiasedSpeculative(0.1), "ebd2fd03db0b9368"),
+        (TreeSpeculative(6), "30d7fa1ccf0a8d8e"),
+    ],
+    ids=str,
+)
+def test_ids_are_those_of_the_ledgers_that_there_are(decoder, begins):
+    """Frozen: as they were before any decoder had a window."""
+    assert Task({"a": 1}, decoder).id.startswith(begins)
+
+
+def test_a_policy_is_named_by_what_it_says():
+    table = np.array([[1, 2], [0, 3]])
+    others = [
+        table.tolist(),
+        table.astype(float),
+        np.asfortranarray(table),
+        Policy(table),
+        Policy(table.astype("u1")),
+    ]
+    tasks = {Task(PAIR, AdaptiveSpeculative(other)) for other in others}
+    assert len(tasks) == 1
+    assert Policy(table).digest in canonical_json(tasks.pop())
 
 
 def test_the_id_is_the_same_in_another_process():
