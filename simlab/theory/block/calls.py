@@ -1,0 +1,213 @@
+"""The law of the calls of block verification, and its means by a second road."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.checks import check_count
+from simlab.decoders import BlockSpeculative, Speculative, longest_window
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+from simlab.theory.block.masses import BlockMasses, block_masses
+from simlab.theory.prediction import Prediction
+
+_NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
+
+
+class _Calls(NamedTuple):
+    """P(n calls), P(n rejections), (T + 1,) each; P(position t is rejected), (T,); starts[t, x] =
+    P(a call starts at t after x), (T, V)."""
+
+    calls: np.ndarray
+    rejections: np.ndarray
+    per_position: np.ndarray
+    starts: np.ndarray
+
+
+class _Means(NamedTuple):
+    """mean[t, x] of what calls from (t, x) on add up, (T + 1, V), and how far it may be off, (T + 1, V)."""
+
+    mean: np.ndarray
+    half_width: np.ndarray
+
+
+def predict_block(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
+    """The exact law of calls and rejections; what is drafted and accepted, place by place.
+
+    Exact to rounding while the drafted prefixes of a start can be followed one by one, which is so at windows
+    up to 7 for V = 7 and T = 50, up to 3 for V = 100, and far beyond where chains are stationary or ratios
+    repeat; else the masses of `block_masses` are the middles of certified brackets, and `accuracy` bounds
+    what that does to each expectation. Time O(T^2 V^2 window) as matrix products beyond that of the masses.
+    Raises SimlabError where it would take hours.
+    """
+    horizon, window = pair.horizon, longest_window(decoder, pair.horizon)
+    masses = block_masses(pair, window)
+    law = _forward(pair, masses, window)
+    drafted, reached, accepted = _places(pair, masses, window, law.starts)
+    counts = np.arange(horizon + 1)
+    expected, calls = float(law.per_position.sum()), float(law.starts.sum())
+    return Prediction(
+        decoder=decoder,
+        rejections_pmf=law.rejections,
+        expected_rejections=expected,
+        variance=float(np.dot((counts - expected) ** 2, law.rejections)),
+        rejections_per_position=law.per_position,
+        target_calls_pmf=law.calls,
+        expected_target_calls=calls,
+        acceleration=horizon / calls,
+        token_marginals=_target_marginals(pair),
+        output_chain=pair.target,
+        sequence_kl=0.0,
+        expected_drafted_tokens=float(drafted.sum()),
+        expected_accepted_tokens=float(accepted.sum()),
+        drafted_by_place=drafted,
+        reached_by_place=reached,
+        accepted_by_place=accepted,
+        accuracy=_accuracy(pair, masses, window),
+    )
+
+
+def block_costs_to_go(pair: ChainPair, decoder: BlockSpeculative, drafted: float, call: float) -> np.ndarray:
+    """The mean cost of tokens t..T-1 after token x, (T + 1, V), where a drafted token costs `drafted` and a
+    target call `call`, >= 0; 0 at T.
+
+    By backward recursion, for every (t, x), visited or not: a second road to the means that `predict` has
+    from the law, and to the same accuracy. Raises SimlabError where it would take hours.
+    """
+    window = longest_window(decoder, pair.horizon)
+
+    def cost(place: int, tokens: int) -> float:
+        return drafted * tokens + call
+
+    return _backward(pair, block_masses(pair, window), window, cost).mean
+
+
+def block_gain(pair: ChainPair, window: int | None = 4) -> tuple[float, float]:
+    """(E[calls] token by token, E[calls] with block verification), both with the bonus token.
+
+    The second is never larger (the package's head). Raises SimlabError for a window below 1 and where it
+    would take hours.
+    """
+    from simlab.theory.forward import predict
+
+    if not isinstance(pair, ChainPair):
+        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    window = window if window is None else check_count("window", window)
+    decoders = Speculative(window, bonus=True), BlockSpeculative(window)
+    token, block = (predict(pair, decoder).expected_target_calls for decoder in decoders)
+    return token, block
+
+
+def _exits(pair: ChainPair, masses: BlockMasses, window: int, t: int) -> np.ndarray:
+    """(V, g + 1, V): [x, i, y] = P(the call from (t, x) accepts i tokens, and y comes behind them)."""
+    place = t if len(masses.accepted) > 1 else 0
+    drafted = min(window, pair.horizon - 1 - t)
+    exits = np.empty((pair.states, drafted + 1, pair.states))
+    exits[:, :drafted] = masses.stopped[place, :drafted].swapaxes(0, 1)
+    exits[:, drafted] = masses.accepted[place, drafted] @ pair.target[t + drafted]
+    return exits
+
+
+def _forward(pair: ChainPair, masses: BlockMasses, window: int) -> _Calls:
+    """Both counts carried along from start to start: every exit is a call, those before the window's end are
+    rejections."""
+    horizon, states = pair.horizon, pair.states
+    calls, rejections = ([np.zeros((t + 1, states)) for t in range(horizon + 1)] for _ in range(2))
+    calls[0][0] = rejections[0][0] = pair.initial
+    per_position, starts = np.zeros(horizon), np.empty((horizon, states))
+    for t in range(horizon):
+        exits = _exits(pair, masses, window, t)
+        starts[t] = calls[t].sum(axis=0)
+        last = exits.shape[1] - 1
+        for i in range(last + 1):
+            moved = _carried(calls[t], exits[:, i])
+            calls[t + i + 1][1 : t + 2] += moved
+            ended = _carried(rejections[t], exits[:, i])
+            first = int(i < last)
+            rejections[t + i + 1][first : t + 1 + first] += ended
+            per_position[t + i] += ended.sum() if i < last else 0.0
+        calls[t] = rejections[t] = None  # passed
+    return _Calls(calls[-1].sum(axis=1), rejections[-1].sum(axis=1), per_position, starts)
+
+
+def _carried(law: np.ndarray, exits: np.ndarray) -> np.ndarray:
+    moved = law @ exits
+    moved[moved < _NEGLIGIBLE] = 0.0
+    return moved
+
+
+def _places(pair: ChainPair, masses: BlockMasses, window: int, starts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The expected calls that draft, reach and accept each place, (window,) each."""
+    drafted, reached, accepted = (np.zeros(window) for _ in range(3))
+    for t, law in enumerate(starts):
+        place = t if len(masses.accepted) > 1 else 0
+        deep = min(window, pair.horizon - 1 - t)
+        going = masses.accepted[place, : deep + 1].sum(axis=2) @ law  # P(a call at t accepts i or more)
+        drafted[:deep] += law.sum()
+        reached[:deep] += going[:deep]
+        accepted[:deep] += going[1:]
+    return drafted, reached, accepted
+
+
+def _calls(place: int, drafted: int) -> float:
+    return 1.0
+
+
+def _accuracy(pair: ChainPair, masses: BlockMasses, window: int) -> float:
+    """The largest half-width of all expectations of a Prediction that rest on the calls."""
+    if masses.spread is None:
+        return 0.0
+    counted = [
+        _calls,
+        lambda place, drafted: float(drafted),
+        lambda place, drafted: float(place < drafted),
+    ]
+    for i in range(1, window + 1):
+        counted += [
+            lambda place, drafted, i=i: float(drafted >= i),
+            lambda place, drafted, i=i: float(drafted >= i and place >= i - 1),
+            lambda place, drafted, i=i: float(place >= i),
+        ]
+    widths = [_backward(pair, masses, window, each).half_width[0] @ pair.initial for each in counted]
+    return float(max(widths))
+
+
+def _backward(pair: ChainPair, masses: BlockMasses, window: int, worth) -> _Means:
+    """Means of the sum over calls of worth(accepted, drafted) >= 0, from the end backwards.
+
+    W(t, x) = sum_{i, y} E[i, y] f_i(y), f_i(y) = worth(i, g) + W(t + i + 1, y), with the exits E. For exits
+    E' of the middles W' instead, W - W' = (E - E') f + E' (W - W'), and as E is linear in the accepted
+    masses,
+
+        (E - E') f = sum_{i=1..g} sum_z (M - M')_i(z) (sum_y target(z, y) f_i(y) - f_{i-1}(z)),
+
+    whose size is at most the masses' half-widths times that of the last bracket, which is known but for the
+    half-widths of later means: no bound is assumed that is not found by then.
+    """
+    horizon, states = pair.horizon, pair.states
+    mean, width = np.zeros((horizon + 1, states)), np.zeros((horizon + 1, states))
+    for t in reversed(range(horizon)):
+        drafted = min(window, horizon - 1 - t)
+        exits = _exits(pair, masses, window, t)
+        behind = mean[t + 1 : t + drafted + 2] + [[worth(i, drafted)] for i in range(drafted + 1)]
+        mean[t] = np.einsum("xiy,iy->x", exits, behind)
+        if masses.spread is None:
+            continue
+        place = t if len(masses.spread) > 1 else 0
+        width[t] = np.einsum("xiy,iy->x", exits, width[t + 1 : t + drafted + 2])
+        for i in range(1, drafted + 1):
+            target = pair.target[t + i]
+            bracket = np.abs(target @ behind[i] - behind[i - 1])
+            bracket += target @ width[t + i + 1] + width[t + i]
+            width[t] += masses.spread[place, i] @ bracket
+    return _Means(mean, width)
+
+
+def _target_marginals(pair: ChainPair) -> np.ndarray:
+    """P(token t = y) under the target, (T, V)."""
+    marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
+    for t in range(pair.horizon):
+        marginals[t] = now = now @ pair.target[t]
+    return marginals
