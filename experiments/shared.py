@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from simlab.cost import CostModel
 from simlab.decoders import Decoder, TreeSpeculative
 from simlab.evidence import (
     Interval,
@@ -17,6 +18,7 @@ from simlab.evidence import (
     pmf_band,
     pmf_verdict,
     running_mean_verdict,
+    time_interval,
     total_variation_interval,
     total_variation_verdict,
 )
@@ -26,7 +28,9 @@ from simlab.runs import HalfWidth, Job, Result
 from simlab.theory import Bracket, Prediction, sequence_total_variation
 
 MEAN_RESOLUTION = 0.01
-"""A PASS on E[N_rej], or on E[target calls], could have seen a difference of one in 100 generated tokens."""
+"""A PASS on E[N_rej], or on E[target calls], could have seen a difference of one in 100 generated tokens; one
+on E[drafted tokens] of one in 100 drafted tokens, where they are more.
+"""
 
 CELL_RESOLUTION = 0.01
 """A PASS on a pmf or on token marginals could have seen this difference of probability in any cell."""
@@ -46,7 +50,8 @@ def judge(
     sequences, against `bracket`, which holds the exact one (found here where there is none). Where it drafts
     trees, mean and law are those of the target calls; last also the mean number of bonus tokens, which are
     what it counts as rejections: of two trajectories with as many calls one may end with a bonus token, the
-    other inside its last tree.
+    other inside its last tree. Where it drafts windows, last also mean and law of the target calls and the
+    mean number of drafted tokens.
 
     A job of fixed size gets fixed-size intervals. One that stopped by its own interval, always that of the
     rejections, gets the confidence sequence for their mean, and for the others fixed-size bands that hold
@@ -65,6 +70,9 @@ def judge(
     if biased:
         bracket = exact_total_variation(job.pair, job.task.decoder) if bracket is None else bracket
         verdicts.append(_judge_total_variation(f"{name}: sequence total variation", job, result, bracket))
+    if counts.drafted_tokens.size:
+        verdicts += _judge_calls(name, job, result, prediction)
+        verdicts.append(_judge_drafted(f"{name}: E[drafted tokens]", job, result, prediction))
     return verdicts
 
 
@@ -90,9 +98,31 @@ def mean_of(job: Job, result: Result, confidence: float) -> Interval:
 def calls_of(job: Job, result: Result, confidence: float) -> Interval:
     """The estimate of E[target calls] and the interval that the job's stopping rule allows.
 
-    For jobs of decoders that draft trees: only their calls are counted.
+    For jobs of decoders that draft trees or windows: only their calls are counted.
     """
     return mean_interval(result.counts.target_calls, confidence, _looks(job))
+
+
+def drafted_of(job: Job, result: Result, confidence: float) -> Interval:
+    """The estimate of E[drafted tokens] and the interval that the job's stopping rule allows.
+
+    For jobs of decoders that draft windows, as the two below.
+    """
+    return mean_interval(_drafted_tokens(result), confidence, _looks(job))
+
+
+def time_of(job: Job, result: Result, cost: CostModel, confidence: float) -> Interval:
+    """The estimate of E[time for T tokens], in the cost's unit, and the interval that the rule allows."""
+    counts = result.counts
+    costs = cost.draft, cost.target
+    return time_interval(counts.target_calls, counts.drafted_tokens, *costs, confidence, _looks(job))
+
+
+def speedup_of(job: Job, result: Result, cost: CostModel, confidence: float) -> Interval:
+    """The speed-up over autoregressive decoding, T T_v / E[time], from the interval of E[time]."""
+    time = time_of(job, result, cost, confidence)
+    alone = cost.target * result.counts.horizon
+    return Interval(alone / time.estimate, alone / time.high, alone / time.low)
 
 
 def band_of(job: Job, result: Result, confidence: float) -> Interval:
@@ -169,6 +199,15 @@ def _judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> 
 
 
 def _judge_trees(name: str, job: Job, result: Result, prediction: Prediction) -> list[Verdict]:
+    return [
+        *_judge_calls(name, job, result, prediction),
+        _judge_tokens(f"{name}: tokens follow the target", job, result, prediction),
+        _judge_mean(f"{name}: E[bonus tokens]", job, result, prediction),
+    ]
+
+
+def _judge_calls(name: str, job: Job, result: Result, prediction: Prediction) -> list[Verdict]:
+    """Mean and law of the target calls."""
     calls = result.counts.target_calls
     return [
         mean_verdict(
@@ -180,9 +219,25 @@ def _judge_trees(name: str, job: Job, result: Result, prediction: Prediction) ->
             looks=_looks(job),
         ),
         pmf_verdict(f"{name}: law of target calls", calls, prediction.target_calls_pmf, **_cells(job)),
-        _judge_tokens(f"{name}: tokens follow the target", job, result, prediction),
-        _judge_mean(f"{name}: E[bonus tokens]", job, result, prediction),
     ]
+
+
+def _judge_drafted(name: str, job: Job, result: Result, prediction: Prediction) -> Verdict:
+    exact = prediction.expected_drafted_tokens
+    return mean_verdict(
+        name,
+        _drafted_tokens(result),
+        exact,
+        resolution=MEAN_RESOLUTION * max(exact, prediction.horizon),
+        false_alarm=FALSE_ALARM,
+        looks=_looks(job),
+    )
+
+
+def _drafted_tokens(result: Result) -> np.ndarray:
+    """The histogram, with a second cell where 0 is the only number that there can be."""
+    histogram = result.counts.drafted_tokens
+    return np.append(histogram, 0) if len(histogram) == 1 else histogram
 
 
 def _judge_tokens(name: str, job: Job, result: Result, prediction: Prediction) -> Verdict:

@@ -242,9 +242,14 @@ def decoder_label(decoder: Decoder) -> str:
     return decoder_name(decoder) + f" ({options})" * bool(options)
 
 
+def shown_options(options: Mapping) -> dict:
+    """Options as a reader should see them: a policy by the first digits of its digest."""
+    return {key: value[:8] if key == "policy" else value for key, value in options.items()}
+
+
 def spelled_options(options: Mapping) -> str:
-    """Options as tables show them: "window=4, bonus"; a policy by the first digits of its digest."""
-    shown = {key: value[:8] if key == "policy" else value for key, value in options.items()}
+    """Options as tables show them: "window=4, bonus"."""
+    shown = shown_options(options)
     spelled = [
         key if value is True else f"{key}={value}" for key, value in shown.items() if value is not False
     ]
