@@ -10,16 +10,19 @@ import functools
 import math
 
 from simlab.decoders import (
+    AdaptiveSpeculative,
     Autoregressive,
     BiasedSpeculative,
+    ConfidenceSpeculative,
     Decoder,
     Speculative,
     TreeSpeculative,
     decoder_name,
+    is_plain,
 )
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_count
-from simlab.reference import autoregressive, batch, biased, speculative, tree
+from simlab.reference import autoregressive, batch, biased, speculative, tree, windows
 from simlab.reference.draws import draw
 
 __all__ = ["simulate"]
@@ -30,12 +33,15 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
     "rejected" are the bonus tokens.
 
     rng: a random.Random or a numpy Generator; its `random()` is the only source of randomness. Raises
-    SimlabError for what is no decoder, for drafts = inf, and for a number of trajectories below 1.
+    SimlabError for what is no decoder, for drafts = inf, for a policy that does not fit the pair, and for a
+    number of trajectories below 1.
     """
     trajectories = check_count("trajectories", trajectories)
     name = decoder_name(decoder)
     if name == "batch" and decoder.drafts == math.inf:
         raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
+    if isinstance(decoder, AdaptiveSpeculative):
+        decoder.policy.check_fits(pair.horizon, pair.states)
     draft, target, initial = pair.draft.tolist(), pair.target.tolist(), pair.initial.tolist()
     if isinstance(decoder, TreeSpeculative):
         chooser = target if decoder.drafted_by == "target" else draft
@@ -45,8 +51,10 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
         start = draw(initial, rng)
         if isinstance(decoder, Autoregressive):
             paths.append(autoregressive.decode(target, start, rng))
-        elif isinstance(decoder, Speculative):
+        elif is_plain(decoder):
             paths.append(speculative.decode(draft, target, start, rng))
+        elif isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative):
+            paths.append(windows.decode(draft, target, start, decoder, rng))
         elif isinstance(decoder, BiasedSpeculative):
             paths.append(biased.decode(draft, target, start, decoder, rng))
         elif isinstance(decoder, TreeSpeculative):

@@ -2,7 +2,8 @@
 
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
 q^(M+1) used once after the last failure, and Section 4 (biased decoding); Pankratov and Alistarh 2026
-(arXiv 2512.11718), deterministic speculation with trees, where "rejected" is the bonus token. Every random
+(arXiv 2512.11718), deterministic speculation with trees, where "rejected" is the bonus token; finite windows,
+call by call, are in `windows`. Every random
 outcome that the algorithm looks at is a branch: each drafted token, each acceptance coin, each replacement.
 Drafted tokens that nothing ever looks at are summed out, since their probabilities sum to 1. Nothing here is
 simplified by theory: no total variation, no "q minus min", no recursion on expectations; so agreement with a
@@ -18,7 +19,16 @@ from fractions import Fraction
 from functools import cache
 from itertools import groupby, product
 
-from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    Autoregressive,
+    BatchSpeculative,
+    BiasedSpeculative,
+    ConfidenceSpeculative,
+    Speculative,
+    TreeSpeculative,
+    is_plain,
+)
 
 ZERO, ONE = Fraction(0), Fraction(1)
 
@@ -31,6 +41,13 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
     Returns {(tokens, rejected): Fraction}, tokens a tuple of T ints, rejected a tuple of T bools; the
     values sum to 1. Raises ValueError for a row that does not sum to 1, TypeError for no decoder.
     """
+    if isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative) and not is_plain(
+        decoder
+    ):
+        from tests.oracles.windows import call_law, marginal  # here: it is made of the parts below
+
+        law = call_law(draft, target, initial, decoder)
+        return marginal(law, lambda tokens, rejected, calls: (tokens, rejected))
     draft = [[_row(row) for row in step] for step in draft]
     target = [[_row(row) for row in step] for step in target]
     horizon = len(target)

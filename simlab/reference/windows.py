@@ -1,0 +1,75 @@
+"""Speculative decoding with finite windows: Leviathan et al. 2023 (arXiv 2211.17192), Algorithm 1, with the
+bonus token or without; and with windows that a policy or the draft's confidence sets call by call.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative, has_bonus
+from simlab.reference.draws import draw, residual
+
+
+class Call(NamedTuple):
+    """One target call: how many tokens were drafted for it, and how many of them were accepted."""
+
+    drafted: int
+    accepted: int
+
+
+Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
+
+
+def decode(draft, target, start: int, decoder: Decoder, rng) -> tuple[list[int], list[bool]]:
+    """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt.
+
+    A bonus token is not rejected: "rejected" are the replaced tokens.
+    """
+    tokens, rejected, _ = decode_calls(draft, target, start, decoder, rng)
+    return tokens, rejected
+
+
+def decode_calls(
+    draft, target, start: int, decoder: Decoder, rng
+) -> tuple[list[int], list[bool], list[Call]]:
+    """`decode`, and the target calls one after the other."""
+    horizon = len(target)
+    tokens: list[int] = []
+    rejected: list[bool] = []
+    calls: list[Call] = []
+    while len(tokens) < horizon:
+        begin = len(tokens)
+        drafted = draft_window(draft, begin, tokens[-1] if tokens else start, decoder, rng)
+        # The target verifies them in order, until the first rejection.
+        for y in drafted:
+            t, x = len(tokens), tokens[-1] if tokens else start
+            if rng.random() < min(1.0, target[t][x][y] / draft[t][x][y]):
+                tokens.append(y)
+                rejected.append(False)
+            else:
+                tokens.append(draw(residual(target[t][x], draft[t][x]), rng))
+                rejected.append(True)
+                break
+        accepted = len(tokens) - begin - any(rejected[begin:])
+        calls.append(Call(len(drafted), accepted))
+        if has_bonus(decoder) and accepted == len(drafted):
+            t, x = len(tokens), tokens[-1] if tokens else start
+            tokens.append(draw(target[t][x], rng))
+            rejected.append(False)
+    return tokens, rejected, calls
+
+
+def draft_window(draft, begin: int, prefix: int, decoder: Decoder, rng) -> list[int]:
+    """All tokens that the draft proposes for a call that begins at position `begin` after token `prefix`."""
+    left = len(draft) - begin - has_bonus(decoder)
+    if isinstance(decoder, AdaptiveSpeculative):
+        most = min(int(decoder.policy.windows[begin, prefix]), left)
+    else:
+        most = left if decoder.window is None else min(decoder.window, left)
+    drafted: list[int] = []
+    while len(drafted) < most:
+        law = draft[begin + len(drafted)][drafted[-1] if drafted else prefix]
+        if isinstance(decoder, ConfidenceSpeculative) and max(law) < decoder.threshold:
+            break
+        drafted.append(draw(law, rng))
+    return drafted

@@ -1,0 +1,106 @@
+"""The law of decoders with windows by brute force, in rational arithmetic, call by call.
+
+Each call drafts a whole window: every sequence of drafted tokens is a branch, those behind a rejection
+included, and so is each acceptance coin, each replacement and each bonus token. Nothing is simplified by
+theory; see `enumerate`, whose helpers these are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+
+from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative
+from tests.oracles.enumerate import ONE, _outcomes, _residual, _row
+
+Paths = tuple[tuple[tuple, tuple, tuple, Fraction], ...]
+
+
+def call_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple, tuple], Fraction]:
+    """P(tokens, rejected, calls), the initial token summed out; arguments as `joint_law`.
+
+    calls: a tuple of (drafted tokens, accepted tokens), one for each target call, in order.
+    """
+    draft = [[_row(row) for row in step] for step in draft]
+    target = [[_row(row) for row in step] for step in target]
+    horizon = len(target)
+    adaptive = isinstance(decoder, AdaptiveSpeculative)
+    bonus = decoder.policy.bonus if adaptive else getattr(decoder, "bonus", True)
+
+    def drafted(t: int, x: int, room: int) -> Iterator[tuple[tuple, Fraction]]:
+        """All windows of at most `room` tokens from position t on, after token x."""
+        unsure = isinstance(decoder, ConfidenceSpeculative) and max(draft[t][x]) < Fraction(decoder.threshold)
+        if room == 0 or unsure:
+            yield (), ONE
+            return
+        for y, mass in _outcomes(draft[t][x]):
+            for others, rest in drafted(t + 1, y, room - 1):
+                yield (y, *others), mass * rest
+
+    def verified(t: int, x: int, window: tuple) -> Iterator[tuple[tuple, tuple, Fraction]]:
+        """What a call yields, of this window: (tokens, rejected, probability)."""
+        if not window:
+            if not bonus:
+                yield (), (), ONE
+                return
+            for z, mass in _outcomes(target[t][x]):
+                yield (z,), (False,), mass
+            return
+        y, *others = window
+        accept = min(ONE, target[t][x][y] / draft[t][x][y])
+        if accept:
+            for tokens, flags, mass in verified(t + 1, y, tuple(others)):
+                yield (y, *tokens), (False, *flags), accept * mass
+        if accept != 1:
+            for z, mass in _outcomes(_residual(target[t][x], draft[t][x])):
+                yield (z,), (True,), (1 - accept) * mass
+
+    @cache
+    def rest(t: int, x: int) -> Paths:
+        """The law from position t on, after token x, where a call begins."""
+        if t == horizon:
+            return (((), (), (), ONE),)
+        law: dict[tuple, Fraction] = defaultdict(Fraction)
+        room = _room(decoder, t, x, horizon - t - (1 if bonus else 0))
+        for window, proposed in drafted(t, x, room):
+            for tokens, flags, mass in verified(t, x, window):
+                accepted = len(tokens) - (1 if flags[-1] or len(tokens) > len(window) else 0)
+                for after, later, calls, tail in rest(t + len(tokens), tokens[-1]):
+                    cell = tokens + after, flags + later, ((len(window), accepted), *calls)
+                    law[cell] += proposed * mass * tail
+        return tuple((*cell, mass) for cell, mass in law.items())
+
+    law: dict[tuple, Fraction] = defaultdict(Fraction)
+    for x, mass in _outcomes(_row(initial)):
+        for *cell, share in rest(0, x):
+            law[tuple(cell)] += mass * share
+    return dict(law)
+
+
+def _room(decoder, t: int, x: int, left: int) -> int:
+    """How many tokens a call drafts at most that begins at position t after token x with so much room."""
+    window = decoder.policy.windows[t, x] if isinstance(decoder, AdaptiveSpeculative) else decoder.window
+    return left if window is None else min(int(window), left)
+
+
+def marginal(law: dict, of) -> dict:
+    """The law of of(*cell): a function of the cells of `call_law`."""
+    found: dict = defaultdict(Fraction)
+    for cell, mass in law.items():
+        found[of(*cell)] += mass
+    return dict(found)
+
+
+def expected_by_place(law: dict, longest: int) -> dict[str, list[Fraction]]:
+    """Expected numbers of calls by place i = 1..longest in the window: those that draft i tokens or more
+    ("drafted"), of those the ones whose first i - 1 ("reached") and first i ("accepted") are accepted."""
+    found = {name: [Fraction(0)] * longest for name in ("drafted", "reached", "accepted")}
+    for (_, _, calls), mass in law.items():
+        for drafted, accepted in calls:
+            for i in range(1, drafted + 1):
+                found["drafted"][i - 1] += mass
+                found["reached"][i - 1] += mass * (accepted >= i - 1)
+                found["accepted"][i - 1] += mass * (accepted >= i)
+    return found
