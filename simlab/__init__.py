@@ -27,12 +27,22 @@ from simlab.decoders import (
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
 from simlab.policy import Policy
-from simlab.theory import DraftTree, Prediction, optimal_tree, predict, sequence_total_variation
+from simlab.theory import (
+    BestWindow,
+    DraftTree,
+    Prediction,
+    best_window,
+    optimal_policy,
+    optimal_tree,
+    predict,
+    sequence_total_variation,
+)
 
 __all__ = [
     "AdaptiveSpeculative",
     "Autoregressive",
     "BatchSpeculative",
+    "BestWindow",
     "BiasedSpeculative",
     "BlockSpeculative",
     "ChainPair",
@@ -45,8 +55,10 @@ __all__ = [
     "SimlabError",
     "Speculative",
     "TreeSpeculative",
+    "best_window",
     "evidence",
     "laws",
+    "optimal_policy",
     "optimal_tree",
     "pairs",
     "predict",

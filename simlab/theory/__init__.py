@@ -5,9 +5,10 @@
 `sequence_total_variation` brackets the bias of whole sequences, `optimal_loss` and `single_token_tradeoff`
 give that of one token, and `win_rates` lets the target judge between the outputs of two decoders.
 `sequence_front` is what rejections and bias can be had together, by whatever algorithm. `optimal_tree` is the
-draft tree from which the target takes the most tokens a call, and `speed_of_light` bounds what any scheme can
-take from any tree in a random environment. `memoryless` has the formulas for windows where every token is
-accepted with the same probability.
+draft tree from which the target takes the most tokens a call; `best_window` and `optimal_policy` say how many
+tokens to draft before each call where both cost time, `expected_time` what it takes. `speed_of_light` bounds
+what any scheme can take from any tree in a random environment. `memoryless` has the formulas for windows
+where every token is accepted with the same probability.
 """
 
 from simlab.theory import memoryless, speed_of_light
@@ -17,11 +18,23 @@ from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, 
 from simlab.theory.loss import optimal_loss, single_token_tradeoff
 from simlab.theory.prediction import Prediction
 from simlab.theory.theorem3 import theorem3_expected_rejections
+from simlab.theory.to_go import expected_target_calls, expected_time
 from simlab.theory.total_variation import Bracket, chains_total_variation, sequence_total_variation
-from simlab.theory.trees import DraftTree, expected_accepted, expected_target_calls, optimal_tree
+from simlab.theory.trees import DraftTree, expected_accepted, optimal_tree
 from simlab.theory.win_rate import win_rates
+from simlab.theory.windows import (
+    BestThreshold,
+    BestWindow,
+    best_threshold,
+    best_window,
+    mean_acceptance,
+    optimal_policy,
+    window_times,
+)
 
 __all__ = [
+    "BestThreshold",
+    "BestWindow",
     "Bracket",
     "DraftTree",
     "Front",
@@ -29,13 +42,18 @@ __all__ = [
     "Prediction",
     "batch_improvement_bernoulli",
     "batch_improvement_uniform",
+    "best_threshold",
+    "best_window",
     "chains_total_variation",
     "expected_accepted",
     "expected_rejections_per_position",
     "expected_target_calls",
+    "expected_time",
     "front_floor",
+    "mean_acceptance",
     "memoryless",
     "optimal_loss",
+    "optimal_policy",
     "optimal_tree",
     "output_chain",
     "predict",
@@ -46,4 +64,5 @@ __all__ = [
     "speed_of_light",
     "theorem3_expected_rejections",
     "win_rates",
+    "window_times",
 ]

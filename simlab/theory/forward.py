@@ -23,34 +23,52 @@ from simlab.decoders import (
     Autoregressive,
     BatchSpeculative,
     BiasedSpeculative,
+    BlockSpeculative,
     Decoder,
     Speculative,
     TreeSpeculative,
+    Windowed,
     decoder_name,
+    is_plain,
 )
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.theory.divergence import sequence_divergence
 from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
+from simlab.theory.places import places_to_horizon
 from simlab.theory.prediction import Prediction
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 
 
 def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
-    """The exact law of N_rej and of each token, for any decoder of `simlab.decoders`.
+    """The exact law of N_rej, of the target calls and of each token, for any decoder of `simlab.decoders`.
 
     Speculative(): Yin et al. 2024, Theorem 1; BatchSpeculative(drafts): Theorem 3, with math.inf the limit
-    of Proposition 1; BiasedSpeculative: own, see the module's head. Time O(T^2 V^2) as matrix products;
-    `expected_rejections_per_position` is O(T V^2). Memory beyond the pair: about seven (V, V) arrays and
-    four (T+1, V), and the (T, V, V) of the output chain where it is not the target. Raises SimlabError for
-    what is no pair or no decoder.
+    of Proposition 1; BiasedSpeculative: own, see the module's head; windows, blocks and trees: own, see
+    `windows.forward`, `block` and `trees.calls`, for their time and memory too. Time O(T^2 V^2) as matrix
+    products; `expected_rejections_per_position` is O(T V^2). Memory beyond the pair: about seven (V, V)
+    arrays and six (T+1, V), and the (T, V, V) of the output chain where it is not the target. Raises
+    SimlabError for what is no pair or no decoder, and for a policy of another pair.
     """
     check(pair, decoder)
     if isinstance(decoder, TreeSpeculative):
         from simlab.theory.trees.calls import predict_tree
 
         return predict_tree(pair, decoder)
+    if isinstance(decoder, BlockSpeculative):
+        from simlab.theory.block import predict_block
+
+        return predict_block(pair, decoder)
+    if isinstance(decoder, Windowed) and not is_plain(decoder):
+        from simlab.theory.windows.forward import predict_windows
+
+        return predict_windows(pair, decoder)
+    return _predict_to_horizon(pair, decoder)
+
+
+def _predict_to_horizon(pair: ChainPair, decoder: Decoder) -> Prediction:
+    """The forward recursion of the module's head."""
     horizon, states = pair.horizon, pair.states
     fresh = np.zeros((horizon + 1, states))
     continuing = np.zeros_like(fresh)
@@ -80,6 +98,7 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
     calls = _calls_pmf(decoder, last_rejected, last_accepted)
     expected = float(per_position.sum())
     deviation = np.arange(horizon + 1) - expected
+    drafted, reached, accepted = _places(pair, decoder)
     return Prediction(
         decoder=decoder,
         rejections_pmf=pmf,
@@ -92,7 +111,25 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
         token_marginals=marginals,
         output_chain=chain,
         sequence_kl=0.0 if chain is pair.target else sequence_divergence(chain, pair.target, pair.initial),
+        expected_drafted_tokens=_drafts(decoder) * float(drafted.sum()),
+        expected_accepted_tokens=float(accepted.sum()),
+        drafted_by_place=drafted,
+        reached_by_place=reached,
+        accepted_by_place=accepted,
+        accuracy=0.0,
     )
+
+
+def _places(pair: ChainPair, decoder: Decoder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(drafted, reached, accepted) by place, (T,) each; (0,) where nothing is drafted."""
+    if isinstance(decoder, Autoregressive):
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    return places_to_horizon(_steps(pair, decoder), pair.initial, pair.horizon)
+
+
+def _drafts(decoder: Decoder) -> int | float:
+    """How many drafts each call makes."""
+    return decoder.drafts if isinstance(decoder, BatchSpeculative) else 1
 
 
 def output_chain(pair: ChainPair, decoder: Decoder) -> np.ndarray:
@@ -134,11 +171,16 @@ def is_biased(decoder: Decoder) -> bool:
 def expected_rejections_per_position(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """P(position t is rejected), (T,), by the recursion without the count: O(T V^2) time, O(V^2) memory.
 
-    Its sum is E[N_rej]. Raises SimlabError as `predict` does.
+    Its sum is E[N_rej]. With windows of K tokens O(T V^2 K) time; blocks and trees go the way of `predict`.
+    Raises SimlabError as `predict` does.
     """
     check(pair, decoder)
-    if isinstance(decoder, TreeSpeculative):
+    if isinstance(decoder, TreeSpeculative | BlockSpeculative):
         return predict(pair, decoder).rejections_per_position
+    if isinstance(decoder, Windowed) and not is_plain(decoder):
+        from simlab.theory.windows.forward import rejections_per_position
+
+        return rejections_per_position(pair, decoder)
     fresh = np.array(pair.initial)
     continuing = np.zeros_like(fresh)
     per_position = np.zeros(pair.horizon)

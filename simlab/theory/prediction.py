@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,12 +54,12 @@ class Prediction:
     token_marginals: np.ndarray
     output_chain: np.ndarray
     sequence_kl: float
-    expected_drafted_tokens: float = math.nan
-    expected_accepted_tokens: float = math.nan
-    drafted_by_place: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    reached_by_place: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    accepted_by_place: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    accuracy: float = 0.0
+    expected_drafted_tokens: float
+    expected_accepted_tokens: float
+    drafted_by_place: np.ndarray
+    reached_by_place: np.ndarray
+    accepted_by_place: np.ndarray
+    accuracy: float
 
     @property
     def horizon(self) -> int:

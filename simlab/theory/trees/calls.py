@@ -13,6 +13,7 @@ C[t, x] = 1 + sum_{d, y} E_{t, x}[d, y] C[t + d + 1, y].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -58,6 +59,12 @@ def predict_tree(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
         token_marginals=_target_marginals(pair),
         output_chain=pair.target,
         sequence_kl=0.0,
+        expected_drafted_tokens=math.nan,
+        expected_accepted_tokens=math.nan,
+        drafted_by_place=np.zeros(0),
+        reached_by_place=np.zeros(0),
+        accepted_by_place=np.zeros(0),
+        accuracy=0.0,
     )
 
 

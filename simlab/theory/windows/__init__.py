@@ -1,0 +1,21 @@
+"""Decoding that drafts a window of tokens before each target call: what it takes, and how long to draft."""
+
+from simlab.theory.windows.best import (
+    BestThreshold,
+    BestWindow,
+    best_threshold,
+    best_window,
+    mean_acceptance,
+    window_times,
+)
+from simlab.theory.windows.optimal import optimal_policy
+
+__all__ = [
+    "BestThreshold",
+    "BestWindow",
+    "best_threshold",
+    "best_window",
+    "mean_acceptance",
+    "optimal_policy",
+    "window_times",
+]

@@ -1,0 +1,131 @@
+"""The fastest fixed window and the fastest threshold of confidence, by exact times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simlab.cost import CostModel
+from simlab.decoders import ConfidenceSpeculative, Speculative
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+from simlab.theory.forward import expected_rejections_per_position
+from simlab.theory.windows.backward import costs_to_go
+from simlab.theory.windows.optimal import TIE, check_planned
+from simlab.theory.windows.rules import Rules, confidence_rules, fixed_windows
+
+MOST_THRESHOLDS = 256
+"""Where the draft has more distinct confidences than this, so many quantiles of them are tried."""
+
+_BLOCK = 2**22
+"""About how many numbers of all rules together are held at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class BestWindow:
+    """The fastest fixed window. window: 0 where drafting does not pay. time: E[time for T tokens].
+
+    speedup: over the target alone. times: (K+1,) by window, entry 0 the target alone.
+    """
+
+    window: int
+    time: float
+    speedup: float
+    times: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BestThreshold:
+    """The fastest threshold of `ConfidenceSpeculative`. time: E[time for T tokens]; speedup: over the target
+    alone; thresholds: (N,), those tried, rising; times: (N,), theirs.
+    """
+
+    threshold: float
+    time: float
+    speedup: float
+    thresholds: np.ndarray
+    times: np.ndarray
+
+
+def window_times(
+    pair: ChainPair, cost: CostModel, longest: int | None = None, bonus: bool = True
+) -> np.ndarray:
+    """E[time for T tokens] of Speculative(window, bonus), (K+1,) by window; entry 0: the target alone, T T_v.
+
+    longest: K, None for the longest that fits: T - 1 with the bonus token, T without. Exact, by
+    `costs_to_go`, in the unit of `cost`. Time O(T K^2 V^2) as matrix products: give `longest` where the
+    horizon is long. Raises SimlabError for what is no pair or no cost, and for longest < 1.
+    """
+    longest = check_planned(pair, cost, bonus, longest)
+    alone = pair.horizon * cost.target
+    windows = np.arange(1, longest + 1)
+    block = max(1, _BLOCK // (pair.states * (longest + 1)))
+    parts = [
+        _times(pair, fixed_windows(pair, windows[start : start + block], bool(bonus)), cost)
+        for start in range(0, longest, block)
+    ]
+    return np.concatenate([[alone], *parts])
+
+
+def best_window(
+    pair: ChainPair, cost: CostModel, bonus: bool = True, longest: int | None = None
+) -> BestWindow:
+    """The window with the least E[time for T tokens], of 0 (no drafts) to `longest` (None: all that fit).
+
+    Of windows whose times agree to 1e-13 of them the smallest. See `window_times` for all else.
+    """
+    times = window_times(pair, cost, longest, bonus)
+    window = _first_least(times)
+    return BestWindow(window, float(times[window]), float(times[0] / times[window]), times)
+
+
+def best_threshold(pair: ChainPair, cost: CostModel, window: int | None = 8) -> BestThreshold:
+    """The threshold of ConfidenceSpeculative(threshold, window) with the least E[time for T tokens].
+
+    Two thresholds with no confidence of the draft between them are one rule. So it is enough to try 0 (never
+    stop), every distinct confidence max_y draft[t, x, y], and 1 (stop wherever the draft is not certain);
+    where they are more than 256, as many quantiles of them. Where the draft is certain somewhere every rule
+    drafts there: `best_window` says whether drafting pays at all. Of thresholds whose times agree to 1e-13 of
+    them the smallest. Raises SimlabError for what is no pair or no cost, and for a window below 1.
+    """
+    check_planned(pair, cost, True, None)
+    window = ConfidenceSpeculative(0.0, window).window
+    confidences = np.unique([rows.max(axis=1) for rows in pair.draft_rows])
+    if len(confidences) > MOST_THRESHOLDS:
+        places = np.linspace(0, len(confidences) - 1, MOST_THRESHOLDS).round().astype(int)
+        confidences = confidences[places]
+    thresholds = np.unique(np.concatenate([[0.0], np.minimum(confidences, 1.0), [1.0]]))
+    block = max(1, _BLOCK // (pair.states * (pair.horizon if window is None else min(window, pair.horizon))))
+    parts = [
+        _times(pair, confidence_rules(pair, thresholds[start : start + block], window), cost)
+        for start in range(0, len(thresholds), block)
+    ]
+    times = np.concatenate(parts)
+    best = _first_least(times)
+    alone = pair.horizon * cost.target
+    return BestThreshold(
+        float(thresholds[best]), float(times[best]), float(alone / times[best]), thresholds, times
+    )
+
+
+def mean_acceptance(pair: ChainPair) -> float:
+    """1 - E[N_rej] / T of speculative decoding: what the memoryless formulas take for their acceptance.
+
+    The probability that a drafted token is accepted, averaged over positions along the target's chain.
+    Raises SimlabError for what is no pair.
+    """
+    if not isinstance(pair, ChainPair):
+        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    rejections = expected_rejections_per_position(pair, Speculative()).sum()
+    return float(np.clip(1 - rejections / pair.horizon, 0.0, 1.0))
+
+
+def _times(pair: ChainPair, rules: Rules, cost: CostModel) -> np.ndarray:
+    """E[time for T tokens] of each rule, (J,)."""
+    *_, first = costs_to_go(pair, rules, cost.draft, cost.target)
+    return first @ pair.initial
+
+
+def _first_least(times: np.ndarray) -> int:
+    return int(np.argmax(times <= times.min() * (1 + TIE)))

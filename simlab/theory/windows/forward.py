@@ -1,0 +1,196 @@
+"""The exact laws of decoding with windows, by forward recursions (own).
+
+Theory: with A = min(draft, target) (accepted) and R = target - A (rejected) a call whose drafting ends at e
+(`rules`) moves its mass F_e at t < e to F_e A, and F_e R starts a new call at t + 1. At t = e all its tokens
+are accepted: with the bonus token F_e target starts a new call at t + 1, without F_e starts one at t. What
+confidence stops moves to e = t first. Two things are carried along, in recursions of their own:
+
+- a count n, of calls or of rejections, for their laws: F_e[n, x];
+- the position s at which the call started, F_e[s, x], which gives the place t - s + 1 in the window.
+
+Drafted tokens: all, those behind a rejection too. The draft that goes on until it is unsure goes along its
+own chain, not along the target's: H_i(t, x) = [sure at (t, x)] sum_y draft(y) H_{i-1}(t + 1, y), H_0 = 1, is
+the probability that a call from (t, x) drafts at least i tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.decoders import Windowed, longest_window
+from simlab.pairs.pair import ChainPair
+from simlab.theory.prediction import Prediction
+from simlab.theory.windows.rules import Rules, rules_of, steps
+
+_NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
+
+
+def predict_windows(pair: ChainPair, decoder: Windowed) -> Prediction:
+    """The exact prediction for Speculative, AdaptiveSpeculative and ConfidenceSpeculative.
+
+    Time O(T^2 V^2 K) as matrix products, K the longest window, memory O(T V K); O(T^2 V^2) and O(T V) where
+    all calls draft to the horizon. Raises SimlabError for a policy of another pair. Source: own, see the
+    module's head; the output is the target's (Leviathan et al. 2023, Yin et al. 2024, Theorem 1).
+    """
+    rules = rules_of(pair, decoder)
+    horizon, longest = pair.horizon, longest_window(decoder, pair.horizon)
+    calls, rejections = (_law(pair, rules, of_calls=of_calls) for of_calls in (True, False))
+    means = means_by_place(pair, rules, longest)
+    drafted = _drafted_by_place(pair, rules, means.starts, longest)
+    counts = np.arange(horizon + 1)
+    expected = float(means.rejections.sum())
+    return Prediction(
+        decoder=decoder,
+        rejections_pmf=rejections,
+        expected_rejections=expected,
+        variance=float(np.dot((counts - expected) ** 2, rejections)),
+        rejections_per_position=means.rejections,
+        target_calls_pmf=calls,
+        expected_target_calls=float(np.dot(calls, counts)),
+        acceleration=horizon / expected if expected > 0 else math.inf,
+        token_marginals=target_marginals(pair),
+        output_chain=pair.target,
+        sequence_kl=0.0,
+        expected_drafted_tokens=float(drafted.sum()),
+        expected_accepted_tokens=float(means.accepted.sum()),
+        drafted_by_place=drafted,
+        reached_by_place=means.reached,
+        accepted_by_place=means.accepted,
+        accuracy=0.0,
+    )
+
+
+def rejections_per_position(pair: ChainPair, decoder: Windowed) -> np.ndarray:
+    """P(position t is rejected), (T,), without the count. Raises SimlabError as `predict_windows` does."""
+    return means_by_place(pair, rules_of(pair, decoder), longest_window(decoder, pair.horizon)).rejections
+
+
+def target_marginals(pair: ChainPair) -> np.ndarray:
+    """P(token t = y) under the target, (T, V)."""
+    marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
+    for t in range(pair.horizon):
+        marginals[t] = now = now @ pair.target[t]
+    return marginals
+
+
+def _law(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
+    """P(n target calls) or P(n rejections), (T+1,)."""
+    states = pair.states
+    starts = pair.initial[None]  # (n, V): calls that start at t, by what was counted before
+    verified: dict[int, np.ndarray] = {}  # F_e, (n, V) each
+    for t, step in steps(pair):
+        if not rules.bonus and t in verified:
+            starts = _sum((starts, 0), (verified.pop(t), int(of_calls)))
+        ends = t + rules.drafted(t)[0]
+        for end in np.unique(ends):
+            begun = np.where(ends == end, starts, 0.0)
+            verified[end] = _sum((begun, 0), (verified.get(end, begun[:0]), 0))
+        _stop(verified, t, rules.stopped(step.draft))
+        finished = verified.pop(t, np.zeros((1, states)))
+        going = _sum((np.zeros((1, states)), 0), *((mass, 0) for mass in verified.values()))
+        starts = _sum((going @ step.rejected, 1), (finished @ step.target, int(of_calls)))
+        verified = {end: _trimmed(mass @ step.accepted) for end, mass in verified.items()}
+        starts = _trimmed(starts)
+    if not rules.bonus:
+        starts = _sum((starts, 0), (verified.pop(pair.horizon), int(of_calls)))
+    law = np.zeros(pair.horizon + 1)
+    by_count = starts.sum(axis=1)[: pair.horizon + 1]
+    law[: len(by_count)] = by_count
+    return law
+
+
+def _sum(*parts: tuple[np.ndarray, int]) -> np.ndarray:
+    """The sum of arrays (n, V) by their first index, each of which is first raised by its second member."""
+    total = np.zeros((max(len(part) + up for part, up in parts), parts[0][0].shape[1]))
+    for part, up in parts:
+        total[up : up + len(part)] += part
+    return total
+
+
+def _trimmed(mass: np.ndarray) -> np.ndarray:
+    mass[mass < _NEGLIGIBLE] = 0.0
+    return mass
+
+
+def _stop(verified: dict[int, np.ndarray], t: int, stopped: np.ndarray | None) -> None:
+    """Calls whose last token leaves the draft unsure end drafting at t: changes `verified` in place."""
+    if stopped is None or not stopped.any():
+        return
+    for end in [end for end in verified if end > t]:
+        mass = verified[end]
+        done = np.where(stopped[0], mass, 0.0)
+        verified[end] = mass - done
+        verified[t] = _sum((done, 0), (verified.get(t, done[:0]), 0))
+
+
+class Means(NamedTuple):
+    """Expectations of a rule. starts: (T, V), P(a call starts at t after token x). rejections: (T,), at t.
+    reached, accepted: (K,) by place, as in `Prediction`.
+    """
+
+    starts: np.ndarray
+    rejections: np.ndarray
+    reached: np.ndarray
+    accepted: np.ndarray
+
+
+def means_by_place(pair: ChainPair, rules: Rules, longest: int) -> Means:
+    """The recursion that carries the start of a call; longest: K. Time O(T K^2 V^2), far less for one window.
+
+    Without a count: where a window is the same for all, calls that end drafting at e < T - bonus all started
+    at one position.
+    """
+    starts = np.zeros((pair.horizon, pair.states))
+    rejections = np.zeros(pair.horizon)
+    reached, accepted = np.zeros(longest), np.zeros(longest)
+    now = np.array(pair.initial)  # calls that start at t
+    verified: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # e: (s, (n,)), (F_e, (n, V))
+    for t, step in steps(pair):
+        if not rules.bonus and t in verified:
+            now = now + verified.pop(t)[1].sum(axis=0)
+        starts[t] = now
+        ends = t + rules.drafted(t)[0]
+        stopped = rules.stopped(step.draft)
+        finished, going = np.zeros(pair.states), np.zeros(pair.states)
+        for end in np.unique(ends):
+            begun = np.where(ends == end, now, 0.0)
+            since, mass = verified.get(end, (np.zeros(0, np.int64), np.zeros((0, pair.states))))
+            verified[end] = np.append(since, t), np.vstack([mass, begun])
+        for end in list(verified):
+            since, mass = verified.pop(end)
+            if end == t:
+                finished += mass.sum(axis=0)
+                continue
+            if stopped is not None:
+                finished += np.where(stopped[0], mass, 0.0).sum(axis=0)
+                mass = np.where(stopped[0], 0.0, mass)
+            going += mass.sum(axis=0)
+            after = _trimmed(mass @ step.accepted)
+            reached[t - since] += mass.sum(axis=1)
+            accepted[t - since] += after.sum(axis=1)
+            verified[end] = since, after
+        replaced = going @ step.rejected
+        rejections[t] = replaced.sum()
+        now = replaced + finished @ step.target
+    return Means(starts, rejections, reached, accepted)
+
+
+def _drafted_by_place(pair: ChainPair, rules: Rules, starts: np.ndarray, longest: int) -> np.ndarray:
+    """The expected number of calls that draft at least i tokens, (K,), from the law of their starts."""
+    if rules.thresholds is None:
+        exactly = np.zeros(longest + 1)
+        for t, now in enumerate(starts):
+            exactly += np.bincount(rules.drafted(t)[0], now, minlength=longest + 1)
+        return np.cumsum(exactly[:0:-1])[::-1]
+    drafted = np.zeros(longest)
+    at_least = np.zeros((longest + 1, pair.states))  # H_i(t + 1, x); none fits after the last position
+    for t, step in steps(pair, backwards=True):
+        sure = ~rules.stopped(step.draft)[0]
+        if t < pair.horizon - 1:
+            at_least[1:] = np.where(sure, at_least[:-1] @ step.draft.T, 0.0)
+        at_least[0] = 1.0
+        drafted += at_least[1:] @ starts[t]
+    return drafted

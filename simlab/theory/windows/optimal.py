@@ -1,0 +1,66 @@
+"""The fastest adaptive window: a Bellman recursion over position and last token (own)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simlab.checks import check_count
+from simlab.cost import CostModel
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+from simlab.policy import Policy
+from simlab.theory.windows.rules import steps
+
+TIE = 1e-13
+"""Relative differences in time up to this are rounding, and the smaller window is taken."""
+
+
+def optimal_policy(
+    pair: ChainPair, cost: CostModel, bonus: bool = True, longest: int | None = None
+) -> Policy:
+    """Of all policies that look at the position and the last token, one with the least expected time.
+
+    With C(t, x) the time from (t, x) on and W_k as in `backward`, C(t, x) = min over g of T_s g + T_v +
+    W_g(t, x). The law of all that follows a start depends on (t, x) alone, so no policy that remembers more
+    is faster, as long as it fixes a call's window before it drafts. bonus: whether calls have the bonus
+    token; then g = 0..R - 1, else 1..R. longest: the largest window, None for the horizon's. Of windows whose
+    times agree to 1e-13 of them the smallest is taken, so that rounding does not decide. Time O(T V^2 K) as
+    matrix products, K the longest window. Raises SimlabError for what is no pair or no cost, and for longest
+    < 1.
+    """
+    longest = check_planned(pair, cost, bonus, longest)
+    horizon, states = pair.horizon, pair.states
+    least = 0 if bonus else 1
+    windows = np.zeros((horizon, states), np.int64)
+    values = np.zeros((longest + 1, states))  # W_k(t + 1, x), k = 0..K
+    later = np.zeros(states)
+    for t, step in steps(pair, backwards=True):
+        most = min(longest, horizon - t - bonus)
+        values[1:] = values[:-1] @ step.accepted.T + step.rejected @ later
+        if bonus:
+            values[0] = step.target @ later
+        lengths = np.arange(least, most + 1)
+        times = cost.time(lengths[:, None], 1) + values[least : most + 1]
+        chosen = np.argmax(times <= times.min(axis=0) * (1 + TIE), axis=0)
+        windows[t] = lengths[chosen]
+        later = times[chosen, np.arange(states)]
+        if not bonus:
+            values[0] = later
+    return Policy(windows, bonus)
+
+
+def check_planned(pair: ChainPair, cost: CostModel, bonus: bool, longest: int | None) -> int:
+    """The longest window that calls can have; SimlabError for arguments that are none."""
+    if not isinstance(pair, ChainPair):
+        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_cost(cost)
+    if not isinstance(bonus, bool | np.bool_):
+        raise SimlabError(f"bonus = {bonus!r}: give true or false")
+    left = pair.horizon - bool(bonus)
+    return left if longest is None else min(check_count("longest", longest), left)
+
+
+def check_cost(cost: CostModel) -> None:
+    """SimlabError for what is no cost model."""
+    if not isinstance(cost, CostModel):
+        raise SimlabError(f"cost = {cost!r}: give a simlab.CostModel(draft, target)")

@@ -1,0 +1,94 @@
+"""When a call stops drafting, and one step of verification: what all recursions over windows share.
+
+A call that starts at position t after token x drafts until it *ends drafting* at position e = t + g, where it
+has g tokens: g = windows[t, x], but no more than R - 1 with the bonus token and R without, R = T - t. Of all
+that happens to a call its end e alone matters, so that is what the recursions carry: it stays as it is while
+the drafted tokens are verified one by one. A rule of confidence stops earlier, at a last token after which
+the draft is unsure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative, Windowed, has_bonus
+from simlab.errors import SimlabError
+from simlab.pairs.pair import ChainPair
+from simlab.theory.kernels import speculative_rejected
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """J rules of how long to draft, for one pair.
+
+    windows: (J, T, V) whole numbers, at most T (fixed windows are broadcast). bonus: of all J.
+    thresholds: (J,), or None where the draft's confidence stops nothing.
+    """
+
+    windows: np.ndarray
+    bonus: bool
+    thresholds: np.ndarray | None = None
+
+    @property
+    def horizon(self) -> int:
+        """T."""
+        return self.windows.shape[1]
+
+    def drafted(self, t: int) -> np.ndarray:
+        """g, (J, V): how many tokens a call that starts at t drafts, unless confidence stops it before."""
+        return np.minimum(self.windows[:, t], self.horizon - t - self.bonus)
+
+    def stopped(self, draft: np.ndarray) -> np.ndarray | None:
+        """(J, V): after which last tokens the draft, with the rows (V, V), is unsure; None: after none."""
+        return None if self.thresholds is None else draft.max(axis=1) < self.thresholds[:, None]
+
+
+def rules_of(pair: ChainPair, decoder: Windowed) -> Rules:
+    """The one rule (J = 1) that a decoder follows. Raises SimlabError for a policy of another pair."""
+    match decoder:
+        case Speculative(window=window):
+            return fixed_windows(pair, [window], has_bonus(decoder))
+        case ConfidenceSpeculative(threshold=threshold, window=window):
+            return confidence_rules(pair, [threshold], window)
+        case AdaptiveSpeculative(policy=policy):
+            policy.check_fits(pair.horizon, pair.states)
+            return Rules(np.minimum(policy.windows, pair.horizon)[None], policy.bonus)
+    raise SimlabError(f"no windows for {decoder!r}")
+
+
+def fixed_windows(pair: ChainPair, windows, bonus: bool) -> Rules:
+    """A rule for each window, a whole number or None (to the horizon)."""
+    lengths = [pair.horizon if window is None else min(window, pair.horizon) for window in windows]
+    table = np.array(lengths, np.int64)[:, None, None]
+    return Rules(np.broadcast_to(table, (len(table), pair.horizon, pair.states)), bonus)
+
+
+def confidence_rules(pair: ChainPair, thresholds, window: int | None) -> Rules:
+    """A rule for each threshold, with the bonus token; window: None (to the horizon) or a whole number."""
+    thresholds = np.asarray(thresholds, float)
+    windows = fixed_windows(pair, [window], True).windows
+    return Rules(np.broadcast_to(windows, (len(thresholds), *windows.shape[1:])), True, thresholds)
+
+
+class Step(NamedTuple):
+    """The rows of one step, (V, V) each: accepted + rejected = target, emitted token by emitted token."""
+
+    draft: np.ndarray
+    target: np.ndarray
+    accepted: np.ndarray
+    rejected: np.ndarray
+
+
+def steps(pair: ChainPair, backwards: bool = False) -> Iterator[tuple[int, Step]]:
+    """(t, the step at t) for all t, upwards or downwards; a stationary pair's step is made once."""
+    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
+    step = None
+    for t in reversed(range(pair.horizon)) if backwards else range(pair.horizon):
+        if step is None or not stationary:
+            draft, target = pair.draft[t], pair.target[t]
+            step = Step(draft, target, np.minimum(draft, target), speculative_rejected(draft, target))
+        yield t, step
