@@ -31,10 +31,6 @@ def expected_target_calls(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """
     if isinstance(decoder, TreeSpeculative):
         return tree_calls.expected_target_calls(pair, decoder)
-    if isinstance(decoder, BlockSpeculative):
-        from simlab.theory.block import calls as block_calls
-
-        return block_calls.expected_target_calls(pair, decoder)
     return _to_go(pair, decoder, 0.0, 1.0)
 
 
@@ -46,15 +42,15 @@ def expected_time(pair: ChainPair, decoder: Decoder, cost: CostModel) -> np.ndar
     what is no cost.
     """
     check_cost(cost)
-    if isinstance(decoder, BlockSpeculative):
-        from simlab.theory.block import calls as block_calls
-
-        return block_calls.expected_time(pair, decoder, cost)
     return _to_go(pair, decoder, cost.draft, cost.target)
 
 
 def _to_go(pair: ChainPair, decoder: Decoder, drafted: float, call: float) -> np.ndarray:
     check(pair, decoder)
+    if isinstance(decoder, BlockSpeculative):
+        from simlab.theory.block import block_costs_to_go
+
+        return block_costs_to_go(pair, decoder, drafted, call)
     if not isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative):
         raise SimlabError(
             f"no calls from each position on for {decoder!r}: give a decoder of windows, such as "
