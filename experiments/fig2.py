@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simlab.decoders import Speculative, TreeSpeculative
+from simlab.decoders import Speculative, TreeSpeculative, Windowed, has_bonus
 from simlab.experiments.settings import (
     Exhibit,
     Outcome,
@@ -115,6 +115,8 @@ def _notes(settings: Settings, prediction: Prediction) -> list[str]:
     where the settings are those of its figure."""
     if isinstance(settings.decoder, TreeSpeculative):
         return ["Rejections of decoding with trees are its bonus tokens: those that no tree had drafted."]
+    if isinstance(settings.decoder, Windowed) and has_bonus(settings.decoder):
+        return ["Rejections are the drafted tokens that were replaced: a bonus token is none."]
     if not _is_published(settings):
         return []
     return [

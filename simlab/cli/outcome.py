@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from simlab.decoders import decoder_name, decoder_options
 from simlab.report.collect import SCHEMA
 
 OUTCOME = "outcome.json"
@@ -119,13 +120,14 @@ def _settings(point) -> dict:
         "pair": point.pair_name,
         **{f"pair.{key}": value for key, value in point.pair_options.items()},
         "decoder": _decoder(point.decoder)["name"],
-        **{f"decoder.{key}": value for key, value in vars(point.decoder).items()},
+        **{f"decoder.{key}": value for key, value in decoder_options(point.decoder).items()},
         "seed": point.seed,
         "trajectories": point.trajectories,
         "half_width": point.half_width,
         "confidence": point.confidence,
         "batch_size": point.batch_size,
         "running_average": point.running_average,
+        **{f"cost.{key}": value for key, value in dataclasses.asdict(point.cost).items()},
     }
 
 
@@ -155,8 +157,6 @@ def _samples(counted: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _decoder(decoder) -> dict:
-    from simlab.decoders import decoder_name, decoder_options
-
     return {"name": decoder_name(decoder), **decoder_options(decoder)}
 
 

@@ -7,6 +7,7 @@ import json
 from simlab.cli.compose import compose_points
 from simlab.cli.settings import output_from
 from simlab.cli.tables import columns
+from simlab.decoders import spelled_options
 from simlab.errors import SimlabError
 
 USAGE = """usage: simlab status [output=OUTPUT] [--json]
@@ -67,7 +68,7 @@ def _row(task: dict) -> dict[str, str]:
     return {
         "task": task["task"][:12],
         "pair": f"{name} ({', '.join(f'{key}={value}' for key, value in pair.items())})",
-        "decoder": " ".join([decoder.pop("name"), *(f"{key}={value}" for key, value in decoder.items())]),
+        "decoder": decoder.pop("name") + f" ({spelled_options(decoder)})" * bool(decoder),
         "seed": str(task["seed"]),
         "batches": f"{task['batches']:,}",
         "trajectories": f"{task['trajectories']:,}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from simlab.decoders import shown_options
 from simlab.report.style import percent
 
 _TOLD = ("seed", "confidence", "tier", "pair", "decoder", "trajectories", "batch_size", "running_average")
@@ -20,7 +21,7 @@ def origin(experiment: Mapping) -> list[tuple[str, str]]:
         ("Pair", _listed(_pairs(tasks) if tasks else _setting(settings, "pair"))),
         ("Laws", _listed(_laws(tasks))),
         ("Decoder", _listed(_decoders(tasks))),
-        ("Options", "; ".join(_options(settings))),
+        ("Options", "; ".join(_options(settings, tasks))),
         ("Sample sizes", _all_sizes(experiment) or _judged_sizes(experiment["verdicts"])),
         ("Seed", _value(settings.get("seed"))),
         ("Intervals", _confidence(settings.get("confidence"))),
@@ -43,7 +44,11 @@ def _pairs(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
 
 def _decoders(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
     decoders = [dict(task["decoder"]) for task in tasks if "decoder" in task]
-    return [(options.pop("name"), options) for options in decoders]
+    named = [(options.pop("name"), shown_options(options)) for options in decoders]
+    for _, options in named:
+        if options.get("window", 0) is None:
+            options["window"] = "to the horizon"
+    return named
 
 
 def _laws(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
@@ -85,13 +90,19 @@ def _sorted(values: list) -> list:
     return sorted(values) if numbers else values
 
 
-def _options(settings: Mapping) -> list[str]:
-    """The experiment's own settings, and those that its tasks do not tell."""
+def _options(settings: Mapping, tasks: Iterable[Mapping]) -> list[str]:
+    """The experiment's own settings, and those that its tasks do not tell; costs where they matter."""
+    told = ("pair.", "decoder.") if any(map(_has_cost, tasks)) else ("pair.", "decoder.", "cost.")
     return [
         f"{key.removeprefix('experiment.')} = {_value(value)}"
         for key, value in settings.items()
-        if key not in _TOLD and not key.startswith(("pair.", "decoder.")) and value is not None
+        if key not in _TOLD and not key.startswith(told) and value is not None
     ]
+
+
+def _has_cost(task: Mapping) -> bool:
+    """Whether its decoder drafts windows, whose speed-up is a matter of cost."""
+    return bool({"window", "policy"} & set(task.get("decoder", ())))
 
 
 def _all_sizes(experiment: Mapping) -> str:

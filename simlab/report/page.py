@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from simlab.decoders import spelled_options
 from simlab.report.anchors import anchor
 from simlab.report.colours import on_dark
 from simlab.report.datatable import data_table
@@ -175,7 +176,7 @@ def _task_row(task: Mapping) -> dict[str, str]:
     return {
         "task": task["id"][:12],
         "pair": " ".join([name, *(f"{key}={value}" for key, value in pair.items())]),
-        "decoder": " ".join([decoder.pop("name"), *(f"{key}={value}" for key, value in decoder.items())]),
+        "decoder": decoder.pop("name") + f" ({spelled_options(decoder)})" * bool(decoder),
         "trajectories": f"{task['trajectories']:,}",
     }
 
