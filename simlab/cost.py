@@ -54,3 +54,10 @@ class CostModel:
     def speedup(self, prediction) -> float:
         """The time of autoregressive decoding over the expected time: T T_v / E[time]."""
         return self.target / self.time_per_token(prediction)
+
+
+def check_cost(cost) -> CostModel:
+    """`cost` if it is a `CostModel`; SimlabError otherwise."""
+    if not isinstance(cost, CostModel):
+        raise SimlabError(f"cost = {cost!r}: give a simlab.CostModel(draft=..., target=...)")
+    return cost

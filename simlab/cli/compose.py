@@ -56,6 +56,28 @@ def compose_points(overrides: Iterable[str]) -> list[dict]:
         return [{**_point(composed, fixed, point), "command": command} for point in itertools.product(*axes)]
 
 
+def taken_out(words: Iterable[str], keys: Iterable[str]) -> tuple[dict[str, list], list[str]]:
+    """What a command has besides the configuration: the values of these keys, and the other words.
+
+    Each value as Hydra reads it, in a list: several where the word sweeps (key=1,2). Raises SimlabError for a
+    word that cannot be read, or a key given twice.
+    """
+    keys, values, others = tuple(keys), {}, []
+    for word in words:
+        override = _parse(word)
+        key = override.get_key_element().lstrip("+~")
+        if key not in keys:
+            others.append(word)
+        elif override.is_delete():
+            raise SimlabError(f"{word}: leave {key} out instead")
+        elif key in values:
+            raise SimlabError(f"{key} is given twice: give it once, with a list of values for several")
+        else:
+            sweep = override.is_sweep_override()
+            values[key] = list(override.sweep_iterator()) if sweep else [override.value()]
+    return values, others
+
+
 def telling(words: Iterable[str]) -> list[str]:
     """The overrides that say what comes out, without those that say where and how."""
     return [word for word in words if _root(word) not in NUMBERLESS]

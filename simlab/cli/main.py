@@ -14,6 +14,7 @@ from simlab.errors import SimlabError
 
 COMMANDS = {
     "predict": ("simlab.cli.predict", "exact numbers for a pair and a decoder"),
+    "plan": ("simlab.cli.plan", "how many tokens to draft per target call, and what speed-up to expect"),
     "run": ("simlab.cli.run", "simulate an experiment or a grid, hold it against the theory, draw it"),
     "verify": ("simlab.cli.verify", "every theorem as a check on a pair: two independent numbers each"),
     "reproduce": ("simlab.cli.reproduce", "every experiment and figure, and the page of them all"),

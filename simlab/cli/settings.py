@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from simlab.checks import check_count, check_number
@@ -97,8 +97,12 @@ def settings_from(config: dict):
 def _variant(words: list[str]) -> str:
     """The overrides, but for those that the folder's name says anyway or that only make the numbers finer."""
     said = ("experiment", "pair", "tier", "trajectories")
-    told = sorted(word for word in words if word.partition("=")[0] not in said)
-    name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "_", "-".join(told))
+    return name_of(word for word in words if word.partition("=")[0] not in said)
+
+
+def name_of(words: Iterable[str]) -> str:
+    """Overrides as a name that a folder or a file can have, whatever their order."""
+    name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "_", "-".join(sorted(words)))
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -27,11 +27,12 @@ these is to be held against 1. It is never less for c >= a: c N >= N a >= a + ..
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from simlab.checks import check_count
-from simlab.cost import CostModel
+from simlab.checks import check_count, check_flag, check_number
+from simlab.cost import CostModel, check_cost
 from simlab.errors import SimlabError
 
 TIED = 1e-13
@@ -58,6 +59,7 @@ def tokens_per_call(acceptance, window, bonus: bool = True):
     window of 0, the target alone. Arguments and errors as of `accepted_length`. Source: [L] eq. (1), and the
     module's docstring.
     """
+    bonus = check_flag("bonus", bonus)
     acceptance, window = _checked(acceptance, window)
     return _plain(_tokens(acceptance, window, bonus))
 
@@ -68,7 +70,7 @@ def time_per_token(acceptance, window, cost: CostModel, bonus: bool = True):
     Arguments and errors as of `accepted_length`; cost: a `CostModel`. An endless window takes T_s a token at
     a = 1, and forever otherwise. Source: [L] Theorem 3.8, before it is divided by T_v.
     """
-    cost = check_cost(cost)
+    cost, bonus = check_cost(cost), check_flag("bonus", bonus)
     acceptance, window = _checked(acceptance, window)
     return _plain(cost.target * _relative_time(acceptance, window, cost.ratio, bonus))
 
@@ -79,7 +81,7 @@ def speedup(acceptance, window, cost: CostModel, bonus: bool = True):
     (1 - a^(N+1))/((1 - a)(N c + 1)) with the bonus token; 1 for a window of 0. Arguments and errors as of
     `time_per_token`. Source: [L] Theorem 3.8.
     """
-    cost = check_cost(cost)
+    cost, bonus = check_cost(cost), check_flag("bonus", bonus)
     acceptance, window = _checked(acceptance, window)
     return _plain(1 / _relative_time(acceptance, window, cost.ratio, bonus))
 
@@ -106,6 +108,7 @@ def best_window_of(acceptance, ratio, bonus: bool = True, longest: int | None = 
     Raises SimlabError as `best_window` does, for ratios that are not finite numbers > 0, and where the best
     window is endless (a = 1, c < 1) and `longest` does not end it.
     """
+    bonus = check_flag("bonus", bonus)
     acceptance, _ = _checked(acceptance, 0)
     acceptance, ratio = np.broadcast_arrays(acceptance, _check_ratio(ratio))
     longest = LONGEST if longest is None else check_count("longest", longest, most=LONGEST)
@@ -119,6 +122,39 @@ def best_window_of(acceptance, ratio, bonus: bool = True, longest: int | None = 
     if not bonus:
         pays &= _relative_time(a, best.astype(float), c, bonus) < 1 - TIED
     return np.where(pays, best, 0)
+
+
+def windows_within(
+    acceptance: float, cost: CostModel, share: float = 0.02, longest: int | None = None
+) -> tuple[int, int]:
+    """The shortest and the longest window whose time per token is at most 1 + share times the least.
+
+    With the bonus token; all windows between are as good, as the time is quasi-convex. 0 is among them where
+    drafting gains no more than that. Arguments as of `best_window`. Raises SimlabError as it does, for a
+    share that is no finite number >= 0, and where the best window is endless.
+    """
+    share = check_number("share", share, least=0.0)
+    best = best_window(acceptance, cost, longest=longest)
+    if best == math.inf:
+        raise SimlabError("acceptance = 1 with a draft that costs less than the target: give longest")
+    limit = (1 + share) * time_per_token(acceptance, best, cost)
+
+    def within(window: int) -> bool:
+        return window == best or time_per_token(acceptance, window, cost) <= limit
+
+    beyond = best + 1
+    while beyond < LONGEST and within(beyond):
+        beyond = 2 * beyond
+    least, most = _bisected(within, best, -1), _bisected(within, best, beyond)
+    return least, most if longest is None else min(most, longest)
+
+
+def _bisected(within: Callable[[int], bool], inside: int, outside: int) -> int:
+    """The last number on the way from `inside` to `outside` that is within."""
+    while abs(outside - inside) > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (middle, outside) if within(middle) else (inside, middle)
+    return inside
 
 
 def from_rates(rates) -> np.ndarray:
@@ -140,13 +176,6 @@ def from_rates(rates) -> np.ndarray:
             "calls, not of those that accepted the tokens before it"
         )
     return np.concatenate([[1.0], 1.0 + np.cumsum(rates)])
-
-
-def check_cost(cost) -> CostModel:
-    """`cost` if it is a `CostModel`; SimlabError otherwise."""
-    if not isinstance(cost, CostModel):
-        raise SimlabError(f"cost = {cost!r}: give a simlab.CostModel(draft=..., target=...)")
-    return cost
 
 
 def _tokens(acceptance: np.ndarray, window: np.ndarray, bonus: bool) -> np.ndarray:
