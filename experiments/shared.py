@@ -100,7 +100,7 @@ def calls_of(job: Job, result: Result, confidence: float) -> Interval:
 
     For jobs of decoders that draft trees or windows: only their calls are counted.
     """
-    return mean_interval(result.counts.target_calls, confidence, _looks(job))
+    return mean_interval(result.counts.target_calls, confidence, looks_of(job))
 
 
 def drafted_of(job: Job, result: Result, confidence: float) -> Interval:
@@ -108,14 +108,14 @@ def drafted_of(job: Job, result: Result, confidence: float) -> Interval:
 
     For jobs of decoders that draft windows, as the two below.
     """
-    return mean_interval(_drafted_tokens(result), confidence, _looks(job))
+    return mean_interval(_drafted_tokens(result), confidence, looks_of(job))
 
 
 def time_of(job: Job, result: Result, cost: CostModel, confidence: float) -> Interval:
     """The estimate of E[time for T tokens], in the cost's unit, and the interval that the rule allows."""
     counts = result.counts
     costs = cost.draft, cost.target
-    return time_interval(counts.target_calls, counts.drafted_tokens, *costs, confidence, _looks(job))
+    return time_interval(counts.target_calls, counts.drafted_tokens, *costs, confidence, looks_of(job))
 
 
 def speedup_of(job: Job, result: Result, cost: CostModel, confidence: float) -> Interval:
@@ -127,12 +127,12 @@ def speedup_of(job: Job, result: Result, cost: CostModel, confidence: float) -> 
 
 def band_of(job: Job, result: Result, confidence: float) -> Interval:
     """The simulated pmf of N_rej and the simultaneous band that the job's stopping rule allows."""
-    return pmf_band(result.counts.rejections, confidence, _looks(job))
+    return pmf_band(result.counts.rejections, confidence, looks_of(job))
 
 
 def total_variation_of(job: Job, result: Result, confidence: float) -> Interval:
     """The total variation of sequences and the interval that the job's stopping rule allows."""
-    return total_variation_interval(result.counts.deviations, confidence, _looks(job))
+    return total_variation_interval(result.counts.deviations, confidence, looks_of(job))
 
 
 @functools.lru_cache(maxsize=8)
@@ -216,7 +216,7 @@ def _judge_calls(name: str, job: Job, result: Result, prediction: Prediction) ->
             prediction.expected_target_calls,
             resolution=MEAN_RESOLUTION * prediction.horizon,
             false_alarm=FALSE_ALARM,
-            looks=_looks(job),
+            looks=looks_of(job),
         ),
         pmf_verdict(f"{name}: law of target calls", calls, prediction.target_calls_pmf, **_cells(job)),
     ]
@@ -230,7 +230,7 @@ def _judge_drafted(name: str, job: Job, result: Result, prediction: Prediction) 
         exact,
         resolution=MEAN_RESOLUTION * max(exact, prediction.horizon),
         false_alarm=FALSE_ALARM,
-        looks=_looks(job),
+        looks=looks_of(job),
     )
 
 
@@ -247,7 +247,7 @@ def _judge_tokens(name: str, job: Job, result: Result, prediction: Prediction) -
 
 
 def _cells(job: Job) -> dict:
-    return {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM, "looks": _looks(job)}
+    return {"resolution": CELL_RESOLUTION, "false_alarm": FALSE_ALARM, "looks": looks_of(job)}
 
 
 def _judge_total_variation(name: str, job: Job, result: Result, bracket: Bracket) -> Verdict:
@@ -257,10 +257,10 @@ def _judge_total_variation(name: str, job: Job, result: Result, bracket: Bracket
         *bracket,
         resolution=TOTAL_VARIATION_RESOLUTION,
         false_alarm=FALSE_ALARM,
-        looks=_looks(job),
+        looks=looks_of(job),
     )
 
 
-def _looks(job: Job) -> int:
+def looks_of(job: Job) -> int:
     """At how many sizes the job may stop: one, or after each batch."""
     return -(-job.stop.at_most // job.task.batch_size) if isinstance(job.stop, HalfWidth) else 1
