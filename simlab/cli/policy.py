@@ -58,7 +58,9 @@ def _read(path, bonus: bool) -> Policy:
     except FileNotFoundError as error:
         raise SimlabError(f"no file {path}: give {OPTIMAL}, or the file of a table of windows") from error
     except (OSError, ValueError, EOFError) as error:
-        raise SimlabError(f"{path} cannot be read as a table of windows: {error}") from error
+        raise SimlabError(
+            f"{path} cannot be read: give a table (T, V) of windows, saved by numpy.save or as .csv"
+        ) from error
 
 
 def _read_csv(path: Path) -> list[list[int]]:

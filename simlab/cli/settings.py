@@ -45,7 +45,9 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
 
 def cost_from(config: dict) -> CostModel:
     """The cost model of a composed configuration; SimlabError for costs that are none."""
-    options = _section(config, "cost")
+    options = config.get("cost")
+    if not isinstance(options, dict):
+        raise SimlabError(f"cost = {options!r}: give cost.draft and cost.target")
     if unknown := [key for key in options if key not in ("draft", "target")]:
         raise SimlabError(f"no setting cost.{unknown[0]}: cost has draft, target")
     return CostModel(**options)

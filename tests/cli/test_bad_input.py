@@ -33,7 +33,10 @@ def complaint(capsys, tmp_path, monkeypatch):
     ("words", "said"),
     [
         (["pair=papr"], "no pair 'papr': known are bernoulli, corpus, dirichlet, "),
-        (["decoder=beam"], "no decoder 'beam': known are adaptive, autoregressive, batch, biased, block, confidence, speculative, tree"),
+        (
+            ["decoder=beam"],
+            "no decoder 'beam': known are adaptive, autoregressive, batch, biased, block, ",
+        ),
         (["pair.sates=3"], "no setting pair.sates: pair paper has horizon, states, seed"),
         (["decoder.drafts=3"], "it is a setting of decoder=batch"),
         (["reproduce={a: 1}"], "Error merging override reproduce={a: 1}: Cannot merge"),
@@ -185,6 +188,71 @@ def test_folders_that_cannot_be_written(complaint, tmp_path):
 
 def test_status_without_results(complaint):
     assert "simlab run" in complaint("status")
+
+
+@pytest.mark.parametrize("command", ["predict", "run"])
+@pytest.mark.parametrize("decoder", ["speculative", "block", "confidence"])
+@pytest.mark.parametrize("window", ["0", "-1", "2.5", "inf", "many", "true"])
+def test_windows_that_are_none(complaint, command, decoder, window):
+    line = complaint(command, f"decoder={decoder}", f"decoder.window={window}")
+    assert "window = " in line and ": give a whole number of at least 1" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["decoder.bonus=1"], "bonus = 1: give true or false"),
+        (["decoder.bonus=null"], "bonus = None: give true or false"),
+        (
+            ["decoder=block", "decoder.bonus=true"],
+            "decoder block has window (it is a setting of decoder=adaptive",
+        ),
+        (
+            ["decoder=confidence", "decoder.threshold=1.5"],
+            "threshold = 1.5: give a finite number >= 0 and <= 1",
+        ),
+        (["decoder=confidence", "decoder.threshold=nan"], "threshold = nan"),
+        (["decoder=adaptive", "decoder.policy=best"], "policy = 'best': give optimal, or a file"),
+        (["decoder=adaptive", "decoder.policy=null"], "policy = None: give optimal, or a file"),
+        (["decoder=adaptive", "decoder.policy=absent.npy"], "no file absent.npy"),
+        (["decoder=adaptive", "decoder.longest=0"], "longest = 0: give a whole number of at least 1"),
+        (["decoder=adaptive", "decoder.bonus=7"], "bonus = 7: give true or false"),
+        (["decoder=adaptive", "decoder.window=4"], "decoder adaptive has policy, bonus, longest"),
+        (["cost=3"], "cost = 3: give cost.draft and cost.target"),
+        (["cost.verify=1"], "cost.verify"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_in_the_settings_of_windows(complaint, words, said):
+    for command in ("predict", "run"):
+        assert said in complaint(command, *words)
+
+
+@pytest.mark.parametrize("name", ["draft", "target"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "free", "null"])
+def test_costs_that_are_none(complaint, name, value):
+    for command in ("predict", "run"):
+        assert f"cost.{name} = " in complaint(command, f"cost.{name}={value}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,2\n3,x\n", "mine.csv: line 2 has 'x': give whole numbers"),
+        ("1,2\n3\n", "mine.csv: policy: its rows differ in length"),
+        ("1,2\n3,-4\n", "windows[1, 1] = -4: give a whole number of at least 0"),
+        ("", "give a table (T, V)"),
+        ("1,2\n3,4\n", "the policy is for (T, V) = (2, 2), the pair has (50, 7)"),
+    ],
+)
+def test_policies_that_are_none(complaint, tmp_path, text, said):
+    (tmp_path / "mine.csv").write_text(text)
+    (tmp_path / "mine.npy").write_bytes(text.encode())
+    for command in ("predict", "run"):
+        assert said in complaint(command, "decoder=adaptive", "decoder.policy=mine.csv")
+        assert "mine.npy cannot be read" in complaint(command, "decoder=adaptive", "decoder.policy=mine.npy")
+    line = complaint("run", "decoder=adaptive", "decoder.policy=mine.csv", "decoder.longest=3")
+    assert "longest = 3: it limits policy=optimal" in line
 
 
 @pytest.mark.parametrize("command", ["predict", "run"])

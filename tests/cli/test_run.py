@@ -11,10 +11,18 @@ import pandas as pd
 import pytest
 
 from simlab.cli.main import main
-from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
+from simlab.cost import CostModel
+from simlab.decoders import (
+    BatchSpeculative,
+    BiasedSpeculative,
+    BlockSpeculative,
+    ConfidenceSpeculative,
+    Speculative,
+    TreeSpeculative,
+)
 from simlab.pairs import mixture, pair_identity, paper
 from simlab.runs import Ledger, Task
-from simlab.theory import predict, sequence_total_variation
+from simlab.theory import optimal_policy, predict, sequence_total_variation
 
 PAIRS = ["paper", "dirichlet", "softmax", "mixture", "bernoulli", "uniform", "corpus", "file"]
 
@@ -118,6 +126,92 @@ def test_a_grid_of_tree_decoders(run, tmp_path):
     assert out.count("tokens follow the target") == out.count("E[bonus tokens]") == 6
     assert "N_rej" not in out
     assert len(json.loads(run("status", "--json"))) == 6
+
+
+WINDOWS = {
+    "decoder=speculative decoder.window=3 decoder.bonus=true": Speculative(3, True),
+    "decoder=speculative decoder.window=2": Speculative(2),
+    "decoder=block decoder.window=3": BlockSpeculative(3),
+    "decoder=confidence decoder.threshold=0.3 decoder.window=4": ConfidenceSpeculative(0.3, 4),
+}
+
+
+@pytest.mark.parametrize("words", WINDOWS)
+def test_every_decoder_of_windows_runs_in_a_study(run, tmp_path, words):
+    run("run", *words.split(), "pair.horizon=7", "run=serial", "trajectories=400000", "cost.draft=0.2")
+    (row,) = pd.read_parquet(only(tmp_path, "study.parquet")).to_dict("records")
+    exact = predict(paper(7), WINDOWS[words])
+    cost = CostModel(0.2, 1)
+    told = [row[name] for name in row if name.startswith("verdict")]
+    assert told == ["PASS"] * 6
+    for name, value in {
+        "target_calls": exact.expected_target_calls,
+        "drafted_tokens": exact.expected_drafted_tokens,
+        "speedup": cost.speedup(exact),
+    }.items():
+        assert row[f"{name}_exact"] == value
+        assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+        assert row[name] == pytest.approx(value, rel=0.01)
+    assert (
+        row["acceptance_rate_exact"]
+        == exact.acceptance_rate
+        == pytest.approx(row["acceptance_rate"], abs=0.01)
+    )
+    assert row["tokens_per_call"] == pytest.approx(row["tokens_per_call_exact"], rel=0.01)
+    assert (row["cost.draft"], row["cost.target"]) == (0.2, 1)
+
+
+def test_policies_are_optimal_or_read_and_named_by_their_digest(run, tmp_path):
+    words = ["pair.horizon=6", "run=serial", "trajectories=100000", "cost.draft=0.3"]
+    policy = optimal_policy(paper(6), CostModel(0.3, 1))
+    np.save(tmp_path / "mine.npy", policy.windows)
+    np.savetxt(tmp_path / "mine.csv", policy.windows, fmt="%d", delimiter=",")
+    for name in ("optimal", "mine.npy", "mine.csv"):
+        run("run", "decoder=adaptive", f"decoder.policy={name}", *words)
+    tables = [pd.read_csv(path) for path in (tmp_path / "results").rglob("study.csv")]
+    assert len(tables) == 3 and {table["decoder.policy"][0] for table in tables} == {policy.digest}
+    assert len({table.task[0] for table in tables}) == 1
+    (status,) = json.loads(run("status", "--json"))
+    assert status["decoder"] == {"name": "adaptive", "policy": policy.digest, "bonus": True}
+    assert f"adaptive (bonus, policy={policy.digest[:8]})" in run("status")
+    other = run("predict", "decoder=adaptive", "cost.draft=0.3", "pair.horizon=6", "--json")
+    assert json.loads(other)["decoder"]["windows"] == policy.windows.tolist()
+    cheap = json.loads(run("predict", "decoder=adaptive", "cost.draft=0.01", "pair.horizon=6", "--json"))
+    assert np.sum(cheap["decoder"]["windows"]) > policy.windows.sum()
+
+
+def test_windows_beside_other_decoders_in_one_table(run, tmp_path):
+    words = ["pair.horizon=5", "run=serial", "trajectories=20000"]
+    run("run", "decoder=speculative,tree,block,batch", *words)
+    table = pd.read_csv(only(tmp_path, "study.csv"))
+    assert table.drafted_tokens.isna().tolist() == [True, True, False, True]
+    assert table.drafted_tokens_exact.isna().tolist() == [False, True, False, False]
+    assert table.verdict_drafted_tokens.isna().tolist() == [True, True, False, True]
+    assert table.target_calls.isna().tolist() == [True, False, False, True]
+    told = predict(paper(5), Speculative())
+    assert table.speedup_exact[0] == CostModel(0.05, 1).speedup(told)
+
+
+@pytest.mark.parametrize("wrong", ["target_calls", "drafted_tokens"])
+def test_calls_and_drafted_tokens_of_another_window_fail(run, tmp_path, wrong):
+    """Negative control: one histogram alone is another decoder's; all else is right."""
+    from simlab import simulate
+
+    decoders = [Speculative(window, True) for window in (3, 4)]
+    counts, other = (simulate(paper(6), decoder, trajectories=100_000) for decoder in decoders)
+    histogram = getattr(other, wrong)[: len(getattr(counts, wrong))]
+    histogram = histogram + (counts.trajectories - histogram.sum()) * (np.arange(len(histogram)) == 1)
+    task = Task(pair_identity(paper(6), "paper", horizon=6), decoders[0], 0)
+    (tmp_path / "results").mkdir()
+    with Ledger(tmp_path / "results" / "ledger.sqlite") as ledger:
+        ledger.add_task(task)
+        ledger.save([(task.id, 0, 100_000, dataclasses.replace(counts, **{wrong: histogram}))])
+    words = ["decoder.window=3", "decoder.bonus=true", "pair.horizon=6", "trajectories=100_000", "run=serial"]
+    run("run", *words, code=1)
+    verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())
+    failed = [verdict["name"].split(": ")[1] for verdict in verdicts if verdict["status"] == "FAIL"]
+    calls = ["E[target calls]", "law of target calls"]
+    assert failed == (calls if wrong == "target_calls" else ["E[drafted tokens]"])
 
 
 def test_trees_beside_other_decoders_in_one_table(run, tmp_path):
@@ -321,6 +415,40 @@ def test_predictions_of_trees(run):
         assert document["expected_target_calls"] == exact.expected_target_calls
         assert document["tokens_per_call"] == 9 / exact.expected_target_calls
         assert document["target_calls_pmf"] == exact.target_calls_pmf.tolist()
+
+
+def test_predictions_of_windows(run):
+    words = ["pair.horizon=9", "cost.draft=0.1"]
+    out = run("predict", *words, "decoder.window=1,4", "decoder.bonus=true,false").splitlines()
+    heading, *rows = out[-5:]
+    assert heading.split()[-5:] == ["E[calls]", "tokens/call", "E[drafted]", "accepted", "speed-up"]
+    assert max(map(len, out)) <= 100 and "cost  draft=0.1, target=1" in out
+    for row, point in zip(rows, itertools.product((1, 4), (True, False)), strict=True):
+        exact = predict(paper(9), Speculative(*point))
+        told = [exact.expected_target_calls, exact.tokens_per_call, exact.expected_drafted_tokens]
+        told += [exact.acceptance_rate, CostModel(0.1, 1).speedup(exact)]
+        assert row.split()[-5:] == [f"{number:.4f}" for number in told]
+    single = run("predict", *words, "decoder=block")
+    assert "5%, median, 95%" in single and "speed-up" in single
+    plain = run("predict", *words)
+    assert "speed-up" not in plain and "cost" not in plain
+
+
+def test_predictions_of_windows_as_json_leave_nothing_out(run):
+    document = json.loads(run("predict", "decoder=confidence", "pair.horizon=9", "--json"))
+    exact = predict(paper(9), ConfidenceSpeculative())
+    for name in ("expected_drafted_tokens", "expected_accepted_tokens", "acceptance_rate", "tokens_per_call"):
+        assert document[name] == getattr(exact, name)
+    for name in ("drafted_by_place", "reached_by_place", "accepted_by_place"):
+        assert document[name] == getattr(exact, name).tolist()
+    assert document["cost"] == {"draft": 0.05, "target": 1}
+    assert document["speedup"] == CostModel(0.05, 1).speedup(exact)
+    none = json.loads(run("predict", "decoder=tree", "pair.horizon=3", "--json"))
+    assert none["speedup"] is none["expected_drafted_tokens"] is None and none["drafted_by_place"] == []
+    limit = json.loads(run("predict", "decoder=batch", "decoder.drafts=inf", "--json"))
+    assert limit["expected_drafted_tokens"] == "inf" and limit["speedup"] == 0
+    alone = json.loads(run("predict", "decoder.bonus=true", "pair.horizon=1", "--json"))
+    assert alone["acceptance_rate"] is None and alone["speedup"] == 1
 
 
 def test_an_output_that_the_target_cannot_give_diverges(run, tmp_path):
