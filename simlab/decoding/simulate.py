@@ -14,6 +14,7 @@ from simlab.decoders import (
     Autoregressive,
     BatchSpeculative,
     BiasedSpeculative,
+    BlockSpeculative,
     ConfidenceSpeculative,
     Decoder,
     Speculative,
@@ -21,11 +22,12 @@ from simlab.decoders import (
     decoder_name,
     is_plain,
 )
-from simlab.decoding import autoregressive, batch, biased, speculative, tree, windows
+from simlab.decoding import autoregressive, batch, biased, blockwise, speculative, tree, windows
 from simlab.decoding.autoregressive import AutoregressiveTables
 from simlab.decoding.batch import BatchTables
 from simlab.decoding.biased import BiasedTables
 from simlab.decoding.block import Room, new_tally
+from simlab.decoding.blockwise import BlockTables
 from simlab.decoding.counts import DEVIATION_LEVELS, Counts
 from simlab.decoding.randomness import seed_state
 from simlab.decoding.speculative import SpeculativeTables
@@ -35,7 +37,15 @@ from simlab.decoding.windows import WindowTables
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
-Tables = AutoregressiveTables | SpeculativeTables | BatchTables | BiasedTables | TreeTables | WindowTables
+Tables = (
+    AutoregressiveTables
+    | SpeculativeTables
+    | BatchTables
+    | BiasedTables
+    | TreeTables
+    | WindowTables
+    | BlockTables
+)
 
 _BY_DECODER = {
     Autoregressive: autoregressive,
@@ -45,6 +55,7 @@ _BY_DECODER = {
     TreeSpeculative: tree,
     AdaptiveSpeculative: windows,
     ConfidenceSpeculative: windows,
+    BlockSpeculative: blockwise,
 }
 _BY_TABLES = {
     AutoregressiveTables: autoregressive,
@@ -53,6 +64,7 @@ _BY_TABLES = {
     BiasedTables: biased,
     TreeTables: tree,
     WindowTables: windows,
+    BlockTables: blockwise,
 }
 
 BLOCK, LARGE_BLOCK = 2**16, 2**18
@@ -98,7 +110,7 @@ def _room(tables: Tables) -> Room:
         return Room(levels=DEVIATION_LEVELS + 1)
     if isinstance(tables, TreeTables):
         return Room(calls=tables.horizon + 1)
-    if isinstance(tables, WindowTables):
+    if isinstance(tables, WindowTables | BlockTables):
         return Room(0, tables.horizon + 1, tables.most_drafted + 1, tables.longest)
     return Room()
 
