@@ -99,7 +99,10 @@ def begin_calls(limits, last, begin, count, calls):
         new = np.uint16(accepted[i] == 0)
         begun[i] = new
         number[i] = np.uint16(number[i] + new)
-        goal[i] = allowed[i] if new != 0 else goal[i]
+    for i in range(count):
+        # Chosen by arithmetic, which makes vector instructions of it.
+        old = np.uint16(begun[i] - _YES)
+        goal[i] = np.uint16(np.uint16(goal[i] & old) | np.uint16(allowed[i] & ~old))
 
 
 @compiled

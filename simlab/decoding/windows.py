@@ -64,7 +64,7 @@ from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
-_1, _YES = U(1), np.uint16(1)
+_1, _3, _YES = U(1), U(3), np.uint16(1)
 
 
 class Ghosts(NamedTuple):
@@ -136,10 +136,14 @@ def window_limits(pair: ChainPair, decoder: Decoder) -> np.ndarray:
 
 
 def unsure_places(pair: ChainPair, decoder: Decoder) -> np.ndarray:
-    """Where the draft's likeliest next token is less likely than the threshold: 1 in uint16 (1 or T, V)."""
+    """Where the draft's likeliest next token is less likely than the threshold: 1 in uint16 (1 or T, V).
+
+    (0, V) where it never is: then the window alone says how many tokens a call drafts.
+    """
     if not isinstance(decoder, ConfidenceSpeculative):
         return np.zeros((0, pair.states), np.uint16)
-    return (pair.draft_rows.max(axis=-1) < decoder.threshold).astype(np.uint16)
+    unsure = (pair.draft_rows.max(axis=-1) < decoder.threshold).astype(np.uint16)
+    return unsure if unsure.any() else unsure[:0]
 
 
 def sample(tables: WindowTables, trajectories: int, block: int, state, tally: Tally) -> None:
@@ -185,9 +189,7 @@ def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, ta
                         take_bonus(begin, count, calls, scratch)
                 failed = choose(scratch.rejected, count, scratch.chosen)
                 if rules[1].shape[0] > 0:
-                    draft_on(
-                        drafts, rules[1], t, begin, failed, states, ghosts, scratch, state, calls, places
-                    )
+                    draft_on(drafts, rules, t, begin, failed, states, ghosts, scratch, state, calls, places)
                 replace(residual, last, begin, states, failed, scratch, state)
                 if bonus:
                     taken = choose(calls.bonus, count, scratch.chosen)
@@ -207,12 +209,16 @@ def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, ta
 @compiled
 def doubt(unsure, last, begin, count, calls, scratch):
     """`take_bonus` where the draft is unsure too; and each drafted token is counted as it is verified."""
-    take_bonus(begin, count, calls, scratch)
-    bonus, verified, rejected = calls.bonus, calls.verified, scratch.rejected
+    stops, bonus, verified, rejected = calls.begun, calls.bonus, calls.verified, scratch.rejected
     for i in range(count):
-        drafted = np.uint16(verified[i] & np.uint16(_YES - unsure[last[begin + i]]))
-        bonus[i], verified[i] = np.uint16(_YES - drafted), drafted
-        rejected[i] = np.uint16(rejected[i] & drafted)
+        stops[i] = unsure[last[begin + i]]
+    take_bonus(begin, count, calls, scratch)
+    for i in range(count):
+        bonus[i] = np.uint16(bonus[i] | stops[i])
+    for i in range(count):
+        verified[i] = np.uint16(_YES - bonus[i])
+    for i in range(count):
+        rejected[i] = np.uint16(rejected[i] & verified[i])
     drafted = calls.drafted[begin:]
     for i in range(count):
         drafted[i] += np.uint32(verified[i])
@@ -230,24 +236,26 @@ def new_ghosts():
 
 
 @compiled
-def draft_on(drafts, unsure, t, begin, failed, states, ghosts, scratch, state, calls, places):
+def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state, calls, places):
     """Let the draft go on from its rejected tokens, those of the first `failed` chosen, until it stops."""
+    horizon, unsure = rules[0].shape[0], rules[1]
     owners, nexts, tokens, drawn = ghosts.owners, ghosts.places, ghosts.tokens, ghosts.drawn
     for j in range(failed):
         owner = begin + U(scratch.chosen[j])
         owners[j], nexts[j] = owner, U(calls.accepted[owner]) + _1
         drawn[j] = scratch.tokens[scratch.chosen[j]]
     running = failed
-    while running > 0:
-        t += 1
+    for t in range(time + 1, horizon):
+        stops = unsure[step_of(unsure, t)]
         alive = U(0)
         for j in range(running):
             owner, place, token = owners[j], nexts[j], drawn[j]
-            if place < U(calls.goal[owner]) and unsure[step_of(unsure, t), token] == 0:
-                calls.drafted[owner] += np.uint32(1)
-                places.further[0, place] += 1
-                owners[alive], nexts[alive], tokens[alive] = owner, place + _1, token
-                alive += _1
+            # Whether it goes on cannot be foretold: without a branch.
+            on = U(place < U(calls.goal[owner])) & U(stops[token] == 0)
+            calls.drafted[owner] += np.uint32(on)
+            places.further[U(j) & _3, place] += np.int64(on)
+            owners[alive], nexts[alive], tokens[alive] = owner, place + _1, token
+            alive += on
         running = alive
         if running == 0:
             break
