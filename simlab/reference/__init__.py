@@ -13,6 +13,7 @@ from simlab.decoders import (
     AdaptiveSpeculative,
     Autoregressive,
     BiasedSpeculative,
+    BlockSpeculative,
     ConfidenceSpeculative,
     Decoder,
     Speculative,
@@ -22,7 +23,7 @@ from simlab.decoders import (
 )
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_count
-from simlab.reference import autoregressive, batch, biased, speculative, tree, windows
+from simlab.reference import autoregressive, batch, biased, blockwise, speculative, tree, windows
 from simlab.reference.draws import draw
 
 __all__ = ["simulate"]
@@ -55,6 +56,8 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
             paths.append(speculative.decode(draft, target, start, rng))
         elif isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative):
             paths.append(windows.decode(draft, target, start, decoder, rng))
+        elif isinstance(decoder, BlockSpeculative):
+            paths.append(blockwise.decode(draft, target, start, decoder, rng))
         elif isinstance(decoder, BiasedSpeculative):
             paths.append(biased.decode(draft, target, start, decoder, rng))
         elif isinstance(decoder, TreeSpeculative):

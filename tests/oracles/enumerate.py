@@ -3,7 +3,7 @@
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
 q^(M+1) used once after the last failure, and Section 4 (biased decoding); Pankratov and Alistarh 2026
 (arXiv 2512.11718), deterministic speculation with trees, where "rejected" is the bonus token; finite windows,
-call by call, are in `windows`. Every random
+call by call, are in `windows`, and block verification in `blocks`. Every random
 outcome that the algorithm looks at is a branch: each drafted token, each acceptance coin, each replacement.
 Drafted tokens that nothing ever looks at are summed out, since their probabilities sum to 1. Nothing here is
 simplified by theory: no total variation, no "q minus min", no recursion on expectations; so agreement with a
@@ -24,6 +24,7 @@ from simlab.decoders import (
     Autoregressive,
     BatchSpeculative,
     BiasedSpeculative,
+    BlockSpeculative,
     ConfidenceSpeculative,
     Speculative,
     TreeSpeculative,
@@ -47,6 +48,12 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
         from tests.oracles.windows import call_law, marginal  # here: it is made of the parts below
 
         law = call_law(draft, target, initial, decoder)
+        return marginal(law, lambda tokens, rejected, calls: (tokens, rejected))
+    if isinstance(decoder, BlockSpeculative):
+        from tests.oracles import blocks
+        from tests.oracles.windows import marginal
+
+        law = blocks.call_law(draft, target, initial, decoder)
         return marginal(law, lambda tokens, rejected, calls: (tokens, rejected))
     draft = [[_row(row) for row in step] for step in draft]
     target = [[_row(row) for row in step] for step in target]
