@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from simlab.experiments.labels import token_labels
 from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, only_point
 from simlab.experiments.shared import without_effect
 from simlab.experiments.trees_calls import calls_jobs, present_calls
 from simlab.experiments.trees_knowledge import knowledge_jobs, present_knowledge
 from simlab.experiments.trees_options import options_of
-from simlab.pairs.corpus import alphabet
 from simlab.report import save_figure, style
-from simlab.report.treeplot import DrawnTree, draw_trees, visible
+from simlab.report.treeplot import DrawnTree, draw_trees
 from simlab.runs import Job, Result
 from simlab.theory import DraftTree, optimal_tree
 
@@ -62,7 +62,7 @@ def present_tree(settings: Settings, nodes: int, folder: Path) -> Exhibit:
 
     pair = instance(settings)[0]
     root = int(np.argmax(pair.initial))
-    labels = _labels(settings, pair.states)
+    labels = token_labels(settings, pair.states)
     trees = {model: optimal_tree(pair, 0, root, nodes, model) for model in ("target", "draft")}
     shared = shared_nodes(*trees.values())
     drawn, table = [], []
@@ -90,16 +90,6 @@ def shared_nodes(tree: DraftTree, other: DraftTree) -> tuple[np.ndarray, np.ndar
     theirs = np.zeros(len(other), bool)
     theirs[mates[:-1][found]] = True
     return found, theirs
-
-
-def _labels(settings: Settings, states: int) -> list[str]:
-    """What stands for each token: its character on pair=corpus, else its number."""
-    if settings.pair_name != "corpus":
-        return [str(token) for token in range(states)]
-    known = {
-        key: settings.pair_options[key] for key in ("path", "max_states") if key in settings.pair_options
-    }
-    return visible(alphabet(**known))
 
 
 def _rows(model: str, tree: DraftTree, labels: list[str], both: np.ndarray) -> list[dict]:
