@@ -143,9 +143,14 @@ def job(settings: Settings, decoder: Decoder | None = None, horizon: int | None 
         seed=settings.seed,
         batch_size=settings.batch_size,
     )
+    return Job(task, pair, stop_of(settings))
+
+
+def stop_of(settings: Settings) -> Trajectories | HalfWidth:
+    """When the point's jobs stop: at their size, or at the half-width that is given."""
     if settings.half_width is None:
-        return Job(task, pair, Trajectories(settings.trajectories))
-    return Job(task, pair, HalfWidth(settings.half_width, settings.confidence, settings.trajectories))
+        return Trajectories(settings.trajectories)
+    return HalfWidth(settings.half_width, settings.confidence, settings.trajectories)
 
 
 def running_average_job(

@@ -19,7 +19,9 @@ from simlab.cli.settings import backend_from, output_from, settings_from
 from simlab.errors import SimlabError
 from simlab.report.rows import tally
 
-EXPERIMENTS = ("study", "fig2", "fig3", "fig4", "fig5", "verify", "winrate", "trees", "light", "windows")
+EXPERIMENTS = (
+    "study", "fig2", "fig3", "fig4", "fig5", "verify", "winrate", "trees", "light", "windows", "correctness",
+)  # fmt: skip
 _FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
 
 

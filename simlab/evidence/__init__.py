@@ -7,6 +7,7 @@ finite sample size, without a normal approximation, at error probabilities down 
 from simlab.evidence.bands import clopper_pearson, marginals_band, pmf_band
 from simlab.evidence.interval import Interval, scaled_residuals
 from simlab.evidence.mean import mean_interval, sample_mean_interval
+from simlab.evidence.power import trajectories_to_notice
 from simlab.evidence.row_moments import most_second_moment, row_moments, sampled_moments
 from simlab.evidence.sample_verdicts import bound_verdict, rate_verdict, sample_mean_verdict
 from simlab.evidence.sequence import confidence_sequence
@@ -54,5 +55,6 @@ __all__ = [
     "time_verdict",
     "total_variation_interval",
     "total_variation_verdict",
+    "trajectories_to_notice",
     "win_rate_verdict",
 ]

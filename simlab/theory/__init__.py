@@ -8,10 +8,10 @@ give that of one token, and `win_rates` lets the target judge between the output
 draft tree from which the target takes the most tokens a call; `best_window` and `optimal_policy` say how many
 tokens to draft before each call where both cost time, `expected_time` what it takes. `speed_of_light` bounds
 what any scheme can take from any tree in a random environment. `memoryless` has the formulas for windows
-where every token is accepted with the same probability.
+where every token is accepted with the same probability, `mistakes` the law of one step gone wrong.
 """
 
-from simlab.theory import memoryless, speed_of_light
+from simlab.theory import memoryless, mistakes, speed_of_light
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
 from simlab.theory.forward import expected_rejections_per_position, output_chain, predict
 from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
@@ -52,6 +52,7 @@ __all__ = [
     "front_floor",
     "mean_acceptance",
     "memoryless",
+    "mistakes",
     "optimal_loss",
     "optimal_policy",
     "optimal_tree",
