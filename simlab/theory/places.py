@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from simlab.theory.products import product
+
 
 def places_to_horizon(
     steps: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], initial: np.ndarray, horizon: int
@@ -23,11 +25,11 @@ def places_to_horizon(
     now, going = np.array(initial), np.zeros((0, len(initial)))  # going: (s, V), by start
     for t, (output, rejected_first, rejected) in enumerate(steps):
         starts[t] = now.sum()
-        after = np.vstack([going @ (output - rejected), now @ (output - rejected_first)])
+        after = np.vstack([product(going, output - rejected), product(now, output - rejected_first)])
         after[after < 1e-290] = 0.0  # subnormal numbers would slow the arithmetic
         places = t - np.arange(t + 1)
         reached[places] += np.append(going.sum(axis=1), starts[t])
         accepted[places] += after.sum(axis=1)
-        now = going.sum(axis=0) @ rejected + now @ rejected_first
+        now = product(going.sum(axis=0), rejected) + product(now, rejected_first)
         going = after
     return np.cumsum(starts)[::-1], reached, accepted

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simlab.pairs.pair import ChainPair
+from simlab.theory.products import product
 from simlab.theory.windows.rules import Rules, steps
 
 
@@ -33,15 +34,14 @@ def costs_to_go(pair: ChainPair, rules: Rules, drafted: float, call: float) -> I
         alive = np.flatnonzero((first <= t) & (end > t))
         over = np.flatnonzero(end == t)
         stopped = rules.stopped(step.draft)
-        replaced, fresh = later @ step.rejected.T, later @ step.target.T
-        value[alive] = value[alive] @ step.accepted.T + replaced[rule[alive]]
+        replaced, fresh = product(later, step.rejected.T), product(later, step.target.T)
+        value[alive] = product(value[alive], step.accepted.T) + replaced[rule[alive]]
         length = rules.drafted(t)
         column = place[which, t + length]
         if ahead is not None:
             unsure = stopped[rule[alive]]
             value[alive] = np.where(unsure, fresh[rule[alive]], value[alive])
-            ahead[alive] = np.where(unsure, 0.0, 1.0 + ahead[alive] @ step.draft.T)
-            ahead[over] = 0.0
+            ahead[alive] = np.where(unsure, 0.0, 1.0 + product(ahead[alive], step.draft.T))
             length = ahead[column, token]
         if rules.bonus:
             value[over] = fresh[rule[over]]

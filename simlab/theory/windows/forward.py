@@ -23,6 +23,7 @@ import numpy as np
 from simlab.decoders import Windowed, longest_window
 from simlab.pairs.pair import ChainPair
 from simlab.theory.prediction import Prediction
+from simlab.theory.products import product
 from simlab.theory.windows.rules import Rules, rules_of, steps
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
@@ -72,7 +73,7 @@ def target_marginals(pair: ChainPair) -> np.ndarray:
     """P(token t = y) under the target, (T, V)."""
     marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
     for t in range(pair.horizon):
-        marginals[t] = now = now @ pair.target[t]
+        marginals[t] = now = product(now, pair.target[t])
     return marginals
 
 
@@ -91,8 +92,8 @@ def _law(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
         _stop(verified, t, rules.stopped(step.draft))
         finished = verified.pop(t, np.zeros((1, states)))
         going = _sum((np.zeros((1, states)), 0), *((mass, 0) for mass in verified.values()))
-        starts = _sum((going @ step.rejected, 1), (finished @ step.target, int(of_calls)))
-        verified = {end: _trimmed(mass @ step.accepted) for end, mass in verified.items()}
+        starts = _sum((product(going, step.rejected), 1), (product(finished, step.target), int(of_calls)))
+        verified = {end: _trimmed(product(mass, step.accepted)) for end, mass in verified.items()}
         starts = _trimmed(starts)
     if not rules.bonus:
         starts = _sum((starts, 0), (verified.pop(pair.horizon), int(of_calls)))
@@ -147,34 +148,29 @@ def means_by_place(pair: ChainPair, rules: Rules, longest: int) -> Means:
     rejections = np.zeros(pair.horizon)
     reached, accepted = np.zeros(longest), np.zeros(longest)
     now = np.array(pair.initial)  # calls that start at t
-    verified: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # e: (s, (n,)), (F_e, (n, V))
+    end, since = np.zeros((2, 0), np.int64)
+    mass = np.zeros((0, pair.states))  # F, a row for each pair of an end e and a start s
     for t, step in steps(pair):
-        if not rules.bonus and t in verified:
-            now = now + verified.pop(t)[1].sum(axis=0)
+        if not rules.bonus:
+            now = now + mass[end == t].sum(axis=0)
+            end, since, mass = (part[end > t] for part in (end, since, mass))
         starts[t] = now
         ends = t + rules.drafted(t)[0]
+        new = np.unique(ends)
+        end, since = np.append(end, new), np.append(since, np.full(len(new), t))
+        mass = np.vstack([mass, np.where(ends == new[:, None], now, 0.0)])
+        finished = mass[end == t].sum(axis=0)
+        end, since, mass = (part[end > t] for part in (end, since, mass))
         stopped = rules.stopped(step.draft)
-        finished, going = np.zeros(pair.states), np.zeros(pair.states)
-        for end in np.unique(ends):
-            begun = np.where(ends == end, now, 0.0)
-            since, mass = verified.get(end, (np.zeros(0, np.int64), np.zeros((0, pair.states))))
-            verified[end] = np.append(since, t), np.vstack([mass, begun])
-        for end in list(verified):
-            since, mass = verified.pop(end)
-            if end == t:
-                finished += mass.sum(axis=0)
-                continue
-            if stopped is not None:
-                finished += np.where(stopped[0], mass, 0.0).sum(axis=0)
-                mass = np.where(stopped[0], 0.0, mass)
-            going += mass.sum(axis=0)
-            after = _trimmed(mass @ step.accepted)
-            reached[t - since] += mass.sum(axis=1)
-            accepted[t - since] += after.sum(axis=1)
-            verified[end] = since, after
-        replaced = going @ step.rejected
+        if stopped is not None:
+            finished += np.where(stopped[0], mass, 0.0).sum(axis=0)
+            mass = np.where(stopped[0], 0.0, mass)
+        reached += np.bincount(t - since, mass.sum(axis=1), minlength=longest)
+        replaced = product(mass.sum(axis=0), step.rejected)
+        mass = _trimmed(product(mass, step.accepted))
+        accepted += np.bincount(t - since, mass.sum(axis=1), minlength=longest)
         rejections[t] = replaced.sum()
-        now = replaced + finished @ step.target
+        now = replaced + product(finished, step.target)
     return Means(starts, rejections, reached, accepted)
 
 
@@ -190,7 +186,7 @@ def _drafted_by_place(pair: ChainPair, rules: Rules, starts: np.ndarray, longest
     for t, step in steps(pair, backwards=True):
         sure = ~rules.stopped(step.draft)[0]
         if t < pair.horizon - 1:
-            at_least[1:] = np.where(sure, at_least[:-1] @ step.draft.T, 0.0)
+            at_least[1:] = np.where(sure, product(at_least[:-1], step.draft.T), 0.0)
         at_least[0] = 1.0
         drafted += at_least[1:] @ starts[t]
     return drafted

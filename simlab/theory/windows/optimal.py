@@ -9,6 +9,7 @@ from simlab.cost import CostModel
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.policy import Policy
+from simlab.theory.products import product
 from simlab.theory.windows.rules import steps
 
 TIE = 1e-13
@@ -36,9 +37,9 @@ def optimal_policy(
     later = np.zeros(states)
     for t, step in steps(pair, backwards=True):
         most = min(longest, horizon - t - bonus)
-        values[1:] = values[:-1] @ step.accepted.T + step.rejected @ later
+        values[1:] = product(values[:-1], step.accepted.T) + product(later, step.rejected.T)
         if bonus:
-            values[0] = step.target @ later
+            values[0] = product(later, step.target.T)
         lengths = np.arange(least, most + 1)
         times = cost.time(lengths[:, None], 1) + values[least : most + 1]
         chosen = np.argmax(times <= times.min(axis=0) * (1 + TIE), axis=0)
