@@ -22,7 +22,7 @@ from simlab.cli.planned import (
     plan_rates,
 )
 from simlab.cli.rates import read_rates
-from simlab.cli.settings import cost_from, name_of, output_from, pair_from
+from simlab.cli.settings import confidence_from, cost_from, name_of, output_from, pair_from, whole
 from simlab.cli.tables import columns
 from simlab.errors import SimlabError
 from simlab.pairs import make_pair
@@ -105,7 +105,9 @@ def _choice(own: dict[str, list]) -> Choice:
     longest = own.get("longest", [None])
     if len(longest) > 1:
         raise SimlabError("longest: give one number, the longest window of the table")
-    return Choice(longest=None if longest[0] is None else check_count("longest", longest[0], most=MOST))
+    return Choice(
+        longest=None if longest[0] is None else check_count("longest", whole(longest[0]), most=MOST)
+    )
 
 
 def _planned(source: str, own: dict[str, list], config: dict, choice: Choice) -> Iterable[Plan]:
@@ -115,7 +117,7 @@ def _planned(source: str, own: dict[str, list], config: dict, choice: Choice) ->
             acceptance = check_number("acceptance", acceptance, least=0.0, most=1.0)
             yield plan_acceptance(acceptance, cost, choice)
     elif source == "rates":
-        confidence = check_number("confidence", config["confidence"], above=0.0)
+        confidence = confidence_from(config)
         for path in map(str, own["rates"]):
             yield plan_rates(path, read_rates(path), cost, choice, confidence)
     else:
@@ -156,10 +158,12 @@ def _interval(plan: Plan, row: int) -> dict[str, str]:
 
 def summary(plan: Plan) -> str:
     """The answer in a line."""
+    drafted = plan.speedup[1:]
+    if not drafted.size:
+        return "do not draft: there is nothing to draft"
     if not plan.best:
-        return (
-            f"do not draft: the best of these windows, {_best_drafted(plan)}, against 1 for the target alone"
-        )
+        best = f"window {plan.windows[1 + drafted.argmax()]}, has speed-up {drafted.max():.4g}"
+        return f"do not draft: the best of these, {best}, against 1 for the target alone"
     runs = [(max(first, 1), last) for first, last in plan.near if last]
     spelled = " and ".join(str(first) if first == last else f"{first} to {last}" for first, last in runs)
     if runs == [(plan.best, plan.best)]:
@@ -167,13 +171,6 @@ def summary(plan: Plan) -> str:
     else:
         flat = f"windows {spelled} are within {NEAR:.0%}"
     return f"best window {plan.best}: speed-up {plan.best_speedup:.4g}; {flat}"
-
-
-def _best_drafted(plan: Plan) -> str:
-    drafted = plan.speedup[1:]
-    if not drafted.size:
-        return "none"
-    return f"{plan.windows[1 + drafted.argmax()]}, has speed-up {drafted.max():.4g}"
 
 
 def _other_row(other: dict) -> dict[str, str]:

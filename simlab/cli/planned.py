@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from simlab.checks import check_count
 from simlab.cli.rates import Rates
+from simlab.cli.settings import whole
 from simlab.cost import CostModel
-from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpeculative, Speculative
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    BlockSpeculative,
+    Decoder,
+    Speculative,
+)
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 
@@ -23,7 +30,7 @@ LOOKED_AT = 64
 """The longest window of a pair that is looked at where none is asked for; the time grows with its square."""
 
 CONFIDENT = 8
-"""The window within which the draft's confidence decides, unless a longer one is the best."""
+"""The window within which the draft's confidence decides where no window pays by itself."""
 
 BLOCK = 4
 """The longest window of block verification: the exact number grows dear with it."""
@@ -44,7 +51,8 @@ class Choice:
         asked = max(self.windows) if self.windows else self.longest
         if asked is not None and asked > most:
             name = "windows" if self.windows else "longest"
-            raise SimlabError(f"{name}: a window of {asked}, and {why}: give at most {most}")
+            mend = f"give at most {most}" if most else f"leave {name} out"
+            raise SimlabError(f"{name}: a window of {asked}, and {why}: {mend}")
         return self
 
 
@@ -216,7 +224,7 @@ def plan_pair(source: dict, label: str, pair: ChainPair, cost: CostModel, choice
         time_per_token=cost.time(drafted, calls) / pair.horizon,
         best=best,
         near=near,
-        others=_others(pair, cost, best, asked) if longest else [],
+        others=_others(pair, cost, best, asked or longest) if longest else [],
         remarks=remarks,
     )
 
@@ -234,29 +242,34 @@ def _expected_counts(pair: ChainPair, longest: int) -> tuple[np.ndarray, np.ndar
     return 2 * both - more, more - both
 
 
-def _others(pair: ChainPair, cost: CostModel, best: int, asked: int | None) -> list[dict]:
-    """Other rules for how much to draft, none above the longest window that is asked for, exact."""
-    from simlab.theory import best_threshold, mean_acceptance, memoryless, optimal_policy, predict
+def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[dict]:
+    """Other rules for how much to draft, none of a window above `longest`, exact."""
+    from simlab.theory import best_threshold, expected_time, mean_acceptance, memoryless, optimal_policy
+
+    def time_of(decoder: Decoder) -> float:
+        return float(expected_time(pair, decoder, cost)[0] @ pair.initial)
 
     acceptance = mean_acceptance(pair)
-    guess = int(memoryless.best_window(acceptance, cost, longest=asked or pair.horizon - 1))
-    longest = asked or max(CONFIDENT, best)
-    threshold = best_threshold(pair, cost, longest).threshold
-    policy = optimal_policy(pair, cost, longest=asked)
-    rules = [
-        ("memoryless formula", f"acceptance {acceptance:.4f}: window {guess}",
-         Speculative(guess, bonus=True) if guess else None),
-        ("confidence", f"threshold {threshold:.4g}, window {longest}",
-         ConfidenceSpeculative(threshold, longest)),
-        ("optimal policy", f"by position and token, 0 to {policy.longest}", AdaptiveSpeculative(policy)),
-    ]  # fmt: skip
-    if best:
+    guess = int(memoryless.best_window(acceptance, cost, longest=longest))
+    guessed = time_of(Speculative(guess, bonus=True)) if guess else pair.horizon * cost.target
+    rules = [("memoryless formula", f"acceptance {acceptance:.4f}: window {guess}", guessed)]
+    if best:  # where drafting does not pay, neither does it in blocks
         block = min(best, BLOCK)
-        rules.insert(1, ("block verification", f"window {block}", BlockSpeculative(block)))
+        with contextlib.suppress(SimlabError):  # of pairs with so many tokens that it would take hours
+            rules.append(("block verification", f"window {block}", time_of(BlockSpeculative(block))))
+    windows = {min(window, longest) for window in ((best, 2 * best) if best else (CONFIDENT,))}
+    found = {window: best_threshold(pair, cost, window) for window in sorted(windows)}
+    window = min(found, key=lambda window: found[window].time)
+    rules.append(
+        ("confidence", f"threshold {found[window].threshold:.4g}, window {window}", found[window].time)
+    )
+    policy = optimal_policy(pair, cost, longest=longest)
+    setting = f"by position and token, 0 to {policy.longest}"
+    rules.append(("optimal policy", setting, time_of(AdaptiveSpeculative(policy))))
+    alone = pair.horizon * cost.target
     return [
-        {"rule": rule, "setting": setting, "time_per_token": time, "speedup": cost.target / time}
-        for rule, setting, decoder in rules
-        for time in [cost.time_per_token(predict(pair, decoder)) if decoder else cost.target]
+        {"rule": rule, "setting": setting, "time_per_token": time / pair.horizon, "speedup": alone / time}
+        for rule, setting, time in rules
     ]
 
 
@@ -304,4 +317,4 @@ def check_windows(windows) -> tuple[int, ...]:
     windows = windows if isinstance(windows, list) else [windows]
     if not windows:
         raise SimlabError("windows = []: give at least one, e.g. windows=[2,4,8]")
-    return tuple(sorted({check_count("windows", window, most=2**62) for window in windows}))
+    return tuple(sorted({check_count("windows", whole(window), most=2**62) for window in windows}))

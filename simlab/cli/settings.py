@@ -31,7 +31,7 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
     name = options.pop("name", None)
     if name not in DECODERS:
         raise SimlabError(f"no decoder {name!r}: known are {', '.join(DECODERS)}")
-    options = {key: _whole(value) for key, value in options.items()}
+    options = {key: whole(value) for key, value in options.items()}
     if isinstance(options.get("drafts"), str):
         options["drafts"] = _drafts(options["drafts"])
     if DECODERS[name] is AdaptiveSpeculative:
@@ -53,9 +53,17 @@ def cost_from(config: dict) -> CostModel:
     return CostModel(**options)
 
 
+def confidence_from(config: dict) -> float:
+    """The confidence of intervals of a composed configuration; SimlabError outside (0, 1)."""
+    confidence = check_number("confidence", config["confidence"], above=0.0)
+    if confidence >= 1:
+        raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
+    return confidence
+
+
 def pair_from(config: dict) -> tuple[str, dict]:
     """The generator's name and options of a composed configuration."""
-    options = {key: _whole(value) for key, value in _section(config, "pair").items()}
+    options = {key: whole(value) for key, value in _section(config, "pair").items()}
     if isinstance(options.get("path"), int | float) and not isinstance(options["path"], bool):
         options["path"] = str(options["path"])  # a file may be called 2024
     return options.pop("name", None), options
@@ -73,9 +81,6 @@ def settings_from(config: dict):
     if half_width is not None:
         half_width = check_number("half_width", half_width, above=0.0)
     cost = cost_from(config)
-    confidence = check_number("confidence", config["confidence"], above=0.0)
-    if confidence >= 1:
-        raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
     return Settings(
         experiment=experiment,
         title=title,
@@ -83,11 +88,11 @@ def settings_from(config: dict):
         pair_name=pair_name,
         pair_options=pair_options,
         decoder=decoder_from(config, lambda: pair_of(pair_name, pair_options)),
-        seed=check_count("seed", _whole(config["seed"]), least=0, most=LARGEST),
-        trajectories=check_count("trajectories", _whole(config["trajectories"]), most=LARGEST),
+        seed=check_count("seed", whole(config["seed"]), least=0, most=LARGEST),
+        trajectories=check_count("trajectories", whole(config["trajectories"]), most=LARGEST),
         half_width=half_width,
-        confidence=confidence,
-        batch_size=check_count("batch_size", _whole(config["batch_size"]), most=LARGEST_BATCH),
+        confidence=confidence_from(config),
+        batch_size=check_count("batch_size", whole(config["batch_size"]), most=LARGEST_BATCH),
         running_average=_running_average(config),
         cost=cost,
         output=output_from(config),
@@ -111,7 +116,7 @@ def name_of(words: Iterable[str]) -> str:
 
 
 def _running_average(config: dict) -> int:
-    number = check_count("tier.running_average", _whole(config["tier"]["running_average"]), most=LARGEST)
+    number = check_count("tier.running_average", whole(config["tier"]["running_average"]), most=LARGEST)
     if number % 100:
         raise SimlabError(f"tier.running_average = {number}: give a multiple of 100, the runs of a batch")
     return number
@@ -161,6 +166,6 @@ def _drafts(word: str):
     return math.inf if word.lower() in ("inf", ".inf", "infinity") else word
 
 
-def _whole(value):
+def whole(value):
     """1e6 is written for a count and read as a float: a float that is whole means the count."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -63,7 +63,7 @@ COUNTS = "position,drafted,accepted\n1,9,8\n"
         ("position;drafted;accepted\n1;9;8\n", "line 1: no column 'position;drafted;accepted'"),
         ("position,drafted,accepted,model\n1,9,8,x\n", "line 1: no column 'model'"),
         ("position,drafted\n1,9\n", "line 1: the columns position,drafted are none of"),
-        ("position,acceptance,conditional\n1,1,1\n", "line 1: the columns position,acceptance,conditional are"),
+        ("position,acceptance,conditional\n1,1,1\n", "the columns position,acceptance,conditional are"),
         ("drafted,accepted\n9,8\n", "line 1: the columns drafted,accepted are none of"),
         ("position,acceptance,acceptance\n1,1,1\n", "line 1: a column is named twice"),
         (COUNTS + "2,9\n", "line 3: 2 cells, the header has 3"),

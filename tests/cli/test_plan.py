@@ -1,0 +1,263 @@
+"""`simlab plan`: its numbers are the theory's, its intervals hold, its mistakes are one line."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+import simlab
+from simlab import CostModel
+from simlab.cli.main import main
+from simlab.cli.planned import tokens_interval
+from simlab.cli.rates import Rates
+from simlab.theory import memoryless
+
+
+@pytest.fixture
+def plan(capsys, tmp_path, monkeypatch):
+    """Run `simlab plan` in an empty folder; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        assert main(["plan", *words]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def complaint(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rates.csv").write_text("position,acceptance\n1,0.8\n2,0.6\n3,0.4\n")
+
+    def run(*words):
+        assert main(["plan", *words]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == "" and printed.err.count("\n") == 1, printed
+        return printed.err
+
+    return run
+
+
+COUNTS = "position,drafted,accepted\n1,1200,940\n2,1200,733\n3,1200,560\n4,1200,431\n5,1200,320\n"
+
+
+def test_an_acceptance_gives_the_formulas(plan):
+    document = json.loads(plan("acceptance=0.8", "cost.draft=0.1", "cost.target=2", "--json"))
+    cost = CostModel(0.1, 2.0)
+    assert document["acceptance"] == 0.8 and document["cost"] == {"draft": 0.1, "target": 2.0, "ratio": 0.05}
+    assert document["best_window"] == memoryless.best_window(0.8, cost) == 8
+    assert document["near"] == [list(memoryless.windows_within(0.8, cost, 0.02))] == [[6, 10]]
+    assert [row["window"] for row in document["windows"]] == list(range(17))
+    for row in document["windows"]:
+        window = row["window"]
+        assert row["tokens_per_call"] == memoryless.tokens_per_call(0.8, window)
+        assert row["drafted_per_call"] == window
+        assert row["time_per_token"] == memoryless.time_per_token(0.8, window, cost)
+        assert row["speedup"] == pytest.approx(memoryless.speedup(0.8, window, cost), rel=1e-15)
+        assert row["near"] == (6 <= window <= 10)
+
+
+def test_the_table_marks_the_best_and_those_about_it(plan, tmp_path):
+    printed = plan("acceptance=0.8")
+    marked = {int(w): m for m, w in re.findall(r"^([*~ ])  (\d+) ", printed, re.M)}
+    assert marked[8] == "*" and [w for w, m in marked.items() if m == "~"] == [6, 7, 9, 10]
+    assert "best window 8: speed-up 3.092; windows 6 to 10 are within 2%" in printed
+    assert max(map(len, printed.partition("written")[0].splitlines())) <= 80
+    written = sorted(path.name for path in (tmp_path / "results" / "plan").iterdir())
+    assert written == ["acceptance=0.8.csv", "acceptance=0.8.png", "acceptance=0.8.svg"]
+    rows = list(csv.DictReader(open(tmp_path / "results" / "plan" / "acceptance=0.8.csv")))
+    assert len(rows) == 17 and float(rows[8]["speedup"]) == memoryless.speedup(0.8, 8, CostModel())
+    before = (tmp_path / "results" / "plan" / "acceptance=0.8.png").read_bytes()
+    plan("acceptance=0.8")
+    assert (tmp_path / "results" / "plan" / "acceptance=0.8.png").read_bytes() == before
+
+
+def test_a_long_best_window_is_in_the_table(plan):
+    document = json.loads(plan("acceptance=0.99", "cost.draft=0.001", "--json"))
+    windows = [row["window"] for row in document["windows"]]
+    assert document["best_window"] == 259 and windows == [*range(17), 32, 64, 128, 198, 256, 259, 341]
+    assert document["near"] == [[198, 341]]
+
+
+@pytest.mark.parametrize(
+    ("words", "windows", "best", "near"),
+    [
+        (["longest=4"], [0, 1, 2, 3, 4], 4, [[4, 4]]),
+        (["windows=[9,2,4,9]"], [0, 2, 4, 9], 9, [[9, 9]]),
+        (["windows=7,10"], [0, 7, 10], 7, [[7, 10]]),
+        (["windows=6"], [0, 6], 6, [[6, 6]]),
+        (["windows=[1e1]"], [0, 10], 10, [[10, 10]]),
+    ],
+    ids=["longest", "a list", "commas", "one", "a float"],
+)
+def test_windows_that_are_asked_for(plan, words, windows, best, near):
+    document = json.loads(plan("acceptance=0.8", *words, "--json"))
+    assert [row["window"] for row in document["windows"]] == windows
+    assert (document["best_window"], document["near"]) == (best, near)
+
+
+def test_where_drafting_does_not_pay(plan):
+    document = json.loads(plan("acceptance=0.5", "cost.draft=0.5", "--json"))
+    assert document["best_window"] == 0 and document["best_speedup"] == 1 and document["near"] == []
+    assert not any(row["near"] for row in document["windows"])
+    printed = plan("acceptance=0", "cost.draft=0.5")
+    assert "do not draft: the best of these, window 1, has speed-up 0.6667, against 1" in printed
+    assert "no window pays unless the acceptance is above the cost ratio, 0.5" in printed
+
+
+def test_certain_acceptance_has_no_best_window(plan):
+    printed = plan("acceptance=1")
+    assert (
+        "best window 16" in printed and "longer windows are better still: the speed-up tends to 20" in printed
+    )
+    assert "better still" not in plan("acceptance=1", "longest=5")
+
+
+def test_a_list_plans_each(plan):
+    documents = json.loads(plan("acceptance=0.6,0.9", "cost.draft=0.01,0.1", "--json"))
+    assert [(d["acceptance"], d["cost"]["draft"]) for d in documents] == [
+        (0.6, 0.01), (0.9, 0.01), (0.6, 0.1), (0.9, 0.1)
+    ]  # fmt: skip
+    assert [d["best_window"] for d in documents] == [
+        memoryless.best_window(a, CostModel(c)) for c in (0.01, 0.1) for a in (0.6, 0.9)
+    ]
+
+
+def test_measured_counts_have_intervals(plan, tmp_path):
+    (tmp_path / "rates.csv").write_text(COUNTS)
+    document = json.loads(plan("rates=rates.csv", "confidence=0.99", "--json"))
+    rates = np.array([940, 733, 560, 431, 320]) / 1200
+    expected = (1 + np.append(0, rates.cumsum())) / (1 + 0.05 * np.arange(6))
+    np.testing.assert_allclose([row["speedup"] for row in document["windows"]], expected, rtol=1e-14)
+    assert document["confidence"] == 0.99 and document["best_window"] == 5
+    for row in document["windows"][1:]:
+        assert row["low"] < row["speedup"] < row["high"]
+    printed = plan("rates=rates.csv")
+    assert "95% interval" in printed and "windows longer than 5 were not measured" in printed
+    assert "by these intervals windows 4 and 5 could each be the best" in printed
+    assert max(map(len, printed.partition("written")[0].splitlines())) <= 80
+
+
+def test_the_intervals_hold_all_windows_at_once():
+    """At an error of 0.2 more than 55 of 150 are missed with probability 7e-7 (Bin(150, 1/5)); intervals of
+    a tenth of the width are caught.
+    """
+    rng = np.random.default_rng(5)
+    exact = memoryless.tokens_per_call(0.7, np.arange(5))
+    missed = narrow = 0
+    for _ in range(150):
+        places = np.logical_and.accumulate(rng.random((400, 4)) < 0.7, axis=1).sum(axis=0)
+        rates = Rates(places / 400, np.full(4, 400), places)
+        low, high = tokens_interval(rates, 0.8)
+        missed += not ((low <= exact) & (exact <= high)).all()
+        middle = memoryless.from_rates(rates.rates)
+        narrow += not (np.abs(exact - middle) <= (high - low) / 20 + 1e-12).all()
+    assert missed <= 55 < narrow
+
+
+def test_an_interval_with_the_target_alone_in_it_is_told(plan, tmp_path):
+    (tmp_path / "few.csv").write_text("position,drafted,accepted\n1,10,4\n2,8,2\n")
+    printed = plan("rates=few.csv", "cost.draft=0.3")
+    assert "by these intervals drafting may not pay at all" in printed
+    assert "drafted falls from 10 to 8 by position" in printed
+
+
+def test_rates_without_counts_have_none(plan, tmp_path):
+    (tmp_path / "rates.csv").write_text("position,acceptance\n1,0.8\n2,0.64\n3,0.2\n")
+    document = json.loads(plan("rates=rates.csv", "cost.draft=0.25", "--json"))
+    assert "confidence" not in document and "low" not in document["windows"][1]
+    assert document["best_window"] == 2 and len(document["windows"]) == 4
+    assert "not measured" not in plan("rates=rates.csv", "cost.draft=0.25")
+
+
+def test_a_pair_is_planned_exactly(plan):
+    words = ["pair=dirichlet", "pair.horizon=12", "pair.states=4", "cost.draft=0.15"]
+    document = json.loads(plan(*words, "--json"))
+    name = document["pair"].pop("name")
+    pair = simlab.pairs.make_pair(name, **document["pair"])
+    cost = CostModel(0.15, 1.0)
+    best = simlab.best_window(pair, cost)
+    assert document["best_window"] == best.window
+    assert document["best_speedup"] == pytest.approx(best.speedup, rel=1e-12)
+    assert [row["window"] for row in document["windows"]] == list(range(12))
+    for row in document["windows"][1:]:
+        exact = simlab.predict(pair, simlab.Speculative(row["window"], bonus=True))
+        calls = exact.expected_target_calls
+        assert row["tokens_per_call"] == pytest.approx(exact.tokens_per_call, rel=1e-12)
+        assert row["drafted_per_call"] == pytest.approx(exact.expected_drafted_tokens / calls, rel=1e-12)
+        assert row["speedup"] == pytest.approx(cost.speedup(exact), rel=1e-12)
+    others = {other["rule"]: other["speedup"] for other in document["others"]}
+    policy = simlab.AdaptiveSpeculative(simlab.optimal_policy(pair, cost))
+    assert others["optimal policy"] == pytest.approx(cost.speedup(simlab.predict(pair, policy)), rel=1e-12)
+    assert others["optimal policy"] >= others["confidence"] - 1e-12 >= best.speedup - 2e-12
+    assert others["memoryless formula"] <= best.speedup + 1e-12
+    printed = plan(*words, "longest=2")
+    assert "rule " in printed and "by position and token, 0 to 2" in printed
+
+
+def test_a_pair_with_room_for_no_draft(plan):
+    printed = plan("pair=paper", "pair.horizon=1")
+    assert "do not draft: there is nothing to draft" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "nothing to plan from: give one of acceptance=0.8, rates=FILE.csv and pair=corpus"),
+        (["cost.draft=0.1"], "nothing to plan from"),
+        (["acceptance=0.8", "pair=corpus"], "acceptance and pair to plan from: give one of"),
+        (["acceptance=0.8", "rates=rates.csv"], "acceptance and rates to plan from"),
+        (["rates=rates.csv", "pair.horizon=9"], "rates and pair to plan from"),
+        (["acceptance=1.2"], "acceptance = 1.2: give a finite number >= 0 and <= 1"),
+        (["acceptance=-0.1"], "acceptance = -0.1"),
+        (["acceptance=nan"], "acceptance = nan"),
+        (["acceptance=high"], "acceptance = 'high'"),
+        (["acceptance=null"], "acceptance = None"),
+        (["acceptance=0.8", "acceptance=0.9"], "acceptance is given twice"),
+        (["~acceptance"], "~acceptance: leave acceptance out instead"),
+        (["acceptance=0.8", "cost.draft=0"], "cost.draft = 0: give a finite number > 0"),
+        (["acceptance=0.8", "cost.target=-1"], "cost.target = -1"),
+        (["acceptance=0.8", "cost.verify=1"], "no setting cost.verify: cost has draft, target"),
+        (["acceptance=0.8", "windows=[0,1]"], "windows = 0: give a whole number of at least 1"),
+        (["acceptance=0.8", "windows=[]"], "windows = []: give at least one"),
+        (["acceptance=0.8", "windows=[2.5]"], "windows = 2.5"),
+        (["acceptance=0.8", "windows=few"], "windows = 'few'"),
+        (["acceptance=0.8", "longest=0"], "longest = 0: give a whole number of at least 1"),
+        (["acceptance=0.8", "longest=1001"], "longest = 1001: give a whole number of at most 1000"),
+        (["acceptance=0.8", "longest=4,8"], "longest: give one number"),
+        (["acceptance=0.8", "longest=4", "windows=[2]"], "windows and longest: give one of them"),
+        (["acceptance=0.8", "confidence=0.9"], "confidence: only what is planned from measured counts"),
+        (["acceptance=0.8", "decoder=batch"], "decoder=batch: simlab plan has acceptance, rates, windows"),
+        (["acceptance=0.8", "seed=1"], "seed=1: simlab plan has"),
+        (["acceptance=0.8", "--csv"], "no option --csv: known are --json, --help"),
+        (["acceptance"], "cannot read 'acceptance'"),
+        (["rates=absent.csv"], "rates: no file absent.csv"),
+        (
+            ["rates=rates.csv", "longest=4"],
+            "longest: a window of 4, and rates.csv has 3 positions: give at most 3",
+        ),
+        (["rates=rates.csv", "windows=[2,9]"], "windows: a window of 9, and rates.csv has 3 positions"),
+        (["rates=rates.csv", "confidence=1"], "confidence = 1: give a number below 1"),
+        (["pair=papr"], "no pair 'papr'"),
+        (
+            ["pair=paper", "windows=[50]"],
+            "windows: a window of 50, and with a horizon of 50 none is longer than 49",
+        ),
+        (
+            ["pair=paper", "pair.horizon=1", "longest=2"],
+            "with a horizon of 1 none is longer than 0: leave longest out",
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_are_one_line(complaint, words, told):
+    assert told in complaint(*words)
+
+
+def test_help_says_how(capsys):
+    assert main(["plan", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "position,drafted,accepted" in printed and max(map(len, printed.splitlines())) <= 110
