@@ -54,8 +54,8 @@ CAPTION = (
     "probability min(draft, target), {acceptance:.6g} in all. Orange: it was rejected and replaced by this "
     "one, with probability target - draft where that is positive, {rejection:.6g} in all, the total "
     "variation of the two laws. Stacked they are the target, token by token. Dots: the tokens of the "
-    "compiled sampler, {trajectories:,} steps; below, simulated minus exact in half-widths of a band that holds all "
-    "tokens at once with {confidence:.10g}% confidence."
+    "compiled sampler, {trajectories:,} steps; below, simulated minus exact in half-widths of a band that "
+    "holds all tokens at once with {confidence:.10g}% confidence."
 )
 MISTAKES_CAPTION = (
     "What comes out of one step with a classical mistake, accepted (blue) and replaced (orange), where the "

@@ -92,9 +92,10 @@ def _draw_bars(axes, step: DrawnStep, confidence: float) -> None:
         label="target", zorder=3,
     )  # fmt: skip
     estimate, low, high = step.simulated
+    size = 3.5 if len(tokens) <= FEW else 2
     axes.errorbar(
         tokens, estimate, yerr=[estimate - low, high - estimate], color=NEUTRAL_COLOUR,
-        ecolor=THEORY_COLOUR, marker="o", markersize=3.5, markerfacecolor="white",
+        ecolor=THEORY_COLOUR, marker="o", markersize=size, markerfacecolor="white",
         markeredgecolor=THEORY_COLOUR, linestyle="none", zorder=3.5, clip_on=False,
         label=f"simulated, {percent(confidence)} band",
     )  # fmt: skip

@@ -1,0 +1,139 @@
+"""experiment=correctness: the split, the mistakes and what is said of them, for other laws too."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from simlab.cli.main import main
+from simlab.errors import SimlabError
+from simlab.experiments import correctness
+from simlab.experiments.correctness_options import cases_of
+from simlab.report import style
+from simlab.report.stepplot import DrawnStep, draw_mistakes, draw_step
+from simlab.runs import HalfWidth
+from simlab.theory.mistakes import MISTAKES, correct_step
+from tests.experiments.points import point, simulated
+
+matplotlib.use("Agg")
+WORKED = {"draft": [0.3, 0.4, 0.2, 0.1], "target": [0.4, 0.3, 0.2, 0.1]}
+OTHER = {"draft": [0.4, 0.3, 0.2, 0.1], "target": [0.1, 0.2, 0.3, 0.4]}
+DEFAULT = {**WORKED, "other": OTHER}
+
+
+def presented(options, tmp_path, trajectories=100_000, **more):
+    settings = point("correctness", options, output=tmp_path, trajectories=trajectories, **more)
+    return correctness.present([settings], simulated(correctness.jobs([settings])))
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    return presented(DEFAULT, tmp_path_factory.mktemp("correctness"), seed=5)
+
+
+def _table(outcome, name):
+    (path,) = [path for path in outcome.files if path.name == f"{name}.csv"]
+    return pd.read_csv(path)
+
+
+def test_every_verdict_and_check_passes(outcome):
+    """Three on the compiled sampler and one on each simulated step, of either pair."""
+    names = [verdict.name for verdict in outcome.verdicts]
+    assert len(names) == 2 * (3 + 1 + len(MISTAKES)) == len(set(names))
+    assert {str(one.status) for one in (*outcome.verdicts, *outcome.checks)} <= {"PASS", "INCONCLUSIVE"}
+    assert not any("N = " in verdict.statistic for verdict in outcome.verdicts if "mistake" in verdict.name)
+
+
+def test_the_split_is_exact(outcome):
+    table = _table(outcome, "correctness")
+    np.testing.assert_allclose(table.accepted, [0.3, 0.3, 0.2, 0.1])
+    np.testing.assert_allclose(table.accepted + table.replaced, table.target, atol=1e-15)
+    assert (table.low < table.target).all() and (table.target < table.high).all()
+    assert "first pair: acceptance 0.9, total variation 0.1." in outcome.notes
+    assert "0.9 in all" in outcome.figures[0].caption and "0.1 in all" in outcome.figures[0].caption
+
+
+def test_every_biased_law_is_caught_against_the_target(outcome):
+    """Negative control of the verdicts: what follows its own law does not follow the target."""
+    table = _table(outcome, "correctness_mistakes")
+    by_mistake = table.groupby(["case", "mistake"], sort=False)
+    assert len(by_mistake) == 2 * len(MISTAKES)
+    for (case, mistake), rows in by_mistake:
+        hidden = (case, mistake) == ("first pair", "shared uniform")  # its residual is a single token
+        assert rows.bias.iloc[0] == pytest.approx(np.abs(rows.law - rows.target).sum() / 2, abs=1e-12)
+        assert (rows.bias.iloc[0] < 1e-12) == hidden == bool(np.isnan(rows.noticed_at.iloc[0]))
+        assert (rows.against_the_target.iloc[0] == "FAIL") == (not hidden)
+        told = [note for note in outcome.notes if note.startswith(f"{case}, {mistake}:")]
+        assert len(told) == 1 and ("do not show it" in told[0]) == hidden
+        assert ("and here" in told[0]) == (not hidden)
+
+
+def test_too_few_steps_are_told(tmp_path):
+    notes = presented({**WORKED, "other": None}, tmp_path, trajectories=300).notes
+    (told,) = [note for note in notes if note.startswith("first pair, no residual")]
+    assert told.endswith("about 6,376 steps on, but not here.")
+
+
+@pytest.mark.parametrize("laws", [([1], [1]), ([0, 0.5, 0.5], [0.2, 0.8, 0])], ids=["one token", "zeros"])
+def test_any_two_laws(tmp_path, laws):
+    outcome = presented({"draft": laws[0], "target": laws[1], "other": None}, tmp_path, trajectories=20_000)
+    assert not [one for one in (*outcome.verdicts, *outcome.checks) if one.status == "FAIL"]
+    assert len(_table(outcome, "correctness")) == len(laws[0])
+
+
+def test_it_may_stop_at_a_half_width(tmp_path):
+    settings = point("correctness", DEFAULT, output=tmp_path, trajectories=1_000, half_width=0.01)
+    assert all(isinstance(job.stop, HalfWidth) for job in correctness.jobs([settings]))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"draft": [0.5, 0.4]}, "experiment.draft sums to 0.9: make it sum to 1"),
+        ({"draft": [1.5, -0.5]}, "experiment.draft = -0.5: give a finite number >= 0"),
+        ({"draft": [float("nan"), 1]}, "experiment.draft = nan"),
+        ({"draft": ["a", 1]}, "experiment.draft = 'a'"),
+        ({"draft": []}, "experiment.draft = []: give a list"),
+        ({"target": 1}, "experiment.target = 1: give a list"),
+        ({"target": [0.5, 0.5]}, "experiment.draft has 4 tokens and experiment.target 2"),
+        ({"other": 3}, "experiment.other = 3: give its draft and target, or null"),
+        ({"other": {"draft": [1]}}, "give its draft and target, or null"),
+        ({"other": {"draft": [1], "target": [2]}}, "experiment.other.target sums to 2.0"),
+        ({"tokens": 3}, "no setting experiment.tokens: correctness has draft, target, other"),
+    ],
+    ids=str,
+)
+def test_laws_that_are_none(tmp_path, options, said):
+    settings = point("correctness", {**DEFAULT, **options}, output=tmp_path, trajectories=1)
+    with pytest.raises(SimlabError) as caught:
+        cases_of(settings)
+    assert said in str(caught.value)
+
+
+def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["experiment=correctness", "run=serial", "trajectories=2000"]
+    assert main(["run", *words, "experiment.draft=[0.5,0.5]", "experiment.target=[0.9,0.1]"]) == 0
+    assert "first pair: acceptance 0.6" in capsys.readouterr().out
+    assert main(["run", *words, "experiment.target=[0.9,0.2]"]) == 2
+    assert "simlab: experiment.target sums to 1.1" in capsys.readouterr().err
+
+
+def test_bars_stack_to_what_comes_out(tmp_path):
+    settings = point("correctness", DEFAULT, output=tmp_path, trajectories=1)
+    case = cases_of(settings)[1]
+    step = correct_step(case.draft, case.target)
+    band = correctness.Interval(case.target, case.target - 0.01, case.target + 0.01)
+    drawn = DrawnStep("title", case.target, *step, band)
+    with style():
+        upper, lower = draw_step(drawn, case.draft, confidence=0.95).axes
+        panels = draw_mistakes([("one", [drawn] * 3), ("two", [drawn] * 3)], confidence=0.95).axes
+    bars = [patch for patch in upper.patches if patch.get_height() > 0]
+    tops = {round(bar.get_x(), 6): 0.0 for bar in bars}
+    for bar in bars:
+        tops[round(bar.get_x(), 6)] = max(tops[round(bar.get_x(), 6)], bar.get_y() + bar.get_height())
+    np.testing.assert_allclose(list(tops.values()), case.target)
+    assert len(panels) == 6 and lower.get_xlabel() == "token"
+    assert len({panel.get_ylim() for panel in panels}) == 1
