@@ -61,8 +61,8 @@ def present_block(
         curves.append(Curve(f"verified {word}", windows, true, windows, found, true))
         table += rows(windows, found, true, verified=way)
         for window, one in zip(options.blocks, planned, strict=True):
-            claims = CLAIMS if way == "block" else ("E[target calls]",)
-            verdicts += judged(f"{title}, verified {word}, window {window}", one, results, *claims)
+            if way == "block" or window not in options.simulated:  # those are judged as windows
+                verdicts += judged(f"{title}, verified {word}, window {window}", one, results, *CLAIMS)
     saved = _saved(settings, exact)
     table += [
         {"verified": "block", "x": window, **{name: float(line[i]) for name, line in saved.items()}}

@@ -216,7 +216,7 @@ def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
     told = ", ".join(f"{pair.horizon / times[choice]:.4f} ({label})" for choice, label in CHOICES.items())
     share = kept(times)
     gain = (
-        f" Confident drafting has {100 * share:.1f}% of the optimum's gain in time over the fixed window."
+        f" Confident drafting has {round(100 * share)}% of the optimum's gain in time over the fixed window."
         if np.isfinite(share)
         else " Adaptive windows gain nothing over the best fixed one."
     )

@@ -57,7 +57,8 @@ def ratio_interval(part: Interval, whole: Interval) -> Interval:
     with np.errstate(divide="ignore", invalid="ignore"):
         estimate = np.divide(part.estimate, whole.estimate)
         low, high = np.divide(part.low, whole.high), np.divide(part.high, whole.low)
-    return Interval(estimate, low, np.where(np.isnan(estimate), np.nan, np.minimum(high, 1.0)))
+        high = np.maximum(estimate, np.minimum(high, 1.0))
+    return Interval(estimate, low, high)
 
 
 def sums_verdict(

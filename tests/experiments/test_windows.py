@@ -1,0 +1,343 @@
+"""Windows as an experiment: the numbers drawn, the choices, the verdicts and what they must catch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simlab.cli.main import main
+from simlab.cost import CostModel
+from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpeculative, Speculative
+from simlab.evidence import Status
+from simlab.experiments import (
+    windows,
+    windows_block,
+    windows_gap,
+    windows_map,
+    windows_places,
+    windows_policies,
+    windows_policy,
+    windows_speedup,
+)
+from simlab.experiments.dial import dial_pair
+from simlab.experiments.settings import instance
+from simlab.experiments.shared import speedup_of
+from simlab.experiments.windows_options import options_of
+from simlab.experiments.windows_work import adaptive, confident, decoder_work, window_work
+from simlab.pairs import bernoulli, dirichlet
+from simlab.report import style
+from simlab.theory import best_window, mean_acceptance, memoryless, optimal_policy, predict
+from tests.experiments.points import point, simulated
+
+OPTIONS = {
+    "acceptances": [0.4, 0.9],
+    "horizon": 9,
+    "longest": 5,
+    "simulated": [1, 3],
+    "ratios": [0.05, 0.3],
+    "places": 3,
+    "blocks": [1, 3],
+    "fractions": [0.01, 1],
+    "blurs": [0, 0.5, 1],
+}
+SMALL = {"simulated": [2], "acceptances": [0.7], "ratios": [0.1], "blocks": [2], "blurs": [0.5]}
+PAIRS = {
+    "paper": {"horizon": 6, "states": 4, "seed": 3},
+    "corpus": {"horizon": 7, "max_states": 12, "draft_fraction": 0.02},
+}
+MODULES = (
+    windows_block, windows_gap, windows_map, windows_places, windows_policies, windows_policy,
+    windows_speedup,
+)  # fmt: skip
+NAMES = [
+    "windows_speedup", "windows_map", "windows_policies", "windows_gap", "windows_policy", "windows_places",
+    "windows_block",
+]  # fmt: skip
+
+
+def place(tmp_path, pair="paper", trajectories=20_000, **more):
+    more = {"pair_options": PAIRS.get(pair), **more}
+    return point("windows", OPTIONS, output=tmp_path, trajectories=trajectories, pair_name=pair, **more)
+
+
+def present(one, results=None, drawn=False):
+    """What the experiment makes of its results; figures laid out where asked for, pictures never: seconds."""
+
+    def save(figure, folder, name, table, metadata):
+        if drawn:
+            with style():
+                figure.draw_without_rendering()
+        folder.mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / f"{name}.csv", index=False)
+        return [folder / f"{name}.csv"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in MODULES:
+            patch.setattr(module, "save_figure", save)
+        patch.setattr(windows_policies, "FINE", 4)
+        patch.setattr(windows_map, "MAPPED", ("paper", "dirichlet"))
+        return windows.present([one], simulated(windows.jobs([one])) if results is None else results)
+
+
+@pytest.fixture(scope="module", params=list(PAIRS))
+def outcome(request, tmp_path_factory):
+    """(settings, outcome) of a small experiment on each pair."""
+    one = place(tmp_path_factory.mktemp("windows"), request.param)
+    return one, present(one)
+
+
+def table(outcome, name):
+    (exhibit,) = [one for one in outcome.figures if one.name == name]
+    (path,) = exhibit.files
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def test_speedups_are_the_theorys(outcome):
+    one, result = outcome
+    rows, cost = table(result, "windows_speedup"), one.cost
+    chains = {
+        f"acceptance {a:g}": (a, bernoulli(0.5 + (1 - a) / 2, 0.5 - (1 - a) / 2, 9)) for a in (0.4, 0.9)
+    }
+    own = instance(one)[0]
+    for series, (a, pair) in {**chains, one.pair_name: (mean_acceptance(own), own)}.items():
+        assert mean_acceptance(pair) == pytest.approx(a, rel=1e-12)
+        exact = {w: cost.speedup(predict(pair, Speculative(w, True))) for w in range(1, 6)}
+        curve = rows[(rows.series == series) & (rows.kind == "curve")]
+        assert curve.x.tolist() == list(range(6))
+        np.testing.assert_allclose(curve.exact, [1, *exact.values()], rtol=1e-12)
+        np.testing.assert_allclose(curve.formula, memoryless.speedup(a, np.arange(6), cost), rtol=1e-12)
+        points = rows[(rows.series == series) & (rows.kind == "simulated")]
+        np.testing.assert_allclose(points.exact, [exact[1], exact[3]], rtol=1e-12)
+        assert (points.low < points.simulated).all() and (points.simulated < points.high).all()
+
+
+def test_policies_are_what_they_are_called(outcome):
+    one, result = outcome
+    pair, rows = instance(one)[0], table(result, "windows_policies")
+    for ratio in (0.05, 0.3):
+        cost = CostModel(ratio, 1.0)
+        here = rows[np.isclose(rows.x, ratio, rtol=1e-12)].set_index(["policy", "kind"])
+        fixed = best_window(pair, cost, longest=5)
+        policy = optimal_policy(pair, cost, longest=5)
+        told = memoryless.best_window(mean_acceptance(pair), cost, longest=5)
+        exact = {
+            "adaptive": cost.speedup(predict(pair, AdaptiveSpeculative(policy))),
+            "fixed": fixed.speedup,
+            "memoryless": cost.speedup(predict(pair, Speculative(told, True))) if told else 1.0,
+            "default": cost.speedup(predict(pair, ConfidenceSpeculative())),
+        }
+        for choice, speedup in exact.items():
+            assert here.exact[choice, "curve"] == pytest.approx(speedup, rel=1e-12)
+        decoder, time = confident(pair, ratio, 5)
+        assert decoder.window == max(1, fixed.window)
+        assert time == pytest.approx(cost.expected_time(predict(pair, decoder)), rel=1e-12)
+        assert here.exact["confident", "curve"] == pytest.approx(pair.horizon / time, rel=1e-12)
+        assert exact["memoryless"] <= exact["fixed"] * (1 + 1e-12) <= exact["adaptive"] * (1 + 1e-11)
+        for choice in ("adaptive", "confident"):
+            point_ = here.loc[choice, "simulated"]
+            assert point_.exact == pytest.approx(here.exact[choice, "curve"], rel=1e-12)
+            assert point_.low < point_.simulated < point_.high
+
+
+def test_the_gap_along_the_dial(outcome):
+    one, result = outcome
+    rows, ratio = table(result, "windows_gap"), one.cost.ratio
+    options = options_of(one)
+    assert rows.dial.tolist() == list(options.dial)
+    for value, row in zip(options.dial, rows.itertuples(), strict=True):
+        pair = dial_pair(one, value)
+        best = best_window(pair, one.cost, longest=5)
+        assert (row.speedup_fixed, row.window_fixed) == (pytest.approx(best.speedup, rel=1e-12), best.window)
+        assert row.speedup_adaptive == pytest.approx(pair.horizon / adaptive(pair, ratio, 5)[1], rel=1e-12)
+        assert row.beyond_fixed == pytest.approx(
+            100 * (row.speedup_adaptive / row.speedup_fixed - 1), abs=1e-9
+        )
+        assert row.speedup_memoryless <= row.speedup_fixed * (1 + 1e-12)
+        if not np.isnan(row.kept_by_confident):
+            gain = 1 / row.speedup_fixed - 1 / row.speedup_adaptive
+            kept = (1 / row.speedup_fixed - 1 / row.speedup_confident) / gain
+            assert row.kept_by_confident == pytest.approx(100 * kept, rel=1e-6, abs=1e-5)
+
+
+def test_policy_places_and_blocks_are_the_theorys(outcome):
+    one, result = outcome
+    pair = instance(one)[0]
+    rows = table(result, "windows_policy")
+    policy = optimal_policy(pair, one.cost, longest=5)
+    assert len(rows) == pair.horizon * pair.states
+    assert (rows.window.to_numpy() == policy.windows[rows.position - 1, rows.token]).all()
+    rows, exact = table(result, "windows_places"), predict(pair, Speculative(3, True))
+    for of, rates in (
+        ("drafted", exact.acceptance_rate_by_place),
+        ("reached", exact.conditional_acceptance_by_place),
+    ):
+        here = rows[rows.of == of]
+        np.testing.assert_allclose(here.exact, rates, rtol=1e-12)
+        a = mean_acceptance(pair)
+        np.testing.assert_allclose(here.memoryless, a**here.x if of == "drafted" else [a] * 3, rtol=1e-12)
+        assert (here.low <= here.simulated).all() and (here.simulated <= here.high).all()
+    rows = table(result, "windows_block")
+    for way, made in (("token", lambda w: Speculative(w, True)), ("block", BlockSpeculative)):
+        here = rows[(rows.verified == way) & rows.simulated.notna()]
+        calls = [predict(pair, made(w)).tokens_per_call for w in (1, 3)]
+        np.testing.assert_allclose(here.exact, calls, rtol=1e-9)
+    saved = rows[rows.calls_saved.notna()].calls_saved.tolist()
+    assert abs(saved[0]) < 1e-6 and saved[1] > -1e-6
+
+
+def test_verdicts_notes_and_figures(outcome):
+    one, result = outcome
+    assert not [verdict for verdict in result.verdicts if verdict.status == Status.FAIL]
+    names = [verdict.name for verdict in result.verdicts]
+    assert len(names) == len(set(names)) and all(name.startswith(result.title + ", ") for name in names)
+    assert [exhibit.name for exhibit in result.figures] == NAMES
+    assert not any("{" in exhibit.caption for exhibit in result.figures)
+    assert len({each.task.id for each in windows.jobs([one])}) == len(windows.jobs([one]))
+    notes = "\n".join(result.notes)
+    best = best_window(instance(one)[0], one.cost, longest=5)
+    assert f"target calls: {best.window}, speed-up {best.speedup:.4f}." in notes
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_verdicts_pass_whatever_the_seed(tmp_path, seed):
+    one = place(tmp_path, trajectories=400_000, seed=seed)
+    one = dataclasses.replace(one, options={**OPTIONS, **SMALL})
+    assert {verdict.status for verdict in present(one).verdicts} == {Status.PASS}
+
+
+def test_another_window_is_caught(tmp_path):
+    """Negative control: every job's counts are those of a window that is longer by one."""
+    one = place(tmp_path)
+    planned = [each for each in windows.jobs([one]) if isinstance(each.task.decoder, Speculative)]
+    honest = simulated(windows.jobs([one]))
+    swapped = dict(honest)
+    for each in planned:
+        longer = dataclasses.replace(each.task.decoder, window=each.task.decoder.window + 1)
+        mate = dataclasses.replace(each, task=dataclasses.replace(each.task, decoder=longer))
+        result = simulated([mate])[mate.task.id]
+        counts = result.counts
+        if each.task.decoder.window == 3 and each.task.pair["generator"] == "paper":
+            short = {name: getattr(counts, name)[:3] for name in BY_PLACE}
+            counts = dataclasses.replace(counts, **short)
+        swapped[each.task.id] = dataclasses.replace(result, task=each.task, counts=counts)
+    wrong = present(one, swapped)
+    for verdict in wrong.verdicts:
+        if verdict.name.endswith(("E[target calls]", "E[drafted tokens]")) and ", window " in verdict.name:
+            assert (verdict.status == Status.FAIL) == ("as a block" not in verdict.name), verdict
+    assert not any(verdict.status == Status.FAIL for verdict in present(one, honest).verdicts)
+
+
+BY_PLACE = ("drafted_by_place", "reached_by_place", "accepted_by_place")
+
+
+def test_wrong_counts_by_place_are_caught(tmp_path):
+    """Negative control: the first place counts as accepted what the second one does."""
+    one = place(tmp_path, trajectories=100_000)
+    options = options_of(one)
+    (planned,) = windows_places.places_jobs(one, options)
+    result = simulated([planned])[planned.task.id]
+    counts = result.counts
+    shifted = counts.accepted_by_place.copy()
+    shifted[0] = shifted[1]
+    wrong = dataclasses.replace(result, counts=dataclasses.replace(counts, accepted_by_place=shifted))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows_places, "save_figure", lambda *_: [])
+        for found, status in ((result, Status.PASS), (wrong, Status.FAIL)):
+            _, verdicts, _ = windows_places.present_places(
+                one, options, {planned.task.id: found}, "x", tmp_path
+            )
+            assert verdicts[2].name == "x, window 3: calls that accept by place"
+            assert verdicts[2].status == status
+
+
+def test_no_trajectory_has_more_calls_at_a_place_than_said():
+    """With draft = target all is accepted, with disjoint supports nothing: both ends are met."""
+    for horizon in (1, 2, 5, 6, 9):
+        for window in (1, 2, 3, 9):
+            decoder = Speculative(window, True)
+            longest = min(window, horizon - 1)
+            most = windows_places.most_calls(horizon, longest)
+            same = predict(bernoulli(0.5, 0.5, horizon), decoder)
+            never = predict(bernoulli(1.0, 0.0, horizon), decoder)
+            for exact in (same, never):
+                for name in windows_places.COUNTED:
+                    assert (getattr(exact, f"{name}_by_place") <= most[name] + 1e-12).all()
+            np.testing.assert_allclose(never.drafted_by_place, most["drafted"], atol=1e-12)
+            if longest:
+                accepted = same.accepted_by_place[-1], same.reached_by_place[-1]
+                assert accepted[0] == pytest.approx(most["accepted"][-1])
+
+
+def test_the_intervals_of_speedups_hold_together(tmp_path):
+    """Bonferroni over two windows on three pairs, and over two cost ratios of two policies."""
+    one = place(tmp_path, trajectories=2_000)
+    results = simulated(windows.jobs([one]))
+    rows = table(present(one, results), "windows_speedup")
+    rows = rows[rows.low.notna()]
+    planned = windows_speedup.speedup_jobs(one, options_of(one))
+    assert len(rows) == len(planned) == 6
+    for (_, row), each in zip(rows.iterrows(), planned, strict=True):
+        found = speedup_of(each, results[each.task.id], one.cost, 1 - 0.05 / 6)
+        assert (row.simulated, row.low, row.high) == pytest.approx(tuple(found), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_work_is_linear_in_the_cost(seed):
+    """Times at any cost from the work, against predictions; windows without room are as the longest."""
+    pair = dirichlet(4, 3, 0.5, 0.5, seed=seed)
+    work = window_work(pair, 6)
+    for window in (1, 2, 3, 6):
+        exact = predict(pair, Speculative(window, True))
+        assert work.drafted[window] == pytest.approx(exact.expected_drafted_tokens, rel=1e-12)
+        assert work.calls[window] == pytest.approx(exact.expected_target_calls, rel=1e-12)
+    assert (work.drafted[0], work.calls[0]) == pytest.approx((0, 4), abs=1e-12)
+    (drafted,) = decoder_work(pair, ConfidenceSpeculative(0.5, 2)).drafted
+    exact = predict(pair, ConfidenceSpeculative(0.5, 2))
+    assert drafted == pytest.approx(exact.expected_drafted_tokens, rel=1e-11)
+
+
+def test_odd_pairs_are_drawn(tmp_path):
+    """One token; one state and one token; a perfect draft; one that is never right."""
+    turn = np.eye(3)[[1, 2, 0]]
+    np.savez(tmp_path / "sure.npz", draft=turn, target=turn, initial=np.eye(3)[0], horizon=30)
+    np.savez(tmp_path / "never.npz", draft=turn.T, target=turn, initial=np.eye(3)[0], horizon=30)
+    np.savez(tmp_path / "single.npz", draft=[[[1.0]]], target=[[[1.0]]], initial=[1.0])
+    for name in ("sure", "never", "single"):
+        options = {"path": str(tmp_path / f"{name}.npz")}
+        one = place(tmp_path / name, "file", 300_000, pair_options=options)
+        result = present(one, drawn=True)
+        assert {verdict.status for verdict in result.verdicts} == {Status.PASS}
+        assert len(result.figures) == len(NAMES) - (name == "single")
+
+
+def test_a_decoder_makes_no_difference_and_is_told(tmp_path):
+    one = place(tmp_path, trajectories=1000, command="simlab run experiment=windows decoder.window=3")
+    assert "decoder.window=3 made no difference" in present(one).notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
+    [
+        ("experiment.acceptances=[1.5]", "experiment.acceptances = 1.5: give a finite number >= 0 and <= 1"),
+        ("experiment.acceptances=[]", "experiment.acceptances = []: give a list of numbers"),
+        ("experiment.horizon=0", "experiment.horizon = 0: give a whole number of at least 1"),
+        ("experiment.longest=65", "experiment.longest = 65: give a whole number of at most 64"),
+        ("experiment.simulated=[0]", "experiment.simulated = 0: give a whole number of at least 1"),
+        ("experiment.simulated=[17]", "experiment.simulated = 17: give a whole number of at most 16"),
+        ("experiment.ratios=[0]", "experiment.ratios = 0: give a finite number > 0"),
+        ("experiment.places=a", "experiment.places = 'a': give a whole number"),
+        ("experiment.blocks=4", "experiment.blocks = 4: give a list"),
+        ("experiment.blurs=[-1]", "experiment.blurs = -1: give a finite number >= 0 and <= 1"),
+        ("cost.draft=0", "cost.draft = 0"),
+        ("pair.horizon=3,4", "draws one point"),
+    ],
+)
+def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, word, complaint):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "experiment=windows", word]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
