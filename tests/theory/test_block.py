@@ -16,7 +16,8 @@ from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, bernoulli, mixture, paper
 from simlab.theory import expected_target_calls, expected_time, predict
 from simlab.theory.block import block_gain, masses
-from simlab.theory.block.masses import block_masses
+from simlab.theory.block import calls as block_calls
+from simlab.theory.block.masses import WORK, block_masses
 from tests.oracles import windows
 from tests.oracles.blocks import BLOCK, MISTAKES, call_law
 from tests.oracles.enumerate import joint_law
@@ -232,30 +233,25 @@ def test_equal_models_accept_all_and_disjoint_ones_nothing():
 
 def test_what_a_window_accepts_by_place_is_the_same_for_longer_windows():
     pair = paper(6, states=3)
-    shorter, longer = (block_masses(pair, window).accepted for window in (2, 4))
+    shorter, longer = (block_masses(pair, window, WORK).accepted for window in (2, 4))
     np.testing.assert_allclose(shorter, longer[:, :3], atol=1e-15)
 
 
 # Brackets.
 
 
-@pytest.fixture
-def few_cells(monkeypatch):
-    monkeypatch.setattr(masses, "WORK", 0.0)
-    monkeypatch.setattr(masses, "LEAST_CELLS", 4)
-
-
 @pytest.mark.parametrize("horizon", [8, 30])
 def test_brackets_hold_the_exact_masses_and_expectations(monkeypatch, horizon):
     pair, decoder = paper(horizon), BlockSpeculative(5)
-    exact, masses_ = predict(pair, decoder), block_masses(pair, 5)
-    assert exact.accuracy == 0.0 and masses_.spread is None
-    monkeypatch.setattr(masses, "WORK", 0.0)
+    exact, sure = predict(pair, decoder), block_masses(pair, 5, WORK)
+    assert exact.accuracy == 0.0 and sure.spread is None
     widths = []
     for cells in (4, 16):
         monkeypatch.setattr(masses, "LEAST_CELLS", cells)
-        rough, found = block_masses(pair, 5), predict(pair, decoder)
-        assert (np.abs(rough.accepted - masses_.accepted) <= rough.spread + 1e-15).all()
+        rough = block_masses(pair, 5, work=0.0)
+        monkeypatch.setattr(block_calls, "enough_masses", lambda pair, window, rough=rough: rough)
+        found = predict(pair, decoder)
+        assert (np.abs(rough.accepted - sure.accepted) <= rough.spread + 1e-15).all()
         widths.append(found.accuracy)
         for name in ("expected_target_calls", "expected_drafted_tokens", "expected_accepted_tokens"):
             assert abs(getattr(found, name) - getattr(exact, name)) <= found.accuracy
@@ -268,22 +264,38 @@ def test_brackets_hold_the_exact_masses_and_expectations(monkeypatch, horizon):
 @settings(deadline=None, max_examples=40)
 @given(pair=pairs(most_steps=6, most_states=4))
 def test_brackets_hold_for_any_pair(pair):
-    exact = block_masses(pair, longest := min(pair.horizon - 1, 5))
+    exact = block_masses(pair, longest := min(pair.horizon - 1, 5), WORK)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(masses, "WORK", 0.0)
         patch.setattr(masses, "LEAST_CELLS", 2)
-        rough = block_masses(pair, longest)
+        rough = block_masses(pair, longest, work=0.0)
     spread = np.zeros_like(exact.accepted) if rough.spread is None else rough.spread
     assert exact.spread is None
     assert (np.abs(rough.accepted - exact.accepted) <= spread + 1e-14).all()
 
 
-def test_one_bound_alone_is_no_bracket(few_cells):
+def test_one_bound_alone_is_no_bracket():
     """Control: the merged masses lie above the exact ones, the split ones below, by more than rounding."""
     pair = paper(6)
-    atoms = masses._atoms(pair, 6, 5)
-    high, low = (masses._bound(pair, 6, 5, atoms, upper=upper)[0] for upper in (True, False))
-    assert (high >= low - 1e-15).all() and (high - low).max() > 1e-5
+    high, low = (masses._bound(pair, 6, 5, atoms=56, upper=upper)[0] for upper in (True, False))
+    exact = block_masses(pair, 5, WORK).accepted
+    assert (high >= exact - 1e-15).all() and (exact >= low - 1e-15).all()
+    assert (high - exact).max() > 1e-5 and (exact - low).max() > 1e-5
+
+
+def test_more_work_is_done_where_the_bracket_is_wide(monkeypatch):
+    pair, works = paper(12), []
+
+    def counted(pair, window, work):
+        works.append(work)
+        return block_masses(pair, window, work=0.0)
+
+    monkeypatch.setattr(masses, "LEAST_CELLS", 4)
+    monkeypatch.setattr(block_calls, "block_masses", counted)
+    block_calls.enough_masses.cache_clear()
+    for _ in range(2):
+        assert predict(pair, BlockSpeculative(6)).accuracy > block_calls.ACCURATE
+    assert works[0] == WORK < works[1] <= block_calls.MOST * WORK and len(works) == 2
+    block_calls.enough_masses.cache_clear()
 
 
 def test_ratios_that_repeat_lose_nothing():

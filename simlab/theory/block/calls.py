@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +11,13 @@ from simlab.checks import check_count
 from simlab.decoders import BlockSpeculative, Speculative, longest_window
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
-from simlab.theory.block.masses import BlockMasses, block_masses
+from simlab.theory.block.masses import WORK, BlockMasses, block_masses
 from simlab.theory.prediction import Prediction
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
+ACCURATE = 1e-3
+"""Half-widths of brackets are made this small, if MOST times WORK is enough for it."""
+MOST = 16
 
 
 class _Calls(NamedTuple):
@@ -36,14 +40,14 @@ class _Means(NamedTuple):
 def predict_block(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
     """The exact law of calls and rejections; what is drafted and accepted, place by place.
 
-    Exact to rounding while the drafted prefixes of a start can be followed one by one, which is so at windows
-    up to 7 for V = 7 and T = 50, up to 3 for V = 100, and far beyond where chains are stationary or ratios
-    repeat; else the masses of `block_masses` are the middles of certified brackets, and `accuracy` bounds
-    what that does to each expectation. Time O(T^2 V^2 window) as matrix products beyond that of the masses.
+    Exact to rounding while the drafted prefixes of a start can be followed one by one (V = 7, T = 50: windows
+    up to 6; V = 100: up to 3; where ratios repeat far beyond); else the masses of `block_masses` are the
+    middles of certified brackets, and `accuracy` bounds what that does to each expectation. Time O(T^2 V^2
+    window) as matrix products beyond that of the masses.
     Raises SimlabError where it would take hours.
     """
     horizon, window = pair.horizon, longest_window(decoder, pair.horizon)
-    masses = block_masses(pair, window)
+    masses = enough_masses(pair, window)
     law = _forward(pair, masses, window)
     drafted, reached, accepted = _places(pair, masses, window, law.starts)
     counts = np.arange(horizon + 1)
@@ -81,7 +85,20 @@ def block_costs_to_go(pair: ChainPair, decoder: BlockSpeculative, drafted: float
     def cost(place: int, tokens: int) -> float:
         return drafted * tokens + call
 
-    return _backward(pair, block_masses(pair, window), window, cost).mean
+    return _backward(pair, enough_masses(pair, window), window, cost).mean
+
+
+@lru_cache(maxsize=2)
+def enough_masses(pair: ChainPair, window: int) -> BlockMasses:
+    """`block_masses` with as much work as makes all expectations certain to ACCURATE, up to MOST * WORK.
+
+    The last ones are kept: all that is asked of one pair and window rests on them.
+    """
+    masses = block_masses(pair, window, WORK)
+    width = _accuracy(pair, masses, window)
+    if width <= ACCURATE:
+        return masses
+    return block_masses(pair, window, min(1.2 * np.sqrt(width / ACCURATE), MOST) * WORK)
 
 
 def block_gain(pair: ChainPair, window: int | None = 4) -> tuple[float, float]:

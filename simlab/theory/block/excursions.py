@@ -26,6 +26,7 @@ import numpy as np
 from simlab.jit import compiled
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
+DRAFTED, ACCEPTED, LEAST, LARGEST = range(4)
 _SAME = 1e-14  # ratios no further apart are one, rounded differently
 
 
@@ -37,27 +38,22 @@ class Atoms(NamedTuple):
     accepted: np.ndarray
 
 
-class Cells(NamedTuple):
-    """Sums of D and m, and the least and largest p, of the atoms of each token and cell; (V, B) each."""
-
-    drafted: np.ndarray
-    accepted: np.ndarray
-    least: np.ndarray
-    largest: np.ndarray
-
-
 class Room(NamedTuple):
-    """Two lists, of the atoms before and after a step, and the cells in between."""
+    """Two lists, of the atoms before and after a step, and the cells in between.
+
+    cells: (V, B, 4), by the last token and p: the sums of D and m of a cell's atoms, their least and largest
+    p.
+    """
 
     before: Atoms
     after: Atoms
-    cells: Cells
+    cells: np.ndarray
 
 
 def new_room(atoms: int, states: int) -> Room:
     """Room for lists of so many atoms, at least 2 V, and for as many cells."""
     lists = (Atoms(np.empty(atoms, np.int64), np.empty(atoms), np.empty(atoms)) for _ in range(2))
-    return Room(*lists, Cells(*(np.empty((states, atoms // states)) for _ in range(4))))
+    return Room(*lists, np.empty((states, atoms // states, 4)))
 
 
 @compiled
@@ -86,7 +82,7 @@ def excursions(draft, target, time, depth, upper, room: Room, going, returned, r
                 before, after = after, before
             else:
                 cells = room.cells
-                width = cells.drafted.shape[1] if upper else cells.drafted.shape[1] // 2
+                width = cells.shape[1] if upper else cells.shape[1] // 2
                 _gather(now[0], now[1], before, count, cells, width, out[0], out[1], out[2])
                 count, lossy = _list(cells, width, upper, after)
                 lost = lost or lossy
@@ -131,40 +127,38 @@ def _go_on(draft, target, atoms: Atoms, count, after: Atoms, going, returned, re
 
 
 @compiled
-def _gather(draft, target, atoms: Atoms, count, cells: Cells, width, going, returned, rejected):
-    """One more token, into cells of p of width 1 / width."""
+def _gather(draft, target, atoms: Atoms, count, cells, width, going, returned, rejected):
+    """One more token, into cells of p of width 1 / width; token by token, so that they stay in the cache."""
+    tokens, masses, shares = atoms.tokens, atoms.drafted, atoms.accepted
     for z in range(draft.shape[0]):
         for b in range(width):
-            cells.drafted[z, b], cells.accepted[z, b] = 0.0, 0.0
-            cells.least[z, b], cells.largest[z, b] = 1.0, 0.0
-    for i in range(count):
-        x, mass, share = atoms.tokens[i], atoms.drafted[i], atoms.accepted[i]
-        for z in range(draft.shape[0]):
-            wanted, drafted = share * target[x, z], mass * draft[x, z]
+            cells[z, b, DRAFTED], cells[z, b, ACCEPTED] = 0.0, 0.0
+            cells[z, b, LEAST], cells[z, b, LARGEST] = 1.0, 0.0
+        for i in range(count):
+            wanted, drafted = shares[i] * target[tokens[i], z], masses[i] * draft[tokens[i], z]
             if wanted >= drafted:
                 returned[z] += drafted
                 rejected[z] += wanted - drafted
-            else:
+            elif wanted > _NEGLIGIBLE:
                 going[z] += wanted
-                if wanted > _NEGLIGIBLE:
-                    ratio = wanted / drafted
-                    b = min(int(ratio * width), width - 1)
-                    cells.drafted[z, b] += drafted
-                    cells.accepted[z, b] += wanted
-                    cells.least[z, b] = min(cells.least[z, b], ratio)
-                    cells.largest[z, b] = max(cells.largest[z, b], ratio)
+                ratio = wanted / drafted
+                b = min(int(ratio * width), width - 1)
+                cells[z, b, DRAFTED] += drafted
+                cells[z, b, ACCEPTED] += wanted
+                cells[z, b, LEAST] = min(cells[z, b, LEAST], ratio)
+                cells[z, b, LARGEST] = max(cells[z, b, LARGEST], ratio)
 
 
 @compiled
-def _list(cells: Cells, width, upper, after: Atoms):
+def _list(cells, width, upper, after: Atoms):
     """The cells as atoms, one each merged or two each split; their number, and whether that lost anything."""
     found, lost = 0, False
-    for z in range(cells.drafted.shape[0]):
+    for z in range(cells.shape[0]):
         for b in range(width):
-            mass, share = cells.drafted[z, b], cells.accepted[z, b]
+            mass, share = cells[z, b, DRAFTED], cells[z, b, ACCEPTED]
             if share <= 0.0:
                 continue
-            least, largest = cells.least[z, b], cells.largest[z, b]
+            least, largest = cells[z, b, LEAST], cells[z, b, LARGEST]
             one_ratio = largest - least <= _SAME * largest
             lost = lost or not one_ratio
             after.tokens[found], after.drafted[found], after.accepted[found] = z, mass, share

@@ -22,8 +22,8 @@ from simlab.pairs.pair import ChainPair
 
 ATOMS = 2**18
 """The longest list of drafted prefixes that are followed one by one."""
-WORK = 4e9
-"""About how many steps of one prefix by one token are taken in all, if so many are needed: some 10 s."""
+WORK = 2.5e8
+"""About how many steps of one prefix by one token are taken in all, where many are needed: some seconds."""
 LEAST_CELLS = 32
 """Cells of the ratio for each token, at least, however much work that is."""
 MOST_WORK = 2e12
@@ -45,16 +45,16 @@ class BlockMasses:
     stopped: np.ndarray
 
 
-def block_masses(pair: ChainPair, window: int) -> BlockMasses:
+def block_masses(pair: ChainPair, window: int, work: float) -> BlockMasses:
     """The masses for windows up to `window` >= 0 (the most that any call drafts), from every start.
 
-    Exact while a start's prefixes fit into a list, else bracketed with as many cells as WORK allows, at least
-    LEAST_CELLS a token. Time: V^2 times the atoms of all starts and places; memory O(S V^2 window). Raises
-    SimlabError where that would take hours.
+    Exact while a start's prefixes fit into a list, else bracketed with as many cells as about `work` steps
+    allow, at least LEAST_CELLS a token; the brackets' widths fall with the square of it. Time: V^2 times the
+    atoms of all starts and places; memory O(S V^2 window). Raises SimlabError where that would take hours.
     """
     stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
     steps = 1 if stationary else pair.horizon
-    atoms = _atoms(pair, steps, window)
+    atoms = _atoms(pair, steps, window, work)
     high, stopped, lost = _bound(pair, steps, window, atoms, upper=True)
     if not lost:
         return BlockMasses(high, None, stopped)
@@ -62,7 +62,7 @@ def block_masses(pair: ChainPair, window: int) -> BlockMasses:
     return BlockMasses((low + high) / 2, np.abs(high - low) / 2, (stopped + others) / 2)
 
 
-def _atoms(pair: ChainPair, steps: int, window: int) -> int:
+def _atoms(pair: ChainPair, steps: int, window: int, work: float) -> int:
     """How long lists of atoms may be. Raises SimlabError where even the shortest would take hours."""
     states = pair.states
     lists = steps * states * states * max(window, 1)
@@ -73,7 +73,7 @@ def _atoms(pair: ChainPair, steps: int, window: int) -> int:
             f"window = {window}: block verification of V = {states} tokens from {steps * states:,} starts "
             "would take hours to predict; give a shorter window, fewer steps, or a stationary pair"
         )
-    return int(min(max(WORK / lists, least), ATOMS + least))
+    return int(min(max(work / lists, least), ATOMS + least))
 
 
 def _bound(pair: ChainPair, steps: int, window: int, atoms: int, *, upper: bool):
