@@ -40,8 +40,8 @@ expect, bonus token included. From one of:
                          position,conditional        the same of calls that accepted all tokens before it
                        counts give intervals (confidence=0.95); longer windows are not extrapolated
   pair=corpus          a pair of chains and its options, as in simlab predict: exact, and with the optimal
-                       policy, the best threshold of confidence, block verification, and what the memoryless
-                       formula would have chosen
+                       policy, the best threshold of confidence, block verification (windows to 4), and
+                       what the memoryless formula would have chosen
 
 cost.draft=0.05 and cost.target=1 are the time of a drafted token and of a target call. windows=[1,2,4,8] or
 longest=8 says which windows; without, those to 16 and those about the best. A list of values plans each:
@@ -228,7 +228,7 @@ def _draw(plans: list[Plan], folder: Path, words: list[str]) -> list[Path]:
             best=plan.best,
             interval=None if plan.low is None else (plan.low, plan.high),
             confidence=plan.confidence,
-            others={other["rule"]: other["speedup"] for other in plan.others},
+            others={f"{other['rule']}: {other['setting']}": other["speedup"] for other in plan.others},
         )
         for label, plan in zip(_short_labels(plans), plans, strict=True)
     ]

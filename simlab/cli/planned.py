@@ -252,7 +252,7 @@ def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[d
     acceptance = mean_acceptance(pair)
     guess = int(memoryless.best_window(acceptance, cost, longest=longest))
     guessed = time_of(Speculative(guess, bonus=True)) if guess else pair.horizon * cost.target
-    rules = [("memoryless formula", f"acceptance {acceptance:.4f}: window {guess}", guessed)]
+    rules = [("memoryless formula", f"acceptance {acceptance:.4f}, so window {guess}", guessed)]
     if best:  # where drafting does not pay, neither does it in blocks
         block = min(best, BLOCK)
         with contextlib.suppress(SimlabError):  # of pairs with so many tokens that it would take hours

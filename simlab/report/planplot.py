@@ -34,7 +34,9 @@ def draw_plans(figure, plans: list[Planned], *, near: float) -> None:
     """The curves on one pair of axes, each with its best window and, filled, those within `near` of it."""
     axes = figure.add_subplot()
     for series, plan in enumerate(plans):
-        _draw_plan(axes, plan, series, near)
+        _draw_line(axes, plan, series)
+    for series, plan in enumerate(plans):
+        _mark_best(axes, plan, series, near)
     if len(plans) == 1:
         _draw_alone(axes, plans[0], near)
     axes.axhline(
@@ -47,30 +49,34 @@ def draw_plans(figure, plans: list[Planned], *, near: float) -> None:
     )
     _window_axis(axes, max(int(plan.windows[-1]) for plan in plans))
     axes.set_ylabel("speed-up over the target alone")
-    shared_legend(figure, [axes], columns=3)
+    shared_legend(figure, [axes], columns=2 if plans[0].others else 3)
 
 
-def _draw_plan(axes, plan: Planned, series: int, near: float) -> None:
+def _draw_line(axes, plan: Planned, series: int) -> None:
     colour, marker = look(series)
-    points = {"color": colour, "marker": marker, "markersize": 4.5}
+    axes.plot(
+        plan.windows, plan.speedup, color=colour, marker=marker, markersize=4.5, markerfacecolor="white",
+        linewidth=THEORY_WIDTH, label=plan.label, zorder=2.5,
+    )  # fmt: skip
     if plan.interval is not None:
         axes.fill_between(
             plan.windows, *plan.interval, color=colour, alpha=0.18, linewidth=0,
             label=f"{percent(plan.confidence)} interval, all windows at once",
         )  # fmt: skip
+
+
+def _mark_best(axes, plan: Planned, series: int, near: float) -> None:
+    if not plan.best:
+        return
+    colour, marker = look(series)
     axes.plot(
-        plan.windows, plan.speedup, **points, markerfacecolor="white", linewidth=THEORY_WIDTH,
-        label=plan.label, zorder=2.5,
+        plan.windows[plan.near], plan.speedup[plan.near], color=colour, marker=marker, markersize=4.5,
+        linestyle="none", label=f"within {near:.0%} of the best", zorder=2.6,
     )  # fmt: skip
-    if plan.best:
-        axes.plot(
-            plan.windows[plan.near], plan.speedup[plan.near], **points, linestyle="none",
-            label=f"within {near:.0%} of the best", zorder=2.6,
-        )  # fmt: skip
-        axes.plot(
-            [plan.best], plan.speedup[plan.windows == plan.best], color=colour, marker="*", markersize=12,
-            markeredgecolor="white", linestyle="none", label="best window", zorder=3,
-        )  # fmt: skip
+    axes.plot(
+        [plan.best], plan.speedup[plan.windows == plan.best], color=colour, marker="*", markersize=12,
+        markeredgecolor="white", linestyle="none", label="best window", zorder=3,
+    )  # fmt: skip
 
 
 def _draw_alone(axes, plan: Planned, near: float) -> None:
