@@ -57,7 +57,7 @@ SOLID = ("adaptive", "confident", "fixed", "default")
 CURVE_RATIOS = (0.002, 1.0)
 """The cost ratios of the curves; wider where those that are simulated do not lie between."""
 
-FINE = 17
+FINE = 49
 """Cost ratios of a curve, beside those that are simulated."""
 
 CLAIMS = ("E[N_rej]", "tokens follow the target", "E[target calls]", "E[drafted tokens]")
@@ -89,17 +89,12 @@ def present_policies(
     import pandas as pd
 
     pair = instance(settings)[0]
-    ratios = _ratios(settings, options)
-    lines = {choice: [] for choice in CHOICES}
-    for ratio in ratios.tolist():
-        for choice, time in times_of(pair, ratio, options.longest).items():
-            lines[choice].append(pair.horizon / time)
-    lines = {choice: np.array(line) for choice, line in lines.items()}
+    lines = {choice: _line(settings, options, choice) for choice in CHOICES}
     points, verdicts = {}, []
     table = [
         {"policy": choice, "kind": "curve", "x": float(ratio), "exact": float(one)}
-        for choice, line in lines.items()
-        for ratio, one in zip(ratios, line, strict=True)
+        for choice, (ratios, speedups, _) in lines.items()
+        for ratio, one in zip(ratios, speedups, strict=True)
     ]
     confidence = all_at_once(settings.confidence, len(SIMULATED) * len(options.ratios))
     for choice in SIMULATED:
@@ -109,7 +104,7 @@ def present_policies(
         table += rows(options.ratios, found.interval, found.exact, policy=choice, kind="simulated")
     planned = policies_jobs(settings, options)
     metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
-    figure = _draw(settings, options, ratios, lines, points)
+    figure = _draw(settings, options, lines, points)
     caption = CAPTION.format(
         name=settings.pair_name, horizon=pair.horizon, ratio=settings.cost.ratio, longest=options.longest
     )
@@ -119,25 +114,25 @@ def present_policies(
 
 def times_of(pair: ChainPair, ratio: float, longest: int) -> dict[str, float]:
     """E[time for T tokens] in target calls of each of `CHOICES`, exact."""
-    windows = window_work(pair, longest).times(ratio)
-    return {
-        "adaptive": adaptive(pair, ratio, longest)[1],
-        "confident": confident(pair, ratio, longest)[1],
-        "fixed": float(windows.min()),
-        "memoryless": float(windows[memoryless_window(pair, ratio, longest)]),
-        "default": float(default_work(pair).times(ratio)[0]),
-    }
+    return {choice: time_of(pair, ratio, longest, choice) for choice in CHOICES}
+
+
+def time_of(pair: ChainPair, ratio: float, longest: int, choice: str) -> float:
+    """E[time for T tokens] in target calls of one of `CHOICES`, exact."""
+    if choice == "adaptive":
+        return adaptive(pair, ratio, longest)[1]
+    if choice == "confident":
+        return confident(pair, ratio, longest)[1]
+    if choice == "default":
+        return float(decoder_work(pair, DEFAULT).times(ratio)[0])
+    times = window_work(pair, longest).times(ratio)
+    return float(times.min() if choice == "fixed" else times[memoryless_window(pair, ratio, longest)])
 
 
 def kept(times: Mapping[str, float], choice: str = "confident") -> float:
     """The part of the optimum's gain in time over the best fixed window that a choice has; nan for none."""
     gain = times["fixed"] - times["adaptive"]
     return (times["fixed"] - times[choice]) / gain if gain > 1e-9 * times["fixed"] else float("nan")
-
-
-def default_work(pair: ChainPair):
-    """Of confident drafting with its default settings."""
-    return decoder_work(pair, DEFAULT)
 
 
 def decoder_of(pair: ChainPair, ratio: float, longest: int, choice: str) -> Decoder:
@@ -168,13 +163,22 @@ def _points(
     return Points(stacked(intervals), np.array(exact)), verdicts
 
 
-def _ratios(settings: Settings, options: Options) -> np.ndarray:
-    own = (settings.cost.ratio, *options.ratios)
+def _line(settings: Settings, options: Options, choice: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(cost ratios, exact speed-ups, time beyond the optimum's in per cent) of one of `CHOICES`, (R,) each.
+
+    The best threshold takes long to find and is looked for at every third ratio.
+    """
+    pair, own = instance(settings)[0], (settings.cost.ratio, *options.ratios)
     ends = min(CURVE_RATIOS[0], *own), max(CURVE_RATIOS[1], *own)
-    return np.unique([*np.geomspace(*ends, FINE), *own])
+    ratios = np.unique([*np.geomspace(*ends, FINE)[:: 3 if choice == "confident" else 1], *own])
+    times, best = (
+        np.array([time_of(pair, ratio, options.longest, which) for ratio in ratios.tolist()])
+        for which in (choice, "adaptive")
+    )
+    return ratios, pair.horizon / times, 100 * (times / best - 1)
 
 
-def _draw(settings: Settings, options: Options, ratios: np.ndarray, lines: dict, points: dict):
+def _draw(settings: Settings, options: Options, lines: dict, points: dict):
     simulated = np.array(options.ratios)
     with style():
         figure = new_figure(7.6, 4.6)
@@ -182,16 +186,16 @@ def _draw(settings: Settings, options: Options, ratios: np.ndarray, lines: dict,
         upper, lower = residual_axes(figure, grid[0, 0], share=0.22)
         losses = figure.add_subplot(grid[0, 1])
         curves = [
-            Curve(CHOICES[choice], ratios, lines[choice], *_drawn(simulated, points.get(choice)))
+            Curve(CHOICES[choice], *lines[choice][:2], *_drawn(simulated, points.get(choice)))
             for choice in SOLID
         ]
         draw_curves(upper, lower, curves, confidence=settings.confidence, log=True)
-        beyond = {choice: 100 * (lines["adaptive"] / line - 1) for choice, line in lines.items()}
-        shown = SOLID if np.median(beyond["default"]) < 2 * beyond["memoryless"].max() else SOLID[:-1]
-        solid = [Curve(CHOICES[choice], ratios, beyond[choice]) for choice in shown]
+        near = np.median(lines["default"][2]) < 2 * lines["memoryless"][2].max()
+        solid = [Curve(CHOICES[choice], *lines[choice][::2]) for choice in (SOLID if near else SOLID[:-1])]
         draw_curves(losses, None, solid, confidence=settings.confidence, log=True)
-        for axes, line in ((upper, lines["memoryless"]), (losses, beyond["memoryless"])):
-            draw_dashes(axes, ratios, line, CHOICES["memoryless"], series=len(SOLID))
+        for axes, line in ((upper, 1), (losses, 2)):
+            ratios, heights = lines["memoryless"][0], lines["memoryless"][line]
+            draw_dashes(axes, ratios, heights, CHOICES["memoryless"], series=len(SOLID))
         for axes in (upper, losses):
             axes.axvline(settings.cost.ratio, color="#808080", linewidth=0.8, linestyle=(0, (1, 2)))
         upper.set_title(f"(a) {settings.pair_name}")

@@ -11,6 +11,7 @@ import pytest
 from simlab.cli.main import main
 from simlab.cost import CostModel
 from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpeculative, Speculative
+from simlab.errors import SimlabError
 from simlab.evidence import Status
 from simlab.experiments import (
     windows,
@@ -272,12 +273,15 @@ def test_no_trajectory_has_more_calls_at_a_place_than_said():
 
 
 def test_the_intervals_of_speedups_hold_together(tmp_path):
-    """Bonferroni over two windows on three pairs, and over two cost ratios of two policies."""
+    """Bonferroni over two windows on three pairs."""
     one = place(tmp_path, trajectories=2_000)
-    results = simulated(windows.jobs([one]))
-    rows = table(present(one, results), "windows_speedup")
-    rows = rows[rows.low.notna()]
-    planned = windows_speedup.speedup_jobs(one, options_of(one))
+    options, drawn = options_of(one), {}
+    planned = windows_speedup.speedup_jobs(one, options)
+    results = simulated(planned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows_speedup, "save_figure", lambda *parts: drawn.update(table=parts[3]) or [])
+        windows_speedup.present_speedup(one, options, results, "x", tmp_path)
+    rows = drawn["table"][drawn["table"].low.notna()]
     assert len(rows) == len(planned) == 6
     for (_, row), each in zip(rows.iterrows(), planned, strict=True):
         found = speedup_of(each, results[each.task.id], one.cost, 1 - 0.05 / 6)
@@ -299,38 +303,53 @@ def test_work_is_linear_in_the_cost(seed):
     assert drafted == pytest.approx(exact.expected_drafted_tokens, rel=1e-11)
 
 
-def test_odd_pairs_are_drawn(tmp_path):
-    """One token; one state and one token; a perfect draft; one that is never right."""
+@pytest.mark.parametrize("name", ["sure", "never", "single"])
+def test_odd_pairs_are_drawn(tmp_path, name):
+    """A perfect draft of a sure chain; one that is never right; one token of one, which is laid out too."""
     turn = np.eye(3)[[1, 2, 0]]
-    np.savez(tmp_path / "sure.npz", draft=turn, target=turn, initial=np.eye(3)[0], horizon=30)
-    np.savez(tmp_path / "never.npz", draft=turn.T, target=turn, initial=np.eye(3)[0], horizon=30)
-    np.savez(tmp_path / "single.npz", draft=[[[1.0]]], target=[[[1.0]]], initial=[1.0])
-    for name in ("sure", "never", "single"):
-        options = {"path": str(tmp_path / f"{name}.npz")}
-        one = place(tmp_path / name, "file", 300_000, pair_options=options)
-        result = present(one, drawn=True)
-        assert {verdict.status for verdict in result.verdicts} == {Status.PASS}
-        assert len(result.figures) == len(NAMES) - (name == "single")
+    made = {
+        "sure": {"draft": turn, "target": turn, "initial": np.eye(3)[0], "horizon": 12},
+        "never": {"draft": turn.T, "target": turn, "initial": np.eye(3)[0], "horizon": 12},
+        "single": {"draft": [[[1.0]]], "target": [[[1.0]]], "initial": [1.0]},
+    }
+    path = tmp_path / f"{name}.npz"
+    np.savez(path, **made[name])
+    command = "simlab run experiment=windows decoder.window=3"
+    one = place(tmp_path, "file", 300_000, pair_options={"path": str(path)}, command=command)
+    one = dataclasses.replace(one, options={**OPTIONS, **SMALL})
+    result = present(one, drawn=name == "single")
+    assert {verdict.status for verdict in result.verdicts} == {Status.PASS}
+    assert len(result.figures) == len(NAMES) - (name == "single")
+    assert "decoder.window=3 made no difference" in result.notes[-1]
 
 
-def test_a_decoder_makes_no_difference_and_is_told(tmp_path):
-    one = place(tmp_path, trajectories=1000, command="simlab run experiment=windows decoder.window=3")
-    assert "decoder.window=3 made no difference" in present(one).notes[-1]
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"acceptances": [1.5]}, "experiment.acceptances = 1.5: give a finite number >= 0 and <= 1"),
+        ({"acceptances": []}, "experiment.acceptances = []: give a list of numbers"),
+        ({"horizon": 0}, "experiment.horizon = 0: give a whole number of at least 1"),
+        ({"longest": 65}, "experiment.longest = 65: give a whole number of at most 64"),
+        ({"simulated": [0]}, "experiment.simulated = 0: give a whole number of at least 1"),
+        ({"simulated": [6]}, "experiment.simulated = 6: give a whole number of at most 5"),
+        ({"ratios": [0]}, "experiment.ratios = 0: give a finite number > 0"),
+        ({"places": "a"}, "experiment.places = 'a': give a whole number"),
+        ({"blocks": 4}, "experiment.blocks = 4: give a list"),
+        ({"blurs": [-1]}, "experiment.blurs = -1: give a finite number >= 0 and <= 1"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_options_that_make_no_sense(tmp_path, options, complaint):
+    one = dataclasses.replace(place(tmp_path), options={**OPTIONS, **options})
+    with pytest.raises(SimlabError) as error:
+        options_of(one)
+    assert complaint in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("experiment.acceptances=[1.5]", "experiment.acceptances = 1.5: give a finite number >= 0 and <= 1"),
-        ("experiment.acceptances=[]", "experiment.acceptances = []: give a list of numbers"),
-        ("experiment.horizon=0", "experiment.horizon = 0: give a whole number of at least 1"),
-        ("experiment.longest=65", "experiment.longest = 65: give a whole number of at most 64"),
-        ("experiment.simulated=[0]", "experiment.simulated = 0: give a whole number of at least 1"),
         ("experiment.simulated=[17]", "experiment.simulated = 17: give a whole number of at most 16"),
-        ("experiment.ratios=[0]", "experiment.ratios = 0: give a finite number > 0"),
-        ("experiment.places=a", "experiment.places = 'a': give a whole number"),
-        ("experiment.blocks=4", "experiment.blocks = 4: give a list"),
-        ("experiment.blurs=[-1]", "experiment.blurs = -1: give a finite number >= 0 and <= 1"),
         ("cost.draft=0", "cost.draft = 0"),
         ("pair.horizon=3,4", "draws one point"),
     ],
