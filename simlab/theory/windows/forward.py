@@ -182,11 +182,10 @@ def _drafted_by_place(pair: ChainPair, rules: Rules, starts: np.ndarray, longest
             exactly += np.bincount(rules.drafted(t)[0], now, minlength=longest + 1)
         return np.cumsum(exactly[:0:-1])[::-1]
     drafted = np.zeros(longest)
-    at_least = np.zeros((longest + 1, pair.states))  # H_i(t + 1, x); none fits after the last position
+    at_least = np.zeros((longest + 1, pair.states))  # H_i(t + 1, x); H(T) = 0, as no token is left
     for t, step in steps(pair, backwards=True):
         sure = ~rules.stopped(step.draft)[0]
-        if t < pair.horizon - 1:
-            at_least[1:] = np.where(sure, product(at_least[:-1], step.draft.T), 0.0)
+        at_least[1:] = np.where(sure, product(at_least[:-1], step.draft.T), 0.0)
         at_least[0] = 1.0
         drafted += at_least[1:] @ starts[t]
     return drafted

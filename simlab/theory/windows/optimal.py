@@ -19,11 +19,12 @@ TIE = 1e-13
 def optimal_policy(
     pair: ChainPair, cost: CostModel, bonus: bool = True, longest: int | None = None
 ) -> Policy:
-    """Of all policies that look at the position and the last token, one with the least expected time.
+    """Of all policies that fix a call's window before it drafts, one with the least expected time.
 
     With C(t, x) the time from (t, x) on and W_k as in `backward`, C(t, x) = min over g of T_s g + T_v +
     W_g(t, x). The law of all that follows a start depends on (t, x) alone, so no policy that remembers more
-    is faster, as long as it fixes a call's window before it drafts. bonus: whether calls have the bonus
+    is faster. A rule that looks at the tokens while it drafts them, as ConfidenceSpeculative does, is of
+    another kind, and can be faster. bonus: whether calls have the bonus
     token; then g = 0..R - 1, else 1..R. longest: the largest window, None for the horizon's. Of windows whose
     times agree to 1e-13 of them the smallest is taken, so that rounding does not decide. Time O(T V^2 K) as
     matrix products, K the longest window. Raises SimlabError for what is no pair or no cost, and for longest
