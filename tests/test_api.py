@@ -113,6 +113,54 @@ def test_and_the_calls_of_another_tree_are_refuted(other):
     assert pmf_verdict("law", calls, exact.target_calls_pmf, resolution=0.02).status == "FAIL"
 
 
+WINDOWS = {
+    "window": lambda pair: simlab.Speculative(3),
+    "bonus": lambda pair: simlab.Speculative(3, bonus=True),
+    "to the horizon": lambda pair: simlab.Speculative(bonus=True),
+    "policy": lambda pair: simlab.AdaptiveSpeculative(
+        np.random.default_rng(1).integers(0, 5, (pair.horizon, pair.states))
+    ),
+    "best policy": lambda pair: simlab.AdaptiveSpeculative(
+        simlab.optimal_policy(pair, simlab.CostModel(0.1, 1.0))
+    ),
+    "sure": lambda pair: simlab.ConfidenceSpeculative(0.45, 4),
+}
+
+
+@pytest.mark.parametrize("rule", WINDOWS)
+@pytest.mark.parametrize("name", PAIRS)
+def test_and_so_it_does_where_windows_are_drafted(name, rule):
+    """Six verdicts; and by place in the window, at 6 standard errors: a count of calls by place is at most T,
+    so that Popoviciu's bound T/2 on its deviation stands for the unknown one."""
+    decoder, n = WINDOWS[rule](PAIRS[name]), 150_000
+    exact = simlab.predict(PAIRS[name], decoder)
+    counts = simlab.simulate(PAIRS[name], decoder, trajectories=n, seed=25)
+    drafted, histogram = exact.expected_drafted_tokens, np.append(counts.drafted_tokens, 0)
+    calls = [
+        mean_verdict("mean", counts.target_calls, exact.expected_target_calls, resolution=0.2),
+        pmf_verdict("law", counts.target_calls, exact.target_calls_pmf, resolution=0.02),
+        mean_verdict("drafted", histogram, drafted, resolution=0.02 * drafted + 0.2),
+    ]
+    assert [verdict.status for verdict in (*_verdicts(exact, counts), *calls)] == ["PASS"] * 6
+    most = 6 * exact.horizon / 2 / n**0.5
+    for place in ("drafted_by_place", "reached_by_place", "accepted_by_place"):
+        assert np.abs(getattr(counts, place) / n - getattr(exact, place)).max(initial=0) < most
+
+
+@pytest.mark.parametrize(
+    "other",
+    [simlab.Speculative(4, bonus=True), simlab.Speculative(3), simlab.ConfidenceSpeculative(0.22, 3)],
+    ids=str,
+)
+def test_and_the_calls_of_another_window_are_refuted(other):
+    counts = simlab.simulate(PAIRS["paper"], simlab.Speculative(3, bonus=True), trajectories=150_000, seed=26)
+    exact = simlab.predict(PAIRS["paper"], other)
+    calls, drafted = counts.target_calls, counts.drafted_tokens
+    assert mean_verdict("mean", calls, exact.expected_target_calls, resolution=0.2).status == "FAIL"
+    assert pmf_verdict("law", calls, exact.target_calls_pmf, resolution=0.02).status == "FAIL"
+    assert mean_verdict("drafted", drafted, exact.expected_drafted_tokens, resolution=1.0).status == "FAIL"
+
+
 @pytest.mark.parametrize(
     "other", [simlab.BiasedSpeculative(0.02), simlab.BiasedSpeculative(0.01, "draft")], ids=str
 )

@@ -223,17 +223,20 @@ def test_deviations_add_up_and_belong_to_biased_decoders():
 UNCOMPILED = """
 import numba, numpy as np, sys
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
-from simlab.decoders import TreeSpeculative
+from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, TreeSpeculative
 from simlab.decoding import build_tables, simulate_batch
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
-for pair in (paper(2, 3), paper(2, 9), as_pair(*rational_chains(2, 3, 1)), paper(1, 1)):
+for pair in (paper(3, 3), paper(2, 9), as_pair(*rational_chains(2, 3, 1)), paper(1, 1)):
     biased = [BiasedSpeculative(0.05, law) for law in ("optimal", "target", "draft")]
     trees = [TreeSpeculative(5), TreeSpeculative(2, "draft"), TreeSpeculative(3, "draft", "chain")]
-    for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3), *biased, *trees):
+    table = np.random.default_rng(2).integers(0, 3, (pair.horizon, pair.states))
+    windows = [Speculative(1), Speculative(2, True), AdaptiveSpeculative(table), ConfidenceSpeculative(0.35)]
+    for decoder in (Autoregressive(), Speculative(), BatchSpeculative(3), *biased, *trees, *windows):
         counts = simulate_batch(build_tables(pair, decoder), 70, seeded(3))
         print(counts.rejections.tolist(), counts.tokens.tolist(), counts.rejections_per_position.tolist())
-        print(counts.deviations.tolist(), counts.target_calls.tolist())
+        print(counts.deviations.tolist(), counts.target_calls.tolist(), counts.drafted_tokens.tolist())
+        print(counts.drafted_by_place, counts.reached_by_place, counts.accepted_by_place)
 print(numba.config.DISABLE_JIT, file=sys.stderr)
 """
 
