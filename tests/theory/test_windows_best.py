@@ -117,7 +117,7 @@ def test_the_policy_is_never_slower_than_fixed_windows(pair, draft, bonus):
 
 
 def test_a_rule_that_looks_at_drafted_tokens_can_be_faster_than_every_policy():
-    """Token 1 or 2 comes first, either way accepted; behind 1 all is sure, behind 2 the draft is surely wrong.
+    """Token 1 or 2 comes first, and is accepted; behind 1 all is sure, behind 2 the draft is surely wrong.
 
     Two tokens are to be drafted after 1 and one after 2: 1.5 c + 1.5. The best policy always drafts two.
     """
