@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 import simlab
+from simlab.decoding import Counts
 from simlab.runs import Job, Ledger, Loky, Task, Trajectories, collect, run
 from tests.decoding.test_windows import decoders
 from tests.runs.running import rows
@@ -30,10 +33,19 @@ def alone():
     return counts_of(run(jobs()))
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("workers", [2, 5])
 def test_any_number_of_workers_gives_the_same_counts(alone, workers):
+    """Threads, as the run is short; what travels to processes is tested below."""
     assert counts_of(run(jobs(), backend=Loky(workers))) == alone
+
+
+def test_a_job_that_travelled_gives_the_same_counts(alone):
+    for job in jobs():
+        task, pair = pickle.loads(pickle.dumps((job.task, job.subject)))
+        assert task == job.task
+        tables = task.build_tables(pair)
+        parts = [task.simulate(tables, batch, size) for batch, size in enumerate([1000] * 5 + [700])]
+        assert Counts.merged(parts) == alone[task.id]
 
 
 @pytest.mark.parametrize("name", DECODERS)
