@@ -24,8 +24,17 @@ DEFAULT = {**WORKED, "other": OTHER}
 
 
 def presented(options, tmp_path, trajectories=100_000, **more):
+    """The outcome, with figures drawn and tables written, but no pictures saved, which takes seconds."""
     settings = point("correctness", options, output=tmp_path, trajectories=trajectories, **more)
-    return correctness.present([settings], simulated(correctness.jobs([settings])))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(correctness, "save_figure", _save_table)
+        return correctness.present([settings], simulated(correctness.jobs([settings])))
+
+
+def _save_table(figure, folder, name, table, metadata):
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / f"{name}.csv", index=False)
+    return [folder / f"{name}.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +123,7 @@ def test_laws_that_are_none(tmp_path, options, said):
 
 def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["experiment=correctness", "run=serial", "trajectories=2000"]
+    words = ["experiment=correctness", "run=serial", "trajectories=2000", "experiment.other=null"]
     assert main(["run", *words, "experiment.draft=[0.5,0.5]", "experiment.target=[0.9,0.1]"]) == 0
     assert "first pair: acceptance 0.6" in capsys.readouterr().out
     assert main(["run", *words, "experiment.target=[0.9,0.2]"]) == 2

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simlab
@@ -66,6 +66,7 @@ def step_of(mistake, draft, target) -> Step:
 
 
 @pytest.mark.parametrize("mistake", [None, *MISTAKES])
+@settings(max_examples=50)
 @given(laws=rational_laws())
 def test_each_step_is_the_sum_over_all_that_can_happen(mistake, laws):
     step = step_of(mistake, *(np.array(law, float) for law in laws))
