@@ -90,6 +90,8 @@ def _plans(words: list[str]) -> tuple[list[Plan], Path]:
             "confidence: only what is planned from measured counts (rates=FILE.csv) has intervals"
         )
     choice = _choice(own)
+    for place, acceptance in enumerate(own.get("acceptance", [])):
+        own["acceptance"][place] = check_number("acceptance", acceptance, least=0.0, most=1.0)
     points = compose_points(others)
     plans = [plan for point in points for plan in _planned(sources[0], own, point, choice)]
     return plans, output_from(points[0])
@@ -114,7 +116,6 @@ def _planned(source: str, own: dict[str, list], config: dict, choice: Choice) ->
     cost = cost_from(config)
     if source == "acceptance":
         for acceptance in own["acceptance"]:
-            acceptance = check_number("acceptance", acceptance, least=0.0, most=1.0)
             yield plan_acceptance(acceptance, cost, choice)
     elif source == "rates":
         confidence = confidence_from(config)

@@ -16,7 +16,7 @@ from simlab.theory import memoryless
 
 
 @pytest.fixture
-def plan(capsys, tmp_path, monkeypatch):
+def drawn(capsys, tmp_path, monkeypatch):
     """Run `simlab plan` in an empty folder; returns what it printed."""
     monkeypatch.chdir(tmp_path)
 
@@ -25,6 +25,13 @@ def plan(capsys, tmp_path, monkeypatch):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def plan(drawn, monkeypatch):
+    """The same without the picture, which takes most of the time."""
+    monkeypatch.setattr("simlab.cli.plan._draw", lambda plans, folder, words: [folder / "picture"])
+    return drawn
 
 
 @pytest.fixture
@@ -60,19 +67,30 @@ def test_an_acceptance_gives_the_formulas(plan):
         assert row["near"] == (6 <= window <= 10)
 
 
-def test_the_table_marks_the_best_and_those_about_it(plan, tmp_path):
+def test_the_table_marks_the_best_and_those_about_it(plan):
     printed = plan("acceptance=0.8")
     marked = {int(w): m for m, w in re.findall(r"^([*~ ])  (\d+) ", printed, re.M)}
     assert marked[8] == "*" and [w for w, m in marked.items() if m == "~"] == [6, 7, 9, 10]
     assert "best window 8: speed-up 3.092; windows 6 to 10 are within 2%" in printed
-    assert max(map(len, printed.partition("written")[0].splitlines())) <= 80
-    written = sorted(path.name for path in (tmp_path / "results" / "plan").iterdir())
-    assert written == ["acceptance=0.8.csv", "acceptance=0.8.png", "acceptance=0.8.svg"]
-    rows = list(csv.DictReader(open(tmp_path / "results" / "plan" / "acceptance=0.8.csv")))
-    assert len(rows) == 17 and float(rows[8]["speedup"]) == memoryless.speedup(0.8, 8, CostModel())
-    before = (tmp_path / "results" / "plan" / "acceptance=0.8.png").read_bytes()
-    plan("acceptance=0.8")
-    assert (tmp_path / "results" / "plan" / "acceptance=0.8.png").read_bytes() == before
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_the_picture_its_numbers_and_the_same_bytes_again(drawn, tmp_path):
+    (tmp_path / "rates.csv").write_text(COUNTS)
+    folder = tmp_path / "results" / "plan"
+    before = {}
+    for words in ("acceptance=0.6,0.8", "rates=rates.csv", "rates=rates.csv"):
+        printed = drawn(words)
+        files = {path.name: path.read_bytes() for path in folder.glob(words + "*")}
+        assert sorted(files) == [words + suffix for suffix in (".csv", ".png", ".svg")]
+        assert all(f"results/plan/{name}" in printed for name in files)
+        assert before.get(words, files) == files
+        before[words] = files
+    rows = list(csv.DictReader((folder / "acceptance=0.6,0.8.csv").open()))
+    assert [row["window"] for row in rows] == [str(window) for window in range(17)] * 2
+    assert float(rows[17 + 8]["speedup"]) == memoryless.speedup(0.8, 8, CostModel())
+    heading = (folder / "rates=rates.csv.csv").read_text().partition("\n")[0].split(",")
+    assert {"low", "high", "tokens_per_call", "cost_ratio"} <= set(heading)
 
 
 def test_a_long_best_window_is_in_the_table(plan):

@@ -61,12 +61,12 @@ def test_exact_coverage_whatever_the_dependence(name, error):
     def interval(*measured):
         return time_interval_at(*measured, error)
 
-    assert miss(interval, LAWS[name], 7, 0.3, 1.0) <= error
+    assert miss(interval, LAWS[name], 6, 0.3, 1.0) <= error
 
 
 @pytest.mark.parametrize("name", LAWS)
 def test_the_coverage_check_catches_a_normal_interval(name):
-    assert miss(normal_interval, LAWS[name], 7, 0.3, 1.0) > 0.0027
+    assert miss(normal_interval, LAWS[name], 6, 0.3, 1.0) > 0.0027
 
 
 def draws(rng, trajectories):
