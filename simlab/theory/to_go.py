@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.cost import CostModel
+from simlab.cost import CostModel, check_cost
 from simlab.decoders import (
     AdaptiveSpeculative,
     BlockSpeculative,
@@ -18,7 +18,6 @@ from simlab.pairs.pair import ChainPair
 from simlab.theory.forward import check
 from simlab.theory.trees import calls as tree_calls
 from simlab.theory.windows.backward import costs_to_go
-from simlab.theory.windows.optimal import check_cost
 from simlab.theory.windows.rules import rules_of
 
 

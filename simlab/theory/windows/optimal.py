@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.cost import CostModel
+from simlab.cost import CostModel, check_cost
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.policy import Policy
@@ -60,9 +60,3 @@ def check_planned(pair: ChainPair, cost: CostModel, bonus: bool, longest: int | 
         raise SimlabError(f"bonus = {bonus!r}: give true or false")
     left = pair.horizon - bool(bonus)
     return left if longest is None else min(check_count("longest", longest), left)
-
-
-def check_cost(cost: CostModel) -> None:
-    """SimlabError for what is no cost model."""
-    if not isinstance(cost, CostModel):
-        raise SimlabError(f"cost = {cost!r}: give a simlab.CostModel(draft, target)")
