@@ -190,9 +190,14 @@ def test_status_without_results(complaint):
     assert "simlab run" in complaint("status")
 
 
-@pytest.mark.parametrize("command", ["predict", "run"])
-@pytest.mark.parametrize("decoder", ["speculative", "block", "confidence"])
-@pytest.mark.parametrize("window", ["0", "-1", "2.5", "inf", "many", "true"])
+@pytest.mark.parametrize(
+    ("command", "decoder", "window"),
+    [
+        *(("predict", "speculative", window) for window in ("0", "-1", "2.5", "inf", "many", "true")),
+        *(("predict", decoder, "0") for decoder in ("block", "confidence")),
+        ("run", "speculative", "0"),
+    ],
+)
 def test_windows_that_are_none(complaint, command, decoder, window):
     line = complaint(command, f"decoder={decoder}", f"decoder.window={window}")
     assert "window = " in line and ": give a whole number of at least 1" in line
@@ -224,15 +229,24 @@ def test_windows_that_are_none(complaint, command, decoder, window):
     ids=" ".join,
 )
 def test_mistakes_in_the_settings_of_windows(complaint, words, said):
-    for command in ("predict", "run"):
-        assert said in complaint(command, *words)
+    assert said in complaint("predict", *words)
 
 
-@pytest.mark.parametrize("name", ["draft", "target"])
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "free", "null"])
-def test_costs_that_are_none(complaint, name, value):
-    for command in ("predict", "run"):
-        assert f"cost.{name} = " in complaint(command, f"cost.{name}={value}")
+@pytest.mark.parametrize(
+    ("command", "word", "shown"),
+    [
+        ("predict", "cost.draft=0", "0"),
+        ("predict", "cost.draft=-1", "-1"),
+        ("predict", "cost.target=nan", "nan"),
+        ("predict", "cost.target=inf", "inf"),
+        ("predict", "cost.draft=free", "'free'"),
+        ("run", "cost.target=0", "0"),
+        ("run", "cost.draft=null", "None"),
+    ],
+)
+def test_costs_that_are_none(complaint, command, word, shown):
+    name = word.partition("=")[0]
+    assert f"{name} = {shown}: give a finite number > 0" in complaint(command, word)
 
 
 @pytest.mark.parametrize(
@@ -247,10 +261,13 @@ def test_costs_that_are_none(complaint, name, value):
 )
 def test_policies_that_are_none(complaint, tmp_path, text, said):
     (tmp_path / "mine.csv").write_text(text)
-    (tmp_path / "mine.npy").write_bytes(text.encode())
-    for command in ("predict", "run"):
-        assert said in complaint(command, "decoder=adaptive", "decoder.policy=mine.csv")
-        assert "mine.npy cannot be read" in complaint(command, "decoder=adaptive", "decoder.policy=mine.npy")
+    assert said in complaint("predict", "decoder=adaptive", "decoder.policy=mine.csv")
+
+
+def test_policies_that_cannot_be_read(complaint, tmp_path):
+    (tmp_path / "mine.npy").write_text("no array")
+    (tmp_path / "mine.csv").write_text("1,2\n")
+    assert "mine.npy cannot be read" in complaint("predict", "decoder=adaptive", "decoder.policy=mine.npy")
     line = complaint("run", "decoder=adaptive", "decoder.policy=mine.csv", "decoder.longest=3")
     assert "longest = 3: it limits policy=optimal" in line
 
