@@ -32,6 +32,7 @@ from simlab.verify import (
     Check,
     algorithm4,
     biased,
+    block,
     front,
     theorem1,
     theorem2,
@@ -116,6 +117,9 @@ def _checks(
         yield "algorithm 4", lambda m=drafts: algorithm4.check_printed(some(8), m)
     if pair.states <= front.MOST_STATES:
         yield "sequence front", lambda: front.check_program(pair, seed)
+    yield "block verification", lambda: block.check_joint_law(pair, seed)
+    yield "block verification, calls", lambda: block.check_calls(pair, seed)
+    yield "block verification, gain", lambda: block.check_never_more_calls(pair)
     yield "biased chain", lambda: _biased_chain(settings, results)
 
 

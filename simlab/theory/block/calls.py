@@ -11,7 +11,7 @@ from simlab.checks import check_count
 from simlab.decoders import BlockSpeculative, Speculative, longest_window
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
-from simlab.theory.block.masses import WORK, BlockMasses, block_masses
+from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
 from simlab.theory.prediction import Prediction
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
@@ -94,11 +94,10 @@ def enough_masses(pair: ChainPair, window: int) -> BlockMasses:
 
     The last ones are kept: all that is asked of one pair and window rests on them.
     """
-    masses = block_masses(pair, window, WORK)
-    width = _accuracy(pair, masses, window)
-    if width <= ACCURATE:
-        return masses
-    return block_masses(pair, window, min(1.2 * np.sqrt(width / ACCURATE), MOST) * WORK)
+    work = max(WORK, least_work(pair, window))
+    masses = block_masses(pair, window, work)
+    more = min(1.2 * work * np.sqrt(_accuracy(pair, masses, window) / ACCURATE), MOST * WORK)
+    return masses if more <= 1.2 * work else block_masses(pair, window, more)
 
 
 def block_gain(pair: ChainPair, window: int | None = 4) -> tuple[float, float]:

@@ -24,7 +24,7 @@ ATOMS = 2**18
 """The longest list of drafted prefixes that are followed one by one."""
 WORK = 2.5e8
 """About how many steps of one prefix by one token are taken in all, where many are needed: some seconds."""
-LEAST_CELLS = 32
+LEAST_CELLS = 16
 """Cells of the ratio for each token, at least, however much work that is."""
 MOST_WORK = 2e12
 """More steps than this, over an hour, are refused."""
@@ -60,6 +60,13 @@ def block_masses(pair: ChainPair, window: int, work: float) -> BlockMasses:
         return BlockMasses(high, None, stopped)
     low, others, _ = _bound(pair, steps, window, atoms, upper=False)
     return BlockMasses((low + high) / 2, np.abs(high - low) / 2, (stopped + others) / 2)
+
+
+def least_work(pair: ChainPair, window: int) -> float:
+    """The steps that LEAST_CELLS a token take, if so many are needed; no fewer are worth asking for."""
+    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
+    steps = 1 if stationary else pair.horizon
+    return 2.0 * steps * pair.states**3 * max(window, 1) * LEAST_CELLS
 
 
 def _atoms(pair: ChainPair, steps: int, window: int, work: float) -> int:
