@@ -18,12 +18,13 @@ def draw_dashes(axes, x, y, label: str, *, series: int) -> None:
     )  # fmt: skip
 
 
-def draw_marked(axes, x, y, label: str, *, series: int) -> None:
-    """An exact line with its points marked in its series' way; what is not finite is left out. x, y: (K,)."""
+def draw_marked(axes, x, y, label: str, *, series: int, joined: bool = True) -> None:
+    """Exact values marked in their series' way, joined by a line or not; nan is left out. x, y: (K,)."""
     colour, marker = look(series)
     axes.plot(
-        x, y, color=colour, linewidth=THEORY_WIDTH, marker=marker, markersize=3.5, label=label, zorder=2.6
-    )
+        x, y, color=colour, linewidth=THEORY_WIDTH, linestyle="-" if joined else "none", marker=marker,
+        markersize=3.5, label=label, zorder=2.6,
+    )  # fmt: skip
 
 
 def draw_edges(axes, heights) -> None:
