@@ -209,7 +209,7 @@ def plan_pair(source: dict, label: str, pair: ChainPair, cost: CostModel, choice
     if not choice.windows:
         windows = _shown(choice, best, near, considered)
     remarks = [] if longest else ["a horizon of 1 has no room for a drafted token"]
-    if best == considered < longest and not choice.windows:
+    if asked is None and best == considered < longest:
         remarks.append(
             f"windows longer than {best} were not looked at, and may be better still: give longest"
         )
