@@ -49,6 +49,7 @@ MOST = 1_000_000
 """Steps that are simulated of each mistake, in plain NumPy, at most."""
 
 ROUNDING = 1e-12
+LONGEST_TITLE = 160
 CAPTION = (
     "One step, from draft (dashes) to target (outline). Blue: the drafted token is accepted, with "
     "probability min(draft, target), {acceptance:.6g} in all. Orange: it was rejected and replaced by this "
@@ -91,7 +92,7 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     notes = [f"{case.name}: {_headline(case)}." for case in cases]
     notes += [_told(case, step) for case in cases for step in simulated[case.name].values() if step.mistake]
     return Outcome(
-        heading(settings, TITLE),
+        _title(settings, cases[0]),
         folder,
         verdicts,
         [_check(case) for case in cases],
@@ -273,6 +274,12 @@ def _check(case: Case) -> Check:
         status=Status.PASS if abs(difference) <= ROUNDING else Status.FAIL,
         scope=f"all {len(law)} tokens; the one that is furthest",
     )
+
+
+def _title(settings: Settings, case: Case) -> str:
+    """The heading, without the laws themselves where they would fill lines."""
+    title = heading(settings, TITLE)
+    return title if len(title) <= LONGEST_TITLE else f"{TITLE}, two laws of {len(case.draft)} tokens"
 
 
 def _headline(case: Case) -> str:

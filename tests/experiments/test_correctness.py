@@ -146,3 +146,12 @@ def test_bars_stack_to_what_comes_out(tmp_path):
     np.testing.assert_allclose(list(tops.values()), case.target)
     assert len(panels) == 6 and lower.get_xlabel() == "token"
     assert len({panel.get_ylim() for panel in panels}) == 1
+
+
+def test_long_laws_do_not_fill_the_heading(tmp_path):
+    laws = ["experiment.draft=" + "[" + ",".join(["0.02"] * 50) + "]"]
+    settings = point(
+        "correctness", {}, output=tmp_path, trajectories=1, command=" ".join(["simlab", "run", *laws])
+    )
+    case = correctness.Case("first pair", np.full(50, 0.02), np.full(50, 0.02))
+    assert correctness._title(settings, case) == "One step, two laws of 50 tokens"
