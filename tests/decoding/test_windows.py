@@ -284,6 +284,18 @@ def test_a_stationary_pair_keeps_one_copy_and_gives_the_same_counts(name):
     assert tables[0].target.entries.shape == (1, 25 if has_bonus(decoder) else 0)
 
 
+def test_the_longest_horizon_fits_its_fields():
+    """All rejected, where a call drafts two tokens; and all accepted, in one call of the longest window."""
+    draft, target = np.array([[1.0, 0.0]] * 2), np.array([[0.0, 1.0]] * 2)
+    pair = ChainPair.stationary(draft, target, [1.0, 0.0], 65_535)
+    counts = simulate_batch(build_tables(pair, Speculative(2, bonus=True)), 3, seeded(0))
+    assert counts.target_calls[65_535] == 3 == counts.drafted_tokens[-1]
+    same = ChainPair.stationary(draft, draft, [1.0, 0.0], 5_700)
+    for decoder, calls in ((Speculative(bonus=True), 1), (Speculative(256, bonus=True), 23)):
+        counts = simulate_batch(build_tables(same, decoder), 3, seeded(0))
+        assert counts.target_calls[calls] == 3 == counts.drafted_tokens[5_700 - calls]
+
+
 FROZEN = {
     "2": [
         [1457, 1539, 1227, 1464, 1009, 1789, 1515],
