@@ -1,11 +1,12 @@
 """Speculative decoding with block verification (Sun et al. 2024, arXiv 2403.10444), compiled.
 
 A window is drafted to its end before anything is decided, and calls of different trajectories end at
-different positions. So trajectories do not go step by step together, as elsewhere, but call by call, some
-hundred of them at a time: all draft their first token, then their second, .., so that the look-ups of many
-are under way at once; then each is verified. Drafting keeps the running ratios p_i = min(p_{i-1}
-target/draft, 1). Verifying asks from the window's end backwards for the first place i whose uniform is at
-most h_i, which is the last such place; places not asked need no uniform, and where p_i = 1, h_i is 1.
+different positions. So it is the calls that go position by position together: at each t, those of the
+trajectories whose next call starts there. All draft their first token, then their second, .., each time from
+one step's rows, which stay in the cache; then the windows are verified, and each trajectory waits at the
+position where its next call starts. Drafting keeps the running ratios p_i = min(p_{i-1} target/draft, 1).
+Verifying asks from the window's end backwards for the first place i whose uniform is at most h_i, which is
+the last such place; places not asked need no uniform, and where p_i = 1, h_i is 1.
 
 h_i = S/(S + 1 - p_i), S = sum of [p_i target - draft]_+. The tokens of each row are sorted by falling
 target/draft once, with running sums of both laws: those of positive excess are the first ones, S is the
@@ -25,29 +26,28 @@ from simlab.decoding.block import Tally
 from simlab.decoding.calls import check_counted
 from simlab.decoding.chunks import U
 from simlab.decoding.randomness import BATCH, fill
-from simlab.decoding.tables import AliasTable, alias_table, distinct_steps, initial_table
+from simlab.decoding.tables import AliasTable, alias_table, distinct_steps, initial_table, step_of
 from simlab.jit import compiled, inlined
 from simlab.pairs.pair import ChainPair
 
 _11, _16, _32 = U(11), U(16), U(32)
 _LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
 _UNIT = 2.0**-53
-_LANES, _LEAST_LANES = 512, 16
-_LANE_PLACES = 2**14
-"""The places of all lanes together: what they keep (160 KB) stays in the L2 cache, if windows let it."""
+RATIO, TARGET, DRAFT = range(3)
+_LANES, _LEAST_LANES = 2**14, 64
+_LANE_PLACES = 2**17
+"""Places of all lanes' windows together, 10 bytes each: of long windows fewer run side by side."""
 
 
 class Excess(NamedTuple):
-    """Rows sorted by falling target/draft: (S, V * V) each.
+    """Rows sorted by falling target/draft.
 
-    tokens: uint16. ratios: float64, target/draft, inf where only the target has mass, 0 where it has none.
-    target, draft: float64, their running sums.
+    tokens: uint16 (S, V * V). sums: float64 (S, V * V, 3), side by side as they are looked up together:
+    target/draft, inf where only the target has mass, 0 where it has none; and the running sums of both laws.
     """
 
     tokens: np.ndarray
-    ratios: np.ndarray
-    target: np.ndarray
-    draft: np.ndarray
+    sums: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def _sorted_rows(pair: ChainPair) -> tuple[np.ndarray, Excess]:
     steps, states = distinct_steps(pair), pair.states
     shape = steps, states * states
     ratios = np.empty(shape)
-    excess = Excess(np.empty(shape, np.uint16), *(np.empty(shape) for _ in range(3)))
+    excess = Excess(np.empty(shape, np.uint16), np.empty((*shape, 3)))
     for step in range(steps):
         draft, target = (rows[step if len(rows) > 1 else 0] for rows in (pair.draft_rows, pair.target_rows))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -128,9 +128,10 @@ def _sorted_rows(pair: ChainPair) -> tuple[np.ndarray, Excess]:
         order = np.argsort(-ratio, axis=1, kind="stable")
         ratios[step] = ratio.ravel()
         excess.tokens[step] = order.ravel()
-        excess.ratios[step] = np.take_along_axis(ratio, order, axis=1).ravel()
-        for sums, rows in ((excess.target, target), (excess.draft, draft)):
-            sums[step] = np.cumsum(np.take_along_axis(rows, order, axis=1), axis=1).ravel()
+        excess.sums[step, :, RATIO] = np.take_along_axis(ratio, order, axis=1).ravel()
+        for place, rows in ((TARGET, target), (DRAFT, draft)):
+            sums = np.cumsum(np.take_along_axis(rows, order, axis=1), axis=1)
+            excess.sums[step, :, place] = sums.ravel()
     return ratios, excess
 
 
@@ -153,36 +154,37 @@ def _sample(initial, laws, ratios, excess, window, trajectories, state, tally):
     horizon = tally.tokens.shape[0]
     lanes = new_lanes(min(max(_LANE_PLACES // (window + 1), _LEAST_LANES), _LANES), window)
     ends = new_ends(window)
-    running, open_lanes = np.empty(lanes.time.size, np.int64), np.empty(lanes.time.size, np.int64)
+    running, undecided = np.empty(lanes.time.size, np.int64), np.empty(lanes.time.size, np.int64)
     for start in range(0, trajectories, running.size):
         size = min(running.size, trajectories - start)
         begin(initial, size, start, state, lanes, tally)
-        alive = size
-        for lane in range(size):
-            running[lane] = lane
-        while alive > 0:
-            for i in range(window):
-                draft_place(laws[0], ratios, i, running, alive, horizon, state, lanes)
-            undecided = alive
-            open_lanes[:alive] = running[:alive]
-            for i in range(window, 0, -1):
-                undecided = ask_place(
-                    excess, i, window, open_lanes, undecided, tally.tokens.shape[1], horizon, state, lanes
-                )
-            for j in range(undecided):
-                lanes.accepted[open_lanes[j]] = 0
-            write_down(running, alive, start, window, lanes, ends, tally)
-            end_calls(laws[1], excess, running, alive, start, window, state, lanes, tally)
-            still = 0
-            for j in range(alive):
-                running[still] = running[j]
-                still += int(lanes.time[running[j]] < horizon)
-            alive = still
+        for t in range(horizon):
+            count, drafted = waiting_at(t, size, lanes, running), min(window, horizon - 1 - t)
+            for i in range(drafted):
+                draft_place(laws[0], ratios, t, i, running, count, state, lanes)
+            undecided[:count] = running[:count]
+            still = count
+            for i in range(drafted, 0, -1):
+                still = ask_place(excess, t, i, drafted, undecided, still, state, lanes)
+            for j in range(still):
+                lanes.accepted[undecided[j]] = 0
+            write_down(t, drafted, running, count, start, lanes, ends, tally)
+            end_calls(laws[1], excess, t, drafted, running, count, start, state, lanes, tally)
         for lane in range(size):
             tally.rejections[lanes.rejections[lane]] += 1
             tally.target_calls[lanes.calls[lane]] += 1
             tally.drafted_tokens[lanes.drafted[lane]] += 1
     count_places(ends, tally)
+
+
+@compiled
+def waiting_at(t, size, lanes, running):
+    """List the trajectories whose next call starts at t; returns their number."""
+    time, found = lanes.time, 0
+    for lane in range(size):
+        running[found] = lane
+        found += int(time[lane] == t)
+    return found
 
 
 @compiled
@@ -223,18 +225,19 @@ def token_of(entries, lows, step, row, states, word):
 
 
 @inlined
-def excess_of(ratios, target, draft, step, row, states, share):
+def excess_of(sums, step, row, states, share):
     """(how many of a row's sorted tokens have share * target > draft, the sum of their excess)."""
     low, high = 0, states
     while low < high:
         middle = (low + high) // 2
-        if share * ratios[step, row + middle] > 1.0:
+        if share * sums[step, row + middle, RATIO] > 1.0:
             low = middle + 1
         else:
             high = middle
     mass = 0.0
     if low > 0:
-        mass = max(share * target[step, row + low - 1] - draft[step, row + low - 1], 0.0)
+        last = row + low - 1
+        mass = max(share * sums[step, last, TARGET] - sums[step, last, DRAFT], 0.0)
     return low, mass
 
 
@@ -253,46 +256,37 @@ def begin(initial, size, start, state, lanes, tally):
 
 
 @compiled
-def draft_place(law, all_ratios, i, running, count, horizon, state, lanes):
-    """Draft the i-th token, from 0, of each running trajectory's window, as far as the horizon lets it."""
-    entries, lows, several = law.entries, law.lows, law.entries.shape[0] > 1
-    moving, states = all_ratios.shape[0] > 1, np.int64(np.sqrt(all_ratios.shape[1]))
-    time, tokens, shares, words = lanes.time, lanes.tokens, lanes.shares, lanes.words
+def draft_place(law, all_ratios, t, i, running, count, state, lanes):
+    """Draft the i-th token, from 0, of each of the windows that start at t."""
+    entries, lows, step = law.entries, law.lows, step_of(law.entries, t + i)
+    moving, states = step_of(all_ratios, t + i), np.int64(np.sqrt(all_ratios.shape[1]))
+    tokens, shares, words = lanes.tokens, lanes.shares, lanes.words
     fill(state, words, U(count))
     for j in range(count):
         lane = running[j]
-        t = time[lane] + i
-        if t + 1 < horizon:  # the last position is the bonus token's
-            row = np.int64(tokens[lane, i]) * states
-            y = token_of(entries, lows, t if several else 0, row, U(states), words[j])
-            share = shares[lane, i] * all_ratios[t if moving else 0, row + y]
-            tokens[lane, i + 1] = np.uint16(y)
-            shares[lane, i + 1] = min(share, 1.0) if shares[lane, i] > 0.0 else 0.0
+        row = np.int64(tokens[lane, i]) * states
+        y = token_of(entries, lows, step, row, U(states), words[j])
+        share = shares[lane, i] * all_ratios[moving, row + y]
+        tokens[lane, i + 1] = np.uint16(y)
+        shares[lane, i + 1] = min(share, 1.0) if shares[lane, i] > 0.0 else 0.0
 
 
 @compiled
-def ask_place(excess, i, window, undecided, count, states, horizon, state, lanes):
+def ask_place(excess, t, i, drafted, undecided, count, state, lanes):
     """Whether a trajectory accepts its first i tokens; how many are left of the `count` undecided ones."""
-    ratios, target, draft, several = excess.ratios, excess.target, excess.draft, excess.ratios.shape[0] > 1
-    time, tokens, shares, accepted, words = (
-        lanes.time,
-        lanes.tokens,
-        lanes.shares,
-        lanes.accepted,
-        lanes.words,
-    )
+    sums, step = excess.sums, step_of(excess.sums, t + i)
+    states = np.int64(np.sqrt(sums.shape[1]))
+    tokens, shares, accepted, words = lanes.tokens, lanes.shares, lanes.accepted, lanes.words
     fill(state, words, U(count))
     still = 0
     for j in range(count):
         lane = undecided[j]
-        t = time[lane]
-        drafted = min(window, horizon - 1 - t)
         share = shares[lane, i]
-        going = i > drafted
-        if not going and share < 1.0:
+        going = False
+        if share < 1.0:
             if i < drafted:
-                step, row = t + i if several else 0, np.int64(tokens[lane, i]) * states
-                _, mass = excess_of(ratios, target, draft, step, row, states, share)
+                row = np.int64(tokens[lane, i]) * states
+                _, mass = excess_of(sums, step, row, states, share)
                 share = mass / (mass + 1.0 - share)
             going = np.float64(words[j] >> _11) * _UNIT >= share
         accepted[lane] = i
@@ -302,21 +296,19 @@ def ask_place(excess, i, window, undecided, count, states, horizon, state, lanes
 
 
 @compiled
-def write_down(running, count, start, window, lanes, ends, tally):
+def write_down(t, drafted, running, count, start, lanes, ends, tally):
     """Count what the calls drafted and accepted, and their accepted tokens."""
-    horizon, recorded = tally.tokens.shape[0], tally.path_initial.size > 0
-    counts, path_tokens, tokens = tally.tokens, tally.path_tokens, lanes.tokens
-    time, all_accepted, all_drafted, calls = lanes.time, lanes.accepted, lanes.drafted, lanes.calls
-    by_drafted, by_accepted, whole = ends.drafted, ends.accepted, ends.whole
+    recorded, counts, path_tokens = tally.path_initial.size > 0, tally.tokens, tally.path_tokens
+    tokens, all_accepted, all_drafted, calls = lanes.tokens, lanes.accepted, lanes.drafted, lanes.calls
+    by_accepted = ends.accepted
+    ends.drafted[drafted] += count
     for j in range(count):
         lane = running[j]
-        t, accepted = time[lane], all_accepted[lane]
-        drafted = min(window, horizon - 1 - t)
+        accepted = all_accepted[lane]
         calls[lane] += 1
         all_drafted[lane] += drafted
-        by_drafted[drafted] += 1
         by_accepted[accepted] += 1
-        whole[drafted] += int(accepted == drafted)
+        ends.whole[drafted] += int(accepted == drafted)
         for i in range(accepted):
             counts[t + i, tokens[lane, i + 1]] += 1
         if recorded:
@@ -325,42 +317,42 @@ def write_down(running, count, start, window, lanes, ends, tally):
 
 
 @compiled
-def end_calls(law, excess, running, count, start, window, state, lanes, tally):
+def end_calls(law, excess, t, drafted, running, count, start, state, lanes, tally):
     """The token behind the accepted ones: corrected, or the bonus token; the next call starts behind it."""
-    entries, lows = law.entries, law.lows
-    ordered, ratios, target, draft = excess.tokens, excess.ratios, excess.target, excess.draft
-    several, moving = entries.shape[0] > 1, ratios.shape[0] > 1
-    (horizon, states), counts, recorded = tally.tokens.shape, tally.tokens, tally.path_initial.size > 0
-    time, tokens, words = lanes.time, lanes.tokens, lanes.words
+    entries, lows, ordered, sums = law.entries, law.lows, excess.tokens, excess.sums
+    several, moving = entries.shape[0] > 1, sums.shape[0] > 1
+    states, counts, recorded = tally.tokens.shape[1], tally.tokens, tally.path_initial.size > 0
+    per_position, rejections, shares = tally.per_position, lanes.rejections, lanes.shares
+    time, tokens, words, all_accepted = lanes.time, lanes.tokens, lanes.words, lanes.accepted
     fill(state, words, U(count))
     for j in range(count):
         lane = running[j]
-        accepted = lanes.accepted[lane]
-        rejected = accepted < min(window, horizon - 1 - time[lane])
-        t, row = time[lane] + accepted, np.int64(tokens[lane, accepted]) * states
+        accepted = all_accepted[lane]
+        rejected = accepted < drafted
+        now, row = t + accepted, np.int64(tokens[lane, accepted]) * states
         y = -1
         if rejected:
-            step, share = t if moving else 0, lanes.shares[lane, accepted]
-            positive, mass = excess_of(ratios, target, draft, step, row, states, share)
+            step, share = now if moving else 0, shares[lane, accepted]
+            positive, mass = excess_of(sums, step, row, states, share)
             level = np.float64(words[j] >> _11) * _UNIT * mass
             low, high = 0, positive - 1  # whatever the rounding, a token with share * target > draft
             while low < high:
                 middle = (low + high) // 2
-                if share * target[step, row + middle] - draft[step, row + middle] > level:
+                if share * sums[step, row + middle, TARGET] - sums[step, row + middle, DRAFT] > level:
                     high = middle
                 else:
                     low = middle + 1
             if positive > 0:
                 y = np.int64(ordered[step, row + low])
         if y < 0:  # of a rejection, only where rounding made it one
-            y = token_of(entries, lows, t if several else 0, row, U(states), words[j])
-        counts[t, y] += 1
-        tally.per_position[t] += int(rejected)
-        lanes.rejections[lane] += int(rejected)
+            y = token_of(entries, lows, now if several else 0, row, U(states), words[j])
+        counts[now, y] += 1
+        per_position[now] += int(rejected)
+        rejections[lane] += int(rejected)
         if recorded:
-            tally.path_tokens[t, start + lane] = np.uint16(y)
-            tally.path_rejected[t, start + lane] = np.uint8(rejected)
-        time[lane] = t + 1
+            tally.path_tokens[now, start + lane] = np.uint16(y)
+            tally.path_rejected[now, start + lane] = np.uint8(rejected)
+        time[lane] = now + 1
         tokens[lane, 0] = np.uint16(y)
 
 
