@@ -64,8 +64,11 @@ def place(tmp_path, pair="paper", trajectories=20_000, **more):
     return point("windows", OPTIONS, output=tmp_path, trajectories=trajectories, pair_name=pair, **more)
 
 
-def present(one, results=None, drawn=False):
-    """What the experiment makes of its results; figures laid out where asked for, pictures never: seconds."""
+def present(one, results=None, drawn=False, judged=False):
+    """What the experiment makes of its results; figures laid out where asked for, pictures never: seconds.
+
+    judged: only what has verdicts.
+    """
 
     def save(figure, folder, name, table, metadata):
         if drawn:
@@ -78,6 +81,10 @@ def present(one, results=None, drawn=False):
     with pytest.MonkeyPatch.context() as patch:
         for module in MODULES:
             patch.setattr(module, "save_figure", save)
+        if judged:
+            patch.setattr(windows, "present_gap", lambda *_: (None, []))
+            patch.setattr(windows, "present_policy", lambda *_: (None, []))
+            patch.setattr(windows, "present_map", lambda *_: None)
         patch.setattr(windows_policies, "FINE", 4)
         patch.setattr(windows_map, "MAPPED", ("paper", "dirichlet"))
         return windows.present([one], simulated(windows.jobs([one])) if results is None else results)
@@ -206,7 +213,7 @@ def test_verdicts_notes_and_figures(outcome):
 def test_verdicts_pass_whatever_the_seed(tmp_path, seed):
     one = place(tmp_path, trajectories=400_000, seed=seed)
     one = dataclasses.replace(one, options={**OPTIONS, **SMALL})
-    assert {verdict.status for verdict in present(one).verdicts} == {Status.PASS}
+    assert {verdict.status for verdict in present(one, judged=True).verdicts} == {Status.PASS}
 
 
 def test_another_window_is_caught(tmp_path):
