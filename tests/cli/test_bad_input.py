@@ -94,7 +94,7 @@ def test_replacements_that_are_none(complaint, command, word, shown):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["experiment=fig99"], "no experiment 'fig99': known are bias, drafts, fig2, fig3, "),
+        (["experiment=fig99"], "no experiment 'fig99': known are bias, correctness, drafts, "),
         (["trajectories=0"], "trajectories = 0"),
         (["trajectories=1.5"], "trajectories = 1.5"),
         (["seed=-1"], "seed = -1"),
@@ -133,7 +133,7 @@ def test_lists_of_experiments_that_are_none(complaint, words):
 
 def test_unknown_commands(complaint):
     assert "no option --jsno: known are --json, --help" in complaint("predict", "--jsno")
-    assert "no command 'prdict': known are predict, run, " in complaint("prdict")
+    assert "no command 'prdict': known are predict, plan, run, " in complaint("prdict")
 
 
 @pytest.mark.parametrize(
