@@ -28,21 +28,24 @@ from the horizon), then P(output = x^R) = sum_{i<g} (m_i target(x_{i+1}) - m_{i+
 m_g target(x_{g+1} .. x_R), which telescopes to m_0 target(x^R) = target(x^R).
 
 *Why greedy block verification needs a changed target, and this does not.* The greedy variant does not cap the
-running ratio: it accepts x^i with min(draft(x^i), target(x^i)), the most that any verification can. That may
-exceed m_i target-wise: after x_1 with target/draft = 1/2 and x_2 with ratio 2 it accepts x^2 whenever it was
-drafted, more often than the accepted x_1 are followed by x_2 under the target. Sequences that begin with x_1
-and x_2 are then already complete, and a call that stopped before x_1 and gave x_1 as its last token must give
-x_2 behind it less often than the target would: the next iterations' target is changed. Capping, p_i <= 1
-before it is multiplied on, is m_{i+1} <= m_i target(x_{i+1}): no token is ever accepted in excess.
+running ratio: it accepts x^i with probability mass min(draft(x^i), target(x^i)), the most that any
+verification can. Let target/draft be 1/2 at x_1 and 2 at x_2. Then it accepts x_1, x_2 whenever they are
+drafted, with mass target(x^2): every output that is to begin with x_1, x_2 is already spoken for. A call that
+stops at once and gives x_1 as its corrected token must therefore never be followed by x_2: the next call
+needs another target. Left alone, the output is biased (tests/theory/test_block.py finds so in rationals).
+Capped, m_{i+1} <= m_i target(x_{i+1}): among the calls that accept x^i none of its continuations is accepted
+in excess, what is missing is made up for on the spot by the corrected token, and nothing is left for later
+calls to mend.
 
 *Never more calls than token by token.* Given the whole output x, a call that starts at n accepts i tokens or
-more with probability m_i / target(x^i) = min_{j<=i} draft(x^j)/target(x^j), and token verification with
-prod_{j<=i} min(1, draft(x_j)/target(x_j)), which is no larger (each running product is one of such factors at
-most). So, given the output, a call reaches at least as far (in law). Token by token a call that starts later
-also ends later (in law), as fewer factors are multiplied; a chain of jumps that dominates such a monotone one
-step by step, from every start, dominates it after every number of jumps. So the number of calls, given the
-output, is stochastically no larger, and so are its mean and its tails. At window 1 the two are the same.
-(Block verification itself is not monotone in where a call starts, so that a longer window need not help it.)
+more with probability m_i / target(x^i) = min over j = 0..i of draft(x^j)/target(x^j), and token verification
+with prod_{k<=i} min(1, draft/target of x_k), which is at most prod_{k<=j} draft/target of x_k for every j <=
+i. So, given the output, a call reaches at least as far (in law). Token by token a call that starts later also
+ends later (in law): fewer factors are multiplied, and its window reaches further. A chain of jumps that
+dominates such a monotone one step by step, from every start, dominates it after every number of jumps. So the
+number of calls, given the output, is stochastically no larger, and so are its mean and its tails. At window 1
+the two are the same. (Block verification itself is not monotone in where a call starts, so that nothing here
+says that a longer window never takes more calls.)
 """
 
 from simlab.theory.block.calls import block_costs_to_go, block_gain, predict_block
