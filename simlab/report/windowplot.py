@@ -59,6 +59,9 @@ class MapPoint:
     own: bool
 
 
+BOX = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.75}
+"""Behind words on colours, so that they can be read on a light and on a dark page."""
+
 AREAS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64)
 """Areas of the map begin at these windows; the first is what lies above 0."""
 
@@ -82,10 +85,10 @@ def draw_window_map(axes, acceptances, ratios, windows, points: list[MapPoint]) 
 
 
 def _shades(number: int) -> list[str]:
-    """From light to dark, as many as asked for."""
+    """From light to dark, as many as asked for; none so pale that a dark page takes it for a grey."""
     from matplotlib.colors import to_hex, to_rgb
 
-    light, dark = np.array(to_rgb("#eaf3fa")), np.array(to_rgb("#08477a"))
+    light, dark = np.array(to_rgb("#d3e6f6")), np.array(to_rgb("#08477a"))
     return [to_hex(light + (dark - light) * part) for part in np.linspace(0, 1, max(number, 2))][:number]
 
 
@@ -106,8 +109,7 @@ def _name_areas(axes, acceptances, ratios, windows, areas: list[int], points: li
         following = areas[place] if place < len(areas) else None
         axes.text(
             acceptances[column], ratios[row], "no drafting" if not place else _span(area, following),
-            ha="center", va="center", fontsize="small",
-            color="#404040" if place < 0.6 * len(areas) else "#ffffff",
+            ha="center", va="center", fontsize="small", color=THEORY_COLOUR, bbox=BOX,
         )  # fmt: skip
 
 
@@ -130,7 +132,7 @@ def _draw_points(axes, acceptances, points: list[MapPoint]) -> None:
             f"{point.label}: {point.window}", (x, point.ratio),
             xytext=(0, (9, -9, 20, -20)[turn % 4]), textcoords="offset points", ha="center", va="center",
             fontsize="small", color=colour, zorder=6,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.75},
+            bbox=BOX,
         )  # fmt: skip
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from simlab.report import new_figure, style
+from simlab.report.colours import on_dark
 from simlab.report.windowplot import (
     MapPoint,
+    _shades,
     draw_choice,
     draw_marked,
     draw_policy,
@@ -41,6 +43,12 @@ def test_areas_of_the_map_are_named_inside_themselves(axes):
             (0, 0) if word == "no drafting" else (int(first.rstrip("+")), int(last or first.rstrip("+")))
         )
         assert low <= window <= (np.inf if word.endswith("+") else high), word
+
+
+def test_no_shade_turns_grey_on_a_dark_page():
+    for colour in _shades(12):
+        rgb = [int(on_dark(colour)[i : i + 2], 16) for i in (1, 3, 5)]
+        assert rgb[2] > 1.1 * rgb[0]
 
 
 def test_a_map_without_any_drafting(axes):
