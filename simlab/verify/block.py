@@ -89,11 +89,11 @@ def check_never_more_calls(pair: ChainPair) -> Check:
     horizon = min(pair.horizon, max(3, CALLS_WORK // pair.states**3))
     short = pair if horizon == pair.horizon else pair.with_horizon(horizon)
     claim = Claim(
-        f"block verification, gain at window {window}",
+        "block verification, gain",
         SOURCE + " (one call); own (all)",
         "Block verification takes no more target calls than verification token by token",
-        "E[calls], token by token",
-        "E[calls], block",
+        f"E[calls], window {window}",
+        "as blocks",
     )
     token, block = (predict(short, make(window)) for make in (_token_by_token, BlockSpeculative))
     tolerance = rounding(short) + block.accuracy

@@ -27,7 +27,7 @@ NAMES = [
     "algorithm 4 as proved, 4 drafts", "algorithm 4 as printed, 4 drafts",
     "sequence front, linear program",
     "block verification, window 2", "block verification, calls at window 2",
-    "block verification, gain at window 4",
+    "block verification, gain",
     "biased chain, formula", "biased chain, simulation", "biased chain, tokens", "biased chain, sequence TV",
     "biased chain, step by step",
 ]  # fmt: skip
