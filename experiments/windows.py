@@ -9,6 +9,7 @@ windows_block: block verification against token verification. Each is a module o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from itertools import chain
 
@@ -17,7 +18,7 @@ from simlab.experiments.shared import without_effect
 from simlab.experiments.windows_block import block_jobs, present_block
 from simlab.experiments.windows_gap import present_gap
 from simlab.experiments.windows_map import present_map
-from simlab.experiments.windows_options import options_of
+from simlab.experiments.windows_options import Options, options_of
 from simlab.experiments.windows_places import places_jobs, present_places
 from simlab.experiments.windows_policies import policies_jobs, present_policies
 from simlab.experiments.windows_policy import present_policy
@@ -27,8 +28,7 @@ from simlab.runs import Job, Result
 
 def jobs(points: list[Settings]) -> list[Job]:
     """The jobs of all figures with simulated points; what they share runs once."""
-    settings = only_point(points)
-    options = options_of(settings)
+    settings, options, _ = _told(points)
     planned = (
         speedup_jobs(settings, options)
         + policies_jobs(settings, options)
@@ -40,8 +40,7 @@ def jobs(points: list[Settings]) -> list[Job]:
 
 def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
     """Verdicts, figures and headline numbers, from the results of `jobs`."""
-    settings = only_point(points)
-    options = options_of(settings)
+    settings, options, limited = _told(points)
     title = f"Windows on {settings.pair_name}"
     folder = folder_of(settings, settings.pair_name)
     simulated = [
@@ -57,5 +56,15 @@ def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
         folder,
         list(chain(*verdicts)),
         figures=[figure for figure in figures if figure is not None],
-        notes=list(chain(*notes, of_gap, of_policy, without_effect(settings, "decoder"))),
+        notes=list(chain(*notes, of_gap, of_policy, limited, without_effect(settings, "decoder"))),
     )
+
+
+def _told(points: list[Settings]) -> tuple[Settings, Options, list[str]]:
+    """The settings with no more trajectories a point than the options allow; a note where that is less."""
+    settings = only_point(points)
+    options = options_of(settings)
+    if settings.trajectories <= options.most:
+        return settings, options, []
+    note = f"Each of the many points has experiment.most = {options.most:,} trajectories and no more."
+    return dataclasses.replace(settings, trajectories=options.most), options, [note]

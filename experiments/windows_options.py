@@ -20,7 +20,8 @@ MOST_HORIZON = 1000
 class Options:
     """The experiment's options, checked; see conf/experiment/windows.yaml.
 
-    dial: rising values of the draft's quality: parts of the text for pair=corpus, else blurs.
+    dial: rising values of the draft's quality: parts of the text for pair=corpus, else blurs. most:
+    trajectories of a point.
     """
 
     acceptances: tuple[float, ...]
@@ -31,6 +32,7 @@ class Options:
     places: int
     blocks: tuple[int, ...]
     dial: tuple[float, ...]
+    most: int
 
 
 def options_of(settings: Settings) -> Options:
@@ -45,6 +47,7 @@ def options_of(settings: Settings) -> Options:
         _count(settings, "places", MOST_WINDOW),
         listed_counts(settings, "blocks", most=MOST_WINDOW),
         dial_values(settings),
+        check_count("experiment.most", whole(settings.options.get("most"))),
     )
 
 

@@ -19,12 +19,13 @@ class Prediction:
     rejections_per_position: (T,), P(position t is rejected); sums to expected_rejections.
         For TreeSpeculative the "rejections" are the bonus tokens: those that no tree had drafted.
     target_calls_pmf: (T+1,), P(n target calls) for n = 0..T. Each iteration is one call: with a look-ahead to
-        the horizon it ends with a rejection or with the last token, with a tree with its bonus token or with
-        the last one; autoregressive decoding takes a call a token.
+        the horizon it ends with a rejection or with the last token, with a window also where all of it is
+        accepted, with a tree with its bonus token or with the last one; autoregressive decoding takes one a
+        token.
     expected_target_calls: its mean.
     acceleration: T / E[N_rej], the tokens per target call when drafting is free (Yin et al. 2024); inf if
-        nothing is ever rejected; 1 for autoregressive decoding, which calls the target for each token; for
-        TreeSpeculative T / E[target calls].
+        nothing is ever rejected; 1 for autoregressive decoding, which calls the target for each token. With
+        windows, bonus tokens and trees, where calls end without a rejection too, T / E[target calls].
     token_marginals: (T, V), P(token t = y).
     output_chain: (T, V, V), the law of the next token given the last one: the target itself for the unbiased
         decoders, the chain that the output follows for BiasedSpeculative. One step, broadcast, where both

@@ -43,6 +43,7 @@ OPTIONS = {
     "blocks": [1, 3],
     "fractions": [0.01, 1],
     "blurs": [0, 0.5, 1],
+    "most": 10**6,
 }
 SMALL = {"simulated": [2], "acceptances": [0.7], "ratios": [0.1], "blocks": [2], "blurs": [0.5]}
 PAIRS = {
@@ -62,6 +63,12 @@ NAMES = [
 def place(tmp_path, pair="paper", trajectories=20_000, **more):
     more = {"pair_options": PAIRS.get(pair), **more}
     return point("windows", OPTIONS, output=tmp_path, trajectories=trajectories, pair_name=pair, **more)
+
+
+def test_no_point_has_more_trajectories_than_the_options_allow(tmp_path):
+    few, many = (windows.jobs([place(tmp_path, trajectories=number)]) for number in (500, 10**6 + 1))
+    assert {one.stop.total for one in few} == {500}
+    assert {one.stop.total for one in many} == {10**6}
 
 
 def present(one, results=None, drawn=False, judged=False):

@@ -15,7 +15,6 @@ the probability that a call from (t, x) drafts at least i tokens.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +41,7 @@ def predict_windows(pair: ChainPair, decoder: Windowed) -> Prediction:
     means = means_by_place(pair, rules, longest)
     drafted = _drafted_by_place(pair, rules, means.starts, longest)
     counts = np.arange(horizon + 1)
-    expected = float(means.rejections.sum())
+    expected, expected_calls = float(means.rejections.sum()), float(np.dot(calls, counts))
     return Prediction(
         decoder=decoder,
         rejections_pmf=rejections,
@@ -50,8 +49,8 @@ def predict_windows(pair: ChainPair, decoder: Windowed) -> Prediction:
         variance=float(np.dot((counts - expected) ** 2, rejections)),
         rejections_per_position=means.rejections,
         target_calls_pmf=calls,
-        expected_target_calls=float(np.dot(calls, counts)),
-        acceleration=horizon / expected if expected > 0 else math.inf,
+        expected_target_calls=expected_calls,
+        acceleration=horizon / expected_calls,
         token_marginals=target_marginals(pair),
         output_chain=pair.target,
         sequence_kl=0.0,
