@@ -232,7 +232,7 @@ def test_a_replacement_that_is_none(replacement):
 def test_the_readmes_python_runs(capsys):
     text = (Path(__file__).parent.parent / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for code in blocks:
         assert len(code.strip().splitlines()) <= 11
         exec(compile(code, "README.md", "exec"), {})
