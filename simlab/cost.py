@@ -15,7 +15,7 @@ class CostModel:
 
     draft: T_s > 0; target: T_v > 0, in a unit of the user's choice, which all times below then have. A call
     costs the same however many drafted tokens it verifies. Autoregressive decoding takes `target` a token.
-    Raises SimlabError for costs that are not finite numbers above 0.
+    Raises SimlabError for costs that are not finite numbers above 0, or whose ratio is none.
     """
 
     draft: float = 0.05
@@ -24,6 +24,10 @@ class CostModel:
     def __post_init__(self) -> None:
         for name in ("draft", "target"):
             object.__setattr__(self, name, check_number(f"cost.{name}", getattr(self, name), above=0.0))
+        if not 0 < self.ratio < math.inf:
+            raise SimlabError(
+                f"cost.draft = {self.draft:g} and cost.target = {self.target:g}: too far apart to compare"
+            )
 
     @property
     def ratio(self) -> float:

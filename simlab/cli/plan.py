@@ -20,9 +20,10 @@ from simlab.cli.planned import (
     plan_acceptance,
     plan_pair,
     plan_rates,
+    spelled_runs,
 )
 from simlab.cli.rates import read_rates
-from simlab.cli.settings import confidence_from, cost_from, name_of, output_from, pair_from, whole
+from simlab.cli.settings import confidence_from, cost_from, file_from, name_of, output_from, pair_from, whole
 from simlab.cli.tables import columns
 from simlab.errors import SimlabError
 from simlab.pairs import make_pair
@@ -119,7 +120,8 @@ def _planned(source: str, own: dict[str, list], config: dict, choice: Choice) ->
             yield plan_acceptance(acceptance, cost, choice)
     elif source == "rates":
         confidence = confidence_from(config)
-        for path in map(str, own["rates"]):
+        for path in own["rates"]:
+            path = file_from("rates", path)
             yield plan_rates(path, read_rates(path), cost, choice, confidence)
     else:
         name, options = pair_from(config)
@@ -166,11 +168,10 @@ def summary(plan: Plan) -> str:
         best = f"window {plan.windows[1 + drafted.argmax()]}, has speed-up {drafted.max():.4g}"
         return f"do not draft: the best of these, {best}, against 1 for the target alone"
     runs = [(max(first, 1), last) for first, last in plan.near if last]
-    spelled = " and ".join(str(first) if first == last else f"{first} to {last}" for first, last in runs)
     if runs == [(plan.best, plan.best)]:
-        flat = f"no other window is within {NEAR:.0%} of it"
+        flat = f"no other window here is within {NEAR:.0%} of it"
     else:
-        flat = f"windows {spelled} are within {NEAR:.0%}"
+        flat = f"windows {spelled_runs(runs)} are within {NEAR:.0%}"
     return f"best window {plan.best}: speed-up {plan.best_speedup:.4g}; {flat}"
 
 
@@ -247,14 +248,14 @@ def _draw(plans: list[Plan], folder: Path, words: list[str]) -> list[Path]:
 
 
 def _short_labels(plans: list[Plan]) -> list[str]:
-    """For a legend: the source, of a pair the options in which the plans differ, and costs that differ."""
+    """For a legend: the source, the options in which plans of one pair differ, and costs that differ."""
     options = [plan.source.get("pair", {}) for plan in plans]
-    keys = dict.fromkeys(key for one in options for key in one if key != "name")
-    told = [key for key in keys if len({str(one.get(key)) for one in options}) > 1]
     labels = []
     for plan, one in zip(plans, options, strict=True):
         label = f"pair {one['name']}" if one else plan.label
-        label += "".join(f", {key}={one[key]}" for key in told if one.get(key) is not None)
+        alike = [other for other in options if other.get("name") == one.get("name")]
+        told = [key for key in one if len({str(other.get(key)) for other in alike}) > 1]
+        label += "".join(f", {key}={one[key]}" for key in told if one[key] is not None)
         if len({plan.cost.ratio for plan in plans}) > 1:
             label += f", draft/target cost {plan.cost.ratio:g}"
         labels.append(label)

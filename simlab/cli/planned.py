@@ -123,7 +123,7 @@ def plan_acceptance(acceptance: float, cost: CostModel, choice: Choice) -> Plan:
         remarks.append(f"no window pays unless the acceptance is above the cost ratio, {cost.ratio:.4g}")
     return Plan(
         source={"acceptance": acceptance},
-        label=f"acceptance {acceptance:g}",
+        label=f"acceptance {acceptance:.12g}",
         cost=cost,
         windows=windows,
         tokens_per_call=memoryless.tokens_per_call(acceptance, windows),
@@ -158,10 +158,7 @@ def plan_rates(path: str, rates: Rates, cost: CostModel, choice: Choice, confide
         low, high = (end[windows] / relative for end in ends)
         remarks += _interval_remarks(windows, best, low, high, confidence)
         if (rates.drafted != rates.drafted[0]).any():
-            remarks.append(
-                f"drafted falls from {rates.drafted[0]} to {rates.drafted[-1]} by position: rates of later "
-                "ones are of those calls only that drafted so far, and all are taken to be like them"
-            )
+            remarks.append(_of_falling_counts(rates))
     return Plan(
         source={"rates": path},
         label=f"rates of {path}",
@@ -176,6 +173,19 @@ def plan_rates(path: str, rates: Rates, cost: CostModel, choice: Choice, confide
         high=high,
         confidence=None if low is None else confidence,
         remarks=remarks,
+    )
+
+
+def _of_falling_counts(rates: Rates) -> str:
+    """What to know of counts whose `drafted` falls; it may be another count than it should be."""
+    if np.array_equal(rates.drafted[1:], rates.accepted[:-1]):
+        return (
+            "drafted is what the position before accepted: if it counts the calls that came so far, and not "
+            "those that drafted so far, give accepted/drafted as position,conditional: the speed-up is less"
+        )
+    return (
+        f"drafted falls from {rates.drafted[0]} to {rates.drafted[-1]} by position: rates of later ones are "
+        "of those calls only that drafted so far, and all are taken to be like them"
     )
 
 
@@ -297,15 +307,25 @@ def _interval_remarks(windows, best: int, low, high, confidence: float) -> list[
     rivals = windows[(high >= low.max()) & (windows > 0)]
     told = [f"intervals: {100 * confidence:.10g}%, all windows at once, calls taken to be independent"]
     if best and len(rivals) > 1:
-        told.append(f"by these intervals windows {_spelled(rivals)} could each be the best")
+        told.append(f"by these intervals windows {spelled_runs(_runs(rivals))} could each be the best")
     if best and low.max() <= 1:
         told.append("by these intervals drafting may not pay at all")
     return told
 
 
-def _spelled(windows: np.ndarray) -> str:
-    *first, last = (str(int(window)) for window in windows)
-    return f"{', '.join(first)} and {last}"
+def _runs(windows: np.ndarray) -> list[tuple[int, int]]:
+    """Rising windows as runs (from, to) of whole numbers without a gap."""
+    runs = np.split(windows, np.flatnonzero(np.diff(windows) > 1) + 1)
+    return [(int(run[0]), int(run[-1])) for run in runs]
+
+
+def spelled_runs(runs: list[tuple[int, int]]) -> str:
+    """1 to 4 and 8; 2, 4 and 8: two windows in a row are not yet a run."""
+    told: list[str] = []
+    for first, last in runs:
+        told += [f"{first} to {last}"] if last > first + 1 else [str(one) for one in range(first, last + 1)]
+    *others, end = told
+    return f"{', '.join(others)} and {end}" if others else end
 
 
 def _counted(number: int, thing: str) -> str:

@@ -130,6 +130,13 @@ def output_from(config: dict) -> Path:
     return Path(output).expanduser()
 
 
+def file_from(name: str, value) -> str:
+    """The path that a setting names, ~ spelled out, a number as text: a file may be called 2024."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        raise SimlabError(f"{name} = {value!r}: give the path of a file")
+    return str(Path(str(value)).expanduser())
+
+
 def backend_from(config: dict):
     """The backend settings of a composed configuration; SimlabError for unknown names or options."""
     from simlab.runs import Dask, Loky, Serial

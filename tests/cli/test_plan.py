@@ -10,7 +10,7 @@ import pytest
 import simlab
 from simlab import CostModel
 from simlab.cli.main import main
-from simlab.cli.planned import tokens_interval
+from simlab.cli.planned import spelled_runs, tokens_interval
 from simlab.cli.rates import Rates
 from simlab.theory import memoryless
 
@@ -183,6 +183,52 @@ def test_an_interval_with_the_target_alone_in_it_is_told(plan, tmp_path):
     assert "drafted falls from 10 to 8 by position" in printed
 
 
+def test_counts_of_the_calls_that_came_so_far_are_noticed(plan, tmp_path):
+    (tmp_path / "rates.csv").write_text("position,drafted,accepted\n1,1000,800\n2,800,600\n3,600,400\n")
+    printed = plan("rates=rates.csv")
+    assert "if it counts the calls that came so far" in printed and "drafted falls" not in printed
+
+
+def test_many_rivals_are_told_in_a_line(plan, tmp_path):
+    rows = [f"{place},100000,{int(1e5 * 0.99**place)}" for place in range(1, 101)]
+    (tmp_path / "rates.csv").write_text("position,drafted,accepted\n" + "\n".join(rows))
+    printed = plan("rates=rates.csv")
+    rivals = next(line for line in printed.splitlines() if "could each be the best" in line)
+    assert re.search(r"windows \d+ to \d+ could", rivals) and len(rivals) < 80
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ([(3, 3)], "3"),
+        ([(3, 4)], "3 and 4"),
+        ([(1, 1), (3, 9)], "1 and 3 to 9"),
+        ([(1, 3), (5, 6)], "1 to 3, 5 and 6"),
+    ],
+    ids=["one", "two", "a run", "runs"],
+)
+def test_runs_of_windows_in_words(runs, told):
+    assert spelled_runs(runs) == told
+
+
+def test_a_home_folder_is_spelled_out(plan, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.csv").write_text(COUNTS)
+    assert "best window 5" in plan("rates='~/mine.csv'")
+
+
+def test_labels_tell_what_tells_plans_apart(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("simlab.report.planplot.draw_plans", lambda figure, plans, near: seen.extend(plans))
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "pair=bernoulli,uniform", "pair.horizon=3,4", "longest=2"]) == 0
+    assert [plan.label for plan in seen] == [
+        f"pair {name}, horizon={horizon}" for name in ("bernoulli", "uniform") for horizon in (3, 4)
+    ]
+    assert main(["plan", "acceptance=0.999999"]) == 0
+    assert seen[-1].label == "acceptance 0.999999"
+
+
 def test_rates_without_counts_have_none(plan, tmp_path):
     (tmp_path / "rates.csv").write_text("position,acceptance\n1,0.8\n2,0.64\n3,0.2\n")
     document = json.loads(plan("rates=rates.csv", "cost.draft=0.25", "--json"))
@@ -253,6 +299,10 @@ def test_a_pair_with_room_for_no_draft(plan):
         (["acceptance=0.8", "--csv"], "no option --csv: known are --json, --help"),
         (["acceptance"], "cannot read 'acceptance'"),
         (["rates=absent.csv"], "rates: no file absent.csv"),
+        (["rates="], "rates = '': give the path of a file"),
+        (["rates=null"], "rates = None: give the path of a file"),
+        (["rates=[rates.csv]"], "rates = ['rates.csv']: give the path of a file"),
+        (["acceptance=0.8", "cost.draft=1e-300", "cost.target=1e300"], "too far apart to compare"),
         (
             ["rates=rates.csv", "longest=4"],
             "longest: a window of 4, and rates.csv has 3 positions: give at most 3",
