@@ -78,8 +78,9 @@ def _checked(windows, bonus: bool) -> np.ndarray:
     if wrong.any():
         t, x = (int(place) for place in np.argwhere(wrong)[0])
         raise SimlabError(
-            f"policy: windows[{t}, {x}] = {given[t, x]}: give a whole number of at least {least}"
-            + (" (without the bonus token a call must draft)" if not bonus else "")
+            f"policy: windows[{t}, {x}] = {given[t, x]}: give a whole number of "
+            + (f"at most {LONGEST}" if given[t, x] > LONGEST else f"at least {least}")
+            + (" (without the bonus token a call must draft)" if given[t, x] < least == 1 else "")
         )
     table = given.astype(np.int64)
     table.flags.writeable = False

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from simlab.checks import check_count, check_flag
+from simlab.cli.rates import whole_number
 from simlab.cost import CostModel
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
-from simlab.policy import Policy
+from simlab.policy import LONGEST, Policy
 
 OPTIMAL = "optimal"
 OPTIONS = ("policy", "bonus", "longest")
@@ -50,6 +52,7 @@ def _read(path, bonus: bool) -> Policy:
         raise SimlabError(
             f"policy = {path!r}: give {OPTIMAL}, or a file of a table (T, V) of windows, .npy or .csv"
         )
+    path = os.path.expanduser(path)
     try:
         table = _read_csv(Path(path)) if path.endswith(".csv") else np.load(path, allow_pickle=False)
         return Policy(table, bonus)
@@ -64,13 +67,17 @@ def _read(path, bonus: bool) -> Policy:
 
 
 def _read_csv(path: Path) -> list[list[int]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file)
-        return [[_window(cell, lines.line_num) for cell in line] for line in lines if line]
+        filled = (line for line in lines if any(cell.strip() for cell in line))
+        return [[_window(cell, lines.line_num) for cell in line] for line in filled]
 
 
 def _window(cell: str, line: int) -> int:
     try:
-        return int(cell)
-    except ValueError as error:
-        raise SimlabError(f"line {line} has {cell!r}: give whole numbers, and no heading") from error
+        value = whole_number(cell)
+    except (ValueError, OverflowError) as error:
+        raise SimlabError(f"line {line} has {cell[:40]!r}: give whole numbers, and no heading") from error
+    if abs(value) > LONGEST:
+        raise SimlabError(f"line {line} has {cell[:40]!r}: give whole numbers of at most {LONGEST}")
+    return value

@@ -109,7 +109,7 @@ def _cell(told: str, name: str, text: str) -> float:
         raise SimlabError(f"{told} is missing")
     rate = name in ("acceptance", "conditional")
     try:
-        value = float(text) if rate else _whole(text)
+        value = float(text) if rate else whole_number(text)
     except (ValueError, OverflowError) as error:
         raise SimlabError(f"{told} = {text!r}: give a {'number' if rate else 'whole number'}") from error
     if rate and not 0 <= value <= 1:  # nan too
@@ -119,7 +119,7 @@ def _cell(told: str, name: str, text: str) -> float:
     return value
 
 
-def _whole(text: str) -> int:
+def whole_number(text: str) -> int:
     """12, and 12.0 or 1e3 as well: tables with a gap write all counts so."""
     try:
         return int(text)

@@ -257,10 +257,25 @@ def test_costs_that_are_none(complaint, command, word, shown):
         ("1,2\n3,-4\n", "windows[1, 1] = -4: give a whole number of at least 0"),
         ("", "give a table (T, V)"),
         ("1,2\n3,4\n", "the policy is for (T, V) = (2, 2), the pair has (50, 7)"),
+        ("\ufeff1.0,2e0\r\n\r\n , \r\n3,4\r\n", "the policy is for (T, V) = (2, 2), the pair has (50, 7)"),
+        ("1,2.5\n", "line 1 has '2.5': give whole numbers"),
+        ("1,99999999999\n", "line 1 has '99999999999': give whole numbers of at most 2147483647"),
+        ("1,inf\n", "line 1 has 'inf': give whole numbers"),
+    ],
+    ids=[
+        "text",
+        "ragged",
+        "negative",
+        "empty",
+        "another pair",
+        "by a spreadsheet",
+        "half",
+        "large",
+        "infinite",
     ],
 )
 def test_policies_that_are_none(complaint, tmp_path, text, said):
-    (tmp_path / "mine.csv").write_text(text)
+    (tmp_path / "mine.csv").write_text(text, encoding="utf-8", newline="")
     assert said in complaint("predict", "decoder=adaptive", "decoder.policy=mine.csv")
 
 
