@@ -99,4 +99,5 @@ class Prediction:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    ratio = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return np.minimum(ratio, 1.0)  # a part of the whole, but for rounding
