@@ -35,6 +35,22 @@ def test_that_many_are_noticed_and_a_quarter_is_not_always(exact, true):
     assert _failed(exact, exact, size, 60) == 0
 
 
+def test_the_size_is_where_a_cell_leaves_its_band_so_surely():
+    """From the verdict itself: which counts of a coin it refutes, and how likely those are."""
+    from scipy.stats import binom
+
+    def missed(size: int) -> float:
+        passed = [
+            hits
+            for hits in range(size + 1)
+            if pmf_verdict("law", np.array([hits, size - hits]), [0.5, 0.5], resolution=1.0).status != "FAIL"
+        ]
+        return float(binom.pmf(passed, size, 0.75).sum())
+
+    size = trajectories_to_notice([0.5, 0.5], [0.75, 0.25])
+    assert missed(size) <= 1e-6 < missed(size - 3)
+
+
 def test_larger_differences_are_noticed_sooner():
     exact = np.array([0.5, 0.3, 0.2])
     sizes = [

@@ -62,6 +62,19 @@ def test_it_is_the_share_interval_of_one_sum():
     assert [end[0] for end in found] == pytest.approx(list(share), rel=1e-12)
 
 
+def test_several_sums_share_the_error_and_so_do_looks():
+    """Four sums at 99% are each as one alone at 99.75%; what could be detected is a place's own."""
+    sums, most, n = [30, 5, 0, 700], [1, 1, 2, 10], 100
+    together = np.array(sums_interval(sums, n, most, 0.99))
+    looked = np.array(sums_interval(sums, n, most, 0.9, looks=10))
+    alone = np.array([np.ravel(sums_interval([s], n, [m], 0.9975)) for s, m in zip(sums, most, strict=True)])
+    np.testing.assert_allclose(together, alone.T, rtol=1e-9)
+    np.testing.assert_allclose(looked, together, rtol=1e-9)
+    four = sums_verdict("x", [30] * 4, n, [1] * 4, [0.3] * 4, resolution=1, false_alarm=4e-6)
+    one = sums_verdict("x", [30], n, [1], [0.3], resolution=1, false_alarm=1e-6)
+    assert four.detectable == pytest.approx(one.detectable, rel=1e-9)
+
+
 @given(st.integers(1, 10**7), st.floats(0, 1), st.integers(0, 60), st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
 def test_odd_sums(n, part, most, looks):

@@ -121,6 +121,9 @@ def test_looks_share_the_error():
     assert verdict.method == "fixed size, at each of 10 sizes at once"
     once = time_verdict("time", *sample, 0.25, 2.0, MEAN_TIME, resolution=1)
     assert verdict.low < once.low and verdict.high > once.high and verdict.detectable > once.detectable
+    # The same band at one look: to be missed at none of ten, a discrepancy must be larger.
+    banded = time_verdict("time", *sample, 0.25, 2.0, MEAN_TIME, resolution=1, false_alarm=1e-7)
+    assert verdict.low == pytest.approx(banded.low, rel=1e-9) and verdict.detectable > banded.detectable
 
 
 def test_where_nothing_can_be_drafted_the_time_is_that_of_the_calls():

@@ -175,6 +175,21 @@ def test_of_windows_that_tie_the_smallest(acceptance, ratio, best):
     assert tied[best + 1] == tied[best] == min(tied)
 
 
+@pytest.mark.parametrize("bonus", [True, False], ids=["bonus", "none"])
+def test_a_tie_is_seen_to_all_digits_and_a_little_less_is_none(bonus):
+    """At these costs, from rationals, a window and the next tie; one part in 10^11 off they do not."""
+    for acceptance in (0.3, 0.6, 0.88, 0.89, 0.93, 0.97, 0.99, 0.999):
+        for shorter in range(2, 12):
+            a = Fraction(acceptance)
+            s = sum((1 / a**k - 1 for k in range(1, shorter + 1)), Fraction(0))
+            tie = 1 / (s + 1) if bonus else 1 / s  # of windows `shorter` - bonus and the one after
+            first = shorter - bonus
+            if bonus or (1 + tie * first) < powers(a, 0, first - 1):  # without: if it pays at all
+                for ratio, best in ((tie, first), (tie * (1 - Fraction(1, 10**11)), first + 1)):
+                    cost = CostModel(float(ratio), 1.0)
+                    assert memoryless.best_window(acceptance, cost, bonus) == best
+
+
 @pytest.mark.parametrize("acceptance", [0.5, 0.9, 1 - 1e-6, 1 - 1e-12])
 @pytest.mark.parametrize("ratio", [0.3, 1e-3, 1e-9])
 @pytest.mark.parametrize("bonus", [True, False])
