@@ -51,7 +51,8 @@ def judge(
     trees, mean and law are those of the target calls; last also the mean number of bonus tokens, which are
     what it counts as rejections: of two trajectories with as many calls one may end with a bonus token, the
     other inside its last tree. Where it drafts windows, last also mean and law of the target calls and the
-    mean number of drafted tokens.
+    mean number of drafted tokens. Where the prediction is a bracket (`Prediction.accuracy`), means are judged
+    against all of it; laws against its middle, for want of a bound on theirs.
 
     A job of fixed size gets fixed-size intervals. One that stopped by its own interval, always that of the
     rejections, gets the confidence sequence for their mean, and for the others fixed-size bands that hold
@@ -82,8 +83,8 @@ def judge_running_average(name: str, result: Result, prediction: Prediction) -> 
         name,
         result.batch_sums,
         prediction.horizon,
-        prediction.expected_rejections,
-        resolution=MEAN_RESOLUTION * prediction.horizon,
+        _possible(prediction, prediction.expected_rejections, result.counts.rejections),
+        resolution=MEAN_RESOLUTION * prediction.horizon - prediction.accuracy,
         false_alarm=FALSE_ALARM,
     )
 
@@ -192,8 +193,8 @@ def _judge_mean(name: str, job: Job, result: Result, prediction: Prediction) -> 
     return mean_verdict(
         name,
         result.counts.rejections,
-        prediction.expected_rejections,
-        resolution=MEAN_RESOLUTION * prediction.horizon,
+        _possible(prediction, prediction.expected_rejections, result.counts.rejections),
+        resolution=MEAN_RESOLUTION * prediction.horizon - prediction.accuracy,
         false_alarm=FALSE_ALARM,
     )
 
@@ -213,8 +214,8 @@ def _judge_calls(name: str, job: Job, result: Result, prediction: Prediction) ->
         mean_verdict(
             f"{name}: E[target calls]",
             calls,
-            prediction.expected_target_calls,
-            resolution=MEAN_RESOLUTION * prediction.horizon,
+            _possible(prediction, prediction.expected_target_calls, calls),
+            resolution=MEAN_RESOLUTION * prediction.horizon - prediction.accuracy,
             false_alarm=FALSE_ALARM,
             looks=looks_of(job),
         ),
@@ -227,11 +228,21 @@ def _judge_drafted(name: str, job: Job, result: Result, prediction: Prediction) 
     return mean_verdict(
         name,
         _drafted_tokens(result),
-        exact,
-        resolution=MEAN_RESOLUTION * max(exact, prediction.horizon),
+        _possible(prediction, exact, _drafted_tokens(result)),
+        resolution=MEAN_RESOLUTION * max(exact, prediction.horizon) - prediction.accuracy,
         false_alarm=FALSE_ALARM,
         looks=looks_of(job),
     )
+
+
+def _possible(prediction: Prediction, exact: float, histogram: np.ndarray) -> float:
+    """Of all that a mean may be, given its prediction's accuracy, what is nearest to the sample's mean.
+
+    So a sample refutes a mean only where it refutes all of the bracket (block verification, long windows).
+    The resolution of such a verdict is less by as much: the mean may be that far from the prediction.
+    """
+    mean = float(histogram @ np.arange(len(histogram)) / histogram.sum())
+    return float(np.clip(mean, exact - prediction.accuracy, exact + prediction.accuracy))
 
 
 def _drafted_tokens(result: Result) -> np.ndarray:
