@@ -112,8 +112,9 @@ def _draw_share(axes, dial: np.ndarray, share: np.ndarray, log: bool) -> None:
 
 def _headline(settings: Settings, options: Options, speedups: dict, share: np.ndarray) -> str:
     """Where the formula's choice costs the most, and how much of the optimum's gain confidence keeps."""
-    beyond = 100 * (speedups["adaptive"] / speedups["memoryless"] - 1)
-    mistake = 100 * (speedups["fixed"] / speedups["memoryless"] - 1)
+    beyond, mistake = (
+        100 * np.maximum(speedups[best] / speedups["memoryless"] - 1, 0.0) for best in ("adaptive", "fixed")
+    )
     worst = int(beyond.argmax())
     told = (
         f"Along the dial ({dial_name(settings)}) the formula's window takes at most {beyond[worst]:.2f}% "

@@ -1,10 +1,10 @@
 """Policies of how long to draft, against the cost ratio: the optimum, and what simpler rules lose against it.
 
-All draft at most `longest` tokens a call, with the bonus token. *Adaptive*: the optimal window for each
-position and last token, by the Bellman recursion. *Fixed*: the best single window. *Memoryless*: the single
-window that the formula takes for the best, knowing the mean acceptance only; its times are exact.
-*Confident*: drafting stops where the draft is unsure; with the best fixed window for its longest and the
-threshold that is then the best, or with the default settings.
+All but the default settings draft at most `longest` tokens a call, with the bonus token. *Adaptive*: the
+optimal window for each position and last token, by the Bellman recursion. *Fixed*: the best single window.
+*Memoryless*: the single window that the formula takes for the best, knowing the mean acceptance only; its
+times are exact. *Confident*: drafting stops where the draft is unsure; with the best fixed window for its
+longest and the threshold that is then the best, or with the default settings.
 """
 
 from __future__ import annotations
@@ -65,15 +65,16 @@ CLAIMS = ("E[N_rej]", "tokens follow the target", "E[target calls]", "E[drafted 
 CAPTION = (
     "Policies of how long to draft on {name}, T = {horizon}, against the cost ratio, the cost of a drafted "
     "token over that of a target call; dotted the settings' own, {ratio:g}. All draft at most {longest} "
-    "tokens a call, with the bonus token. Adaptive: the optimal window for each position and last token; of "
-    "rules that fix the window before the call none is faster. Fixed: the best single window for each cost "
-    "ratio, 0 included, the target alone. The formula's: the single window that the memoryless formula takes "
-    "for the best, knowing only the mean acceptance. Confident: the draft goes on while its likeliest next "
-    "token is likely enough, but no longer than the best fixed window; it decides token by token and sees "
-    "what it has drafted, so that it may beat an adaptive window. (a) Speed-up over autoregressive decoding: "
-    "lines are exact, markers simulated; below, simulated minus exact in half-widths of the interval. (b) "
-    "Time beyond that of the optimal adaptive windows, in per cent, in steps as the best whole window "
-    "changes; without the default settings where these are far above the others."
+    "tokens a call (the default settings: {own}), with the bonus token. Adaptive: the optimal window for "
+    "each position and last token; of rules that fix the window before the call none is faster. Fixed: the "
+    "best single window for each cost ratio, 0 included, the target alone. The formula's: the single window "
+    "that the memoryless formula takes for the best, knowing only the mean acceptance. Confident: the draft "
+    "goes on while its likeliest next token is likely enough, but no longer than the best fixed window; it "
+    "decides token by token and sees what it has drafted, so that it may beat an adaptive window. (a) "
+    "Speed-up over autoregressive decoding: lines are exact, markers simulated; below, simulated minus "
+    "exact in half-widths of the interval. (b) Time beyond that of the optimal adaptive windows, in per "
+    "cent, in steps as the best whole window changes; without the default settings where these are far "
+    "above the others."
 )
 
 
@@ -106,7 +107,11 @@ def present_policies(
     metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
     figure = _draw(settings, options, lines, points)
     caption = CAPTION.format(
-        name=settings.pair_name, horizon=pair.horizon, ratio=settings.cost.ratio, longest=options.longest
+        name=settings.pair_name,
+        horizon=pair.horizon,
+        ratio=settings.cost.ratio,
+        longest=options.longest,
+        own=DEFAULT.window,
     )
     files = save_figure(figure, folder, "windows_policies", pd.DataFrame(table), metadata)
     return Exhibit("windows_policies", caption, files), verdicts, [_headline(settings, options, pair)]

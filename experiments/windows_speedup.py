@@ -180,5 +180,5 @@ def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
         f"Best window on {settings.pair_name} where a drafted token costs {ratio:g} target calls: {best}, "
         f"speed-up {speedups[best]:.4f}. The memoryless formula with the mean acceptance "
         f"{acceptance_of(pair):.4f} says {told} and promises {promised:.4f}; it gives {speedups[told]:.4f}, "
-        f"{loss:.2f}% more time than the best."
+        f"{max(loss, 0.0):.2f}% more time than the best."
     )

@@ -330,6 +330,12 @@ def test_odd_pairs_are_drawn(tmp_path, name):
     assert {verdict.status for verdict in result.verdicts} == {Status.PASS}
     assert len(result.figures) == len(NAMES) - (name == "single")
     assert "decoder.window=3 made no difference" in result.notes[-1]
+    assert not any("-0.00%" in note for note in result.notes)
+
+
+def test_a_saving_that_is_rounding_is_none():
+    assert windows_block._saving(3.0000000000000004, 3.0) == windows_block._saving(3.0, 3.0) == 0.0
+    assert windows_block._saving(2.0, 4.0) == 50.0
 
 
 @pytest.mark.parametrize(
