@@ -41,9 +41,15 @@ class CostModel:
     def expected_time(self, prediction) -> float:
         """The expected time for all T tokens, of a `simlab.Prediction`.
 
-        Raises SimlabError for a decoder of trees, whose drafted tokens are not predicted.
+        Raises SimlabError for a decoder of trees, whose drafted tokens are not predicted, and for what is no
+        prediction: `simlab.evidence.time_interval` takes simulated counts.
         """
-        drafted = prediction.expected_drafted_tokens
+        drafted = getattr(prediction, "expected_drafted_tokens", None)
+        if drafted is None:
+            raise SimlabError(
+                f"{type(prediction).__name__} is no simlab.Prediction: the time of simulated counts is "
+                "simlab.evidence.time_interval's"
+            )
         if not math.isfinite(drafted):
             raise SimlabError(
                 f"no cost for {prediction.decoder!r}: the number of its drafted tokens is "
