@@ -171,6 +171,10 @@ def test_the_gap_along_the_dial(outcome):
             100 * (row.speedup_adaptive / row.speedup_fixed - 1), abs=1e-9
         )
         assert row.speedup_memoryless <= row.speedup_fixed * (1 + 1e-12)
+        acceptance = mean_acceptance(pair)
+        told = memoryless.best_window(acceptance, one.cost, longest=5)
+        assert (row.acceptance, row.window_memoryless) == (pytest.approx(acceptance, rel=1e-12), told)
+        assert row.speedup_promised == pytest.approx(memoryless.speedup(acceptance, told, one.cost))
         if not np.isnan(row.kept_by_confident):
             gain = 1 / row.speedup_fixed - 1 / row.speedup_adaptive
             kept = (1 / row.speedup_fixed - 1 / row.speedup_confident) / gain
@@ -199,8 +203,31 @@ def test_policy_places_and_blocks_are_the_theorys(outcome):
         here = rows[(rows.verified == way) & rows.simulated.notna()]
         calls = [predict(pair, made(w)).tokens_per_call for w in (1, 3)]
         np.testing.assert_allclose(here.exact, calls, rtol=1e-9)
-    saved = rows[rows.calls_saved.notna()].calls_saved.tolist()
-    assert abs(saved[0]) < 1e-6 and saved[1] > -1e-6
+    saved = rows[rows.calls_saved.notna()]
+    for column, taken in (
+        ("calls_saved", lambda exact: exact.expected_target_calls),
+        ("time_saved", one.cost.expected_time),
+    ):
+        exact = [
+            100 * (1 - taken(predict(pair, BlockSpeculative(w))) / taken(predict(pair, Speculative(w, True))))
+            for w in (1, 3)
+        ]
+        np.testing.assert_allclose(saved[column], exact, atol=1e-9)
+        assert abs(exact[0]) < 1e-6 < exact[1]
+
+
+def test_the_map_is_the_formulas_and_its_points_are_the_pairs(outcome):
+    one, result = outcome
+    rows = table(result, "windows_map")
+    cells = rows[rows.kind == "map"]
+    assert len(cells) == 50 * 46 and cells.window.nunique() > 10
+    exact = memoryless.best_window_of(cells.acceptance.to_numpy(), cells.ratio.to_numpy())
+    assert (cells.window == exact).all()
+    points = rows[rows.kind != "map"].set_index("kind")
+    assert one.pair_name in points.index and (points.ratio == one.cost.ratio).all()
+    pair = instance(one)[0]
+    assert points.acceptance[one.pair_name] == pytest.approx(mean_acceptance(pair), rel=1e-12)
+    assert points.window[one.pair_name] == best_window(pair, one.cost, longest=5).window
 
 
 def test_verdicts_notes_and_figures(outcome):
