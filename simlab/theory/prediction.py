@@ -87,8 +87,9 @@ class Prediction:
     def acceptance_rate_by_place(self) -> np.ndarray:
         """(K,): of the calls that draft a token at this place of the window, the part that accepts it.
 
-        It falls from place to place, as a token is accepted only behind accepted ones; the per-position
-        acceptance rate of serving engines. nan where no call drafts so far.
+        The per-position acceptance rate of serving engines. Where all calls draft as many tokens it falls
+        from place to place, as a token is accepted only behind accepted ones. Where some draft fewer, near
+        the horizon or by a policy, it may rise: fewer calls are left at later places. nan where none is.
         """
         return _ratio(self.accepted_by_place, self.drafted_by_place)
 

@@ -276,6 +276,15 @@ def test_places_of_decoders_that_draft_to_the_horizon(decoder, horizon, states, 
     assert found.accuracy == 0.0
 
 
+def test_acceptance_by_place_may_rise_where_few_calls_draft_so_far():
+    """Only the first call has room for two tokens, and only its tokens are likely to be accepted."""
+    sure = [[1.0, 0.0]] * 2
+    pair = ChainPair([sure] * 3, [[[0.9, 0.1]] * 2, [[1.0, 0.0], [0.0, 1.0]], sure], [1.0, 0.0])
+    exact = predict(pair, Speculative(2, bonus=True))
+    np.testing.assert_allclose(exact.drafted_by_place, [1.1, 1.0], atol=1e-15)
+    np.testing.assert_allclose(exact.acceptance_rate_by_place, [0.9 / 1.1, 0.9], atol=1e-15)
+
+
 def test_what_decoders_without_windows_draft():
     pair = paper(5)
     alone = predict(pair, Autoregressive())
