@@ -9,6 +9,7 @@ import pytest
 
 from simlab.cli.main import main
 from simlab.errors import SimlabError
+from simlab.evidence import trajectories_to_notice
 from simlab.experiments import correctness
 from simlab.experiments.correctness_options import cases_of
 from simlab.report import style
@@ -72,6 +73,9 @@ def test_every_biased_law_is_caught_against_the_target(outcome):
     for (case, mistake), rows in by_mistake:
         hidden = (case, mistake) == ("first pair", "shared uniform")  # its residual is a single token
         assert rows.bias.iloc[0] == pytest.approx(np.abs(rows.law - rows.target).sum() / 2, abs=1e-12)
+        assert rows.acceptance.iloc[0] == pytest.approx(rows.accepted.sum(), abs=1e-12)
+        noticed = None if hidden else rows.noticed_at.iloc[0]
+        assert noticed == trajectories_to_notice(rows.target, rows.law)
         assert (rows.bias.iloc[0] < 1e-12) == hidden == bool(np.isnan(rows.noticed_at.iloc[0]))
         assert (rows.against_the_target.iloc[0] == "FAIL") == (not hidden)
         told = [note for note in outcome.notes if note.startswith(f"{case}, {mistake}:")]
