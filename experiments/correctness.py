@@ -296,7 +296,8 @@ def _told(case: Case, step: SimulatedStep) -> str:
     same = abs(step.exact.acceptance - right) <= ROUNDING
     rate = "the acceptance rate is as it should be" if same else f"acceptance {step.exact.acceptance:.4g}"
     here = "and here" if caught(case, step).status == "FAIL" else "but not here"
+    when = f"about {noticed:,} steps" if noticed > 1 else "the first step"
     return (
         f"{case.name}, {step.mistake}: bias {step.exact.bias(case.target):.4g}; {rate}; a verdict on the "
-        f"tokens notices it from about {noticed:,} steps on, {here}."
+        f"tokens notices it from {when} on, {here}."
     )

@@ -38,32 +38,34 @@ class CostModel:
         """The time that so many drafted tokens and target calls take; numbers or arrays."""
         return self.draft * drafted_tokens + self.target * target_calls
 
-    def expected_time(self, prediction) -> float:
-        """The expected time for all T tokens, of a `simlab.Prediction`.
+    def expected_time(self, result) -> float:
+        """The expected time for all T tokens.
 
-        Raises SimlabError for a decoder of trees, whose drafted tokens are not predicted, and for what is no
-        prediction: `simlab.evidence.time_interval` takes simulated counts.
+        result: a `simlab.Prediction`, of which it is exact, or simulated `simlab.Counts`, of which it is the
+        mean (`simlab.evidence.time_interval` has its interval). Raises SimlabError for anything else, for a
+        prediction of trees, whose drafted tokens are not predicted, and for counts without calls.
         """
-        drafted = getattr(prediction, "expected_drafted_tokens", None)
+        if hasattr(result, "mean_drafted_tokens"):
+            return self.time(result.mean_drafted_tokens, result.mean_target_calls)
+        drafted = getattr(result, "expected_drafted_tokens", None)
         if drafted is None:
             raise SimlabError(
-                f"{type(prediction).__name__} is no simlab.Prediction: the time of simulated counts is "
-                "simlab.evidence.time_interval's"
+                f"{type(result).__name__} has no time: give a simlab.Prediction or simlab.Counts"
             )
         if not math.isfinite(drafted):
             raise SimlabError(
-                f"no cost for {prediction.decoder!r}: the number of its drafted tokens is "
+                f"no cost for {result.decoder!r}: the number of its drafted tokens is "
                 + ("infinite" if drafted == math.inf else "not predicted")
             )
-        return self.time(drafted, prediction.expected_target_calls)
+        return self.time(drafted, result.expected_target_calls)
 
-    def time_per_token(self, prediction) -> float:
-        """E[time for T tokens] / T."""
-        return self.expected_time(prediction) / prediction.horizon
+    def time_per_token(self, result) -> float:
+        """E[time for T tokens] / T, of what `expected_time` takes."""
+        return self.expected_time(result) / result.horizon
 
-    def speedup(self, prediction) -> float:
+    def speedup(self, result) -> float:
         """The time of autoregressive decoding over the expected time: T T_v / E[time]."""
-        return self.target / self.time_per_token(prediction)
+        return self.target / self.time_per_token(result)
 
 
 def check_cost(cost) -> CostModel:

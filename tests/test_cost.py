@@ -16,6 +16,24 @@ def test_times_are_those_of_what_is_drafted_and_called():
     np.testing.assert_array_equal(cost.time(np.array([0, 2]), np.array([1, 1])), [4.0, 5.0])
 
 
+def test_times_of_what_was_simulated():
+    cost, pair, decoder = (
+        CostModel(0.5, 4.0),
+        simlab.pairs.paper(horizon=6),
+        simlab.Speculative(2, bonus=True),
+    )
+    counts, exact = simlab.simulate(pair, decoder, trajectories=20_000), simlab.predict(pair, decoder)
+    calls = counts.target_calls @ np.arange(7) / 20_000
+    drafted = counts.drafted_tokens @ np.arange(counts.drafted_tokens.size) / 20_000
+    assert cost.expected_time(counts) == pytest.approx(0.5 * drafted + 4 * calls, rel=1e-14)
+    assert cost.speedup(counts) == pytest.approx(24 / (0.5 * drafted + 4 * calls), rel=1e-14)
+    found = simlab.evidence.time_interval(counts.target_calls, counts.drafted_tokens, 0.5, 4.0, 1 - 1e-6)
+    assert found.estimate == pytest.approx(cost.expected_time(counts), rel=1e-12)
+    assert found.low < cost.expected_time(exact) < found.high
+    with pytest.raises(SimlabError, match="were not counted"):
+        cost.speedup(simlab.simulate(pair, simlab.Speculative(), trajectories=10))
+
+
 @pytest.mark.parametrize("costs", [(1e-300, 1e300), (1e300, 1e-300)], ids=["too little", "too much"])
 def test_costs_without_a_ratio(costs):
     with pytest.raises(SimlabError, match="too far apart"):
@@ -24,5 +42,5 @@ def test_costs_without_a_ratio(costs):
 
 @pytest.mark.parametrize("given", [None, 3.0, CostModel()], ids=["nothing", "a number", "a cost"])
 def test_what_is_no_prediction_has_no_time(given):
-    with pytest.raises(SimlabError, match="is no simlab.Prediction"):
+    with pytest.raises(SimlabError, match="give a simlab.Prediction or simlab.Counts"):
         CostModel().speedup(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +33,9 @@ CONFIDENT = 8
 
 BLOCK = 4
 """The longest window of block verification: the exact number grows dear with it."""
+
+DEAR = 10**5
+"""Above so many rows times tokens the exact number of block verification takes more than some ten seconds."""
 
 MOST = 1000
 """The longest `longest`: a row each."""
@@ -219,6 +221,10 @@ def plan_pair(source: dict, label: str, pair: ChainPair, cost: CostModel, choice
     if not choice.windows:
         windows = _shown(choice, best, near, considered)
     remarks = [] if longest else ["a horizon of 1 has no room for a drafted token"]
+    if best and _is_dear(pair):
+        remarks.append(
+            "block verification is left out, as it would take long here: simlab predict decoder=block"
+        )
     if asked is None and best == considered < longest:
         remarks.append(
             f"windows longer than {best} were not looked at, and may be better still: give longest"
@@ -252,6 +258,10 @@ def _expected_counts(pair: ChainPair, longest: int) -> tuple[np.ndarray, np.ndar
     return 2 * both - more, more - both
 
 
+def _is_dear(pair: ChainPair) -> bool:
+    return max(len(pair.draft_rows), len(pair.target_rows)) * pair.states**2 > DEAR
+
+
 def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[dict]:
     """Other rules for how much to draft, none of a window above `longest`, exact."""
     from simlab.theory import best_threshold, expected_time, mean_acceptance, memoryless, optimal_policy
@@ -264,8 +274,8 @@ def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[d
     guessed = time_of(Speculative(guess, bonus=True)) if guess else pair.horizon * cost.target
     rules = [("memoryless formula", f"acceptance {acceptance:.4f}, so window {guess}", guessed)]
     if best:  # where drafting does not pay, neither does it in blocks
-        block = min(best, BLOCK)
-        with contextlib.suppress(SimlabError):  # of pairs with so many tokens that it would take hours
+        if not _is_dear(pair):
+            block = min(best, BLOCK)
             rules.append(("block verification", f"window {block}", time_of(BlockSpeculative(block))))
     windows = {min(window, longest) for window in ((best, 2 * best) if best else (CONFIDENT,))}
     found = {window: best_threshold(pair, cost, window) for window in sorted(windows)}

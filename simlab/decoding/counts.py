@@ -117,6 +117,17 @@ class Counts:
         return int(self.target_calls @ np.arange(len(self.target_calls)))
 
     @property
+    def mean_target_calls(self) -> float:
+        """Target calls per trajectory. Raises SimlabError where they were not counted."""
+        return self.calls / self.trajectories
+
+    @property
+    def mean_drafted_tokens(self) -> float:
+        """Drafted tokens per trajectory, verified or not. Raises SimlabError where they were not counted."""
+        self._check_counted(drafted=True)
+        return float(self.drafted_by_place.sum() / self.trajectories)
+
+    @property
     def tokens_per_call(self) -> float:
         """Generated tokens over target calls, bonus tokens and replacements included (block efficiency).
 

@@ -277,6 +277,14 @@ def test_a_pair_is_planned_exactly(plan):
     assert "rule " in printed and "by position and token, 0 to 2" in printed
 
 
+def test_block_verification_is_left_out_where_it_is_dear_and_that_is_told(plan, monkeypatch):
+    words = ["pair=paper", "pair.horizon=5", "longest=2"]
+    assert "block verification  window 2" in plan(*words)
+    monkeypatch.setattr("simlab.cli.planned.DEAR", 5 * 7 * 7 - 1)
+    printed = plan(*words)
+    assert "block verification is left out" in printed and "optimal policy" in printed
+
+
 def test_a_pair_with_room_for_no_draft(plan):
     printed = plan("pair=paper", "pair.horizon=1")
     assert "do not draft: there is nothing to draft" in printed
