@@ -51,18 +51,18 @@ MOST = 1_000_000
 ROUNDING = 1e-12
 LONGEST_TITLE = 160
 CAPTION = (
-    "One step, from draft (dashes) to target (outline). Blue: the drafted token is accepted, with "
-    "probability min(draft, target), {acceptance:.6g} in all. Orange: it was rejected and replaced by this "
-    "one, with probability target - draft where that is positive, {rejection:.6g} in all, the total "
-    "variation of the two laws. Stacked they are the target, token by token. Dots: the tokens of the "
-    "compiled sampler, {trajectories:,} steps; below, simulated minus exact in half-widths of a band that "
-    "holds all tokens at once with {confidence:.10g}% confidence."
+    "One step, from draft (dashes) to target (outline). Left half of each bar, exact: blue, the drafted "
+    "token is accepted, with probability min(draft, target), {acceptance:.6g} in all; orange, it was "
+    "rejected and replaced by this one, with probability target - draft where that is positive, "
+    "{rejection:.6g} in all, the total variation of the two laws. Stacked they are the target, token by "
+    "token. Right half, grey: the tokens of the compiled sampler, {trajectories:,} steps; below, simulated "
+    "minus exact in half-widths of a band that holds all tokens at once with {confidence:.10g}% confidence."
 )
 MISTAKES_CAPTION = (
-    "What comes out of one step with a classical mistake, accepted (blue) and replaced (orange), where the "
-    "outline, the target, should come out; dots: {trajectories:,} simulated steps, with a band that holds "
-    "all tokens of a panel at once with {confidence:.10g}% confidence. The bias is the total variation "
-    "between what comes out and the target. {what}."
+    "What comes out of one step with a classical mistake, exactly, accepted (blue) and replaced (orange), "
+    "where the outline, the target, should come out; grey: {trajectories:,} simulated steps, with a band "
+    "that holds all tokens of a panel at once with {confidence:.10g}% confidence. The bias is the total "
+    "variation between what comes out and the target. {what}."
 )
 
 

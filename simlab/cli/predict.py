@@ -75,6 +75,7 @@ ARRAYS = (
     "reached_by_place",
     "accepted_by_place",
     "acceptance_rate_by_place",
+    "acceptance_length_by_place",
     "conditional_acceptance_by_place",
 )
 """What --json tells of a prediction, beside what is said of biased decoders."""

@@ -128,6 +128,15 @@ class Counts:
         return float(self.drafted_by_place.sum() / self.trajectories)
 
     @property
+    def mean_accepted_tokens(self) -> float:
+        """Accepted drafted tokens per trajectory: neither replacements nor bonus tokens.
+
+        Raises SimlabError where drafted tokens were not counted.
+        """
+        self._check_counted(drafted=True)
+        return float(self.accepted_by_place.sum() / self.trajectories)
+
+    @property
     def tokens_per_call(self) -> float:
         """Generated tokens over target calls, bonus tokens and replacements included (block efficiency).
 
@@ -153,6 +162,15 @@ class Counts:
         """
         self._check_counted(drafted=True)
         return float(self.accepted_by_place.sum() / self.calls)
+
+    @property
+    def acceptance_length_by_place(self) -> np.ndarray:
+        """(K,): accepted tokens at the first i places of the window per target call, entry i - 1.
+
+        Without bonus tokens and replacements. Raises SimlabError where drafted tokens were not counted.
+        """
+        self._check_counted(drafted=True)
+        return np.cumsum(self.accepted_by_place) / self.calls
 
     @property
     def acceptance_rate_by_place(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One step as stacked bars: what is accepted and what is replaced, token by token, and the target over it."""
+"""One step as bars over the target: what is accepted and replaced, and what was simulated, token by token."""
 
 from __future__ import annotations
 
@@ -84,19 +84,18 @@ def _draw_bars(axes, step: DrawnStep, confidence: float) -> None:
         (step.replaced, step.accepted, REPLACED, "replaced"),
     ):
         axes.bar(
-            tokens, heights, bottom=bottom, width=WIDTH, color=look(series)[0], alpha=0.55, linewidth=0,
-            label=label,
+            tokens - WIDTH / 4, heights, bottom=bottom, width=WIDTH / 2, color=look(series)[0], alpha=0.55,
+            linewidth=0, label=label,
         )  # fmt: skip
     axes.bar(
         tokens, step.target, width=WIDTH, fill=False, edgecolor=THEORY_COLOUR, linewidth=THEORY_WIDTH,
         label="target", zorder=3,
     )  # fmt: skip
     estimate, low, high = step.simulated
-    size = 3.5 if len(tokens) <= FEW else 2
-    axes.errorbar(
-        tokens, estimate, yerr=[estimate - low, high - estimate], color=NEUTRAL_COLOUR,
-        ecolor=THEORY_COLOUR, marker="o", markersize=size, markerfacecolor="white",
-        markeredgecolor=THEORY_COLOUR, linestyle="none", zorder=3.5, clip_on=False,
+    axes.bar(
+        tokens + WIDTH / 4, estimate, width=WIDTH / 2, color=NEUTRAL_COLOUR, alpha=0.45, linewidth=0,
+        yerr=[estimate - low, high - estimate], ecolor=THEORY_COLOUR,
+        error_kw={"capsize": 2 if len(tokens) <= FEW else 0, "elinewidth": 1, "zorder": 3.5},
         label=f"simulated, {percent(confidence)} band",
     )  # fmt: skip
 

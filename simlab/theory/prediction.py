@@ -84,6 +84,14 @@ class Prediction:
         return self.expected_accepted_tokens / self.expected_target_calls
 
     @property
+    def acceptance_length_by_place(self) -> np.ndarray:
+        """(K,): E[accepted tokens at the first i places of the window] / E[target calls], entry i - 1.
+
+        Without bonus tokens and replacements; the last entry is `acceptance_length`.
+        """
+        return np.cumsum(self.accepted_by_place) / self.expected_target_calls
+
+    @property
     def acceptance_rate_by_place(self) -> np.ndarray:
         """(K,): of the calls that draft a token at this place of the window, the part that accepts it.
 
