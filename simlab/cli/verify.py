@@ -11,7 +11,7 @@ from simlab.errors import SimlabError
 
 USAGE = """usage: simlab verify [key=value ...] [--json]
 
-Checks each theorem and proposition of Yin et al. 2024 on a pair: two numbers found independently of each
+Checks each theorem and proposition of Yin et al. 2024, and block verification, on a pair: two numbers found independently of each
 other (formula, recursion, linear program, random search, simulation), their difference, and up to which
 difference the statement stands. Settings are those of `simlab run`; of a list of values each is checked:
 
