@@ -13,7 +13,8 @@ USAGE = """usage: simlab verify [key=value ...] [--json]
 
 Checks each theorem and proposition of Yin et al. 2024, and block verification (Sun et al.), on a pair: two
 numbers found independently of each other (formula, recursion, linear program, random search, simulation),
-their difference, and up to which difference the statement stands. Settings are those of `simlab run`; of a list of values each is checked:
+their difference, and up to which difference the statement stands. Settings are those of `simlab run`; of a
+list of values each is checked:
 
   simlab verify
   simlab verify pair=corpus tier=paper
