@@ -6,12 +6,14 @@
 give that of one token, and `win_rates` lets the target judge between the outputs of two decoders.
 `sequence_front` is what rejections and bias can be had together, by whatever algorithm. `optimal_tree` is the
 draft tree from which the target takes the most tokens a call; `best_window` and `optimal_policy` say how many
-tokens to draft before each call where both cost time, `expected_time` what it takes. `speed_of_light` bounds
-what any scheme can take from any tree in a random environment. `memoryless` has the formulas for windows
-where every token is accepted with the same probability, `mistakes` the law of one step gone wrong.
+tokens to draft before each call where both cost time, `expected_time` what it takes, `block_gain` what
+verifying windows as blocks saves. `speed_of_light` bounds what any scheme can take from any tree in a random
+environment. `memoryless` has the formulas for windows where every token is accepted with the same
+probability, `mistakes` the law of one step gone wrong.
 """
 
 from simlab.theory import memoryless, mistakes, speed_of_light
+from simlab.theory.block import block_gain
 from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
 from simlab.theory.forward import expected_rejections_per_position, output_chain, predict
 from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
@@ -44,6 +46,7 @@ __all__ = [
     "batch_improvement_uniform",
     "best_threshold",
     "best_window",
+    "block_gain",
     "chains_total_variation",
     "expected_accepted",
     "expected_rejections_per_position",

@@ -13,6 +13,7 @@ from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
 from simlab.theory.prediction import Prediction
+from simlab.theory.windows.forward import predict_windows
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 ACCURATE = 1e-3
@@ -106,14 +107,12 @@ def block_gain(pair: ChainPair, window: int | None = 4) -> tuple[float, float]:
     The second is never larger (the package's head). Raises SimlabError for a window below 1 and where it
     would take hours.
     """
-    from simlab.theory.forward import predict
-
     if not isinstance(pair, ChainPair):
         raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
     window = window if window is None else check_count("window", window)
-    decoders = Speculative(window, bonus=True), BlockSpeculative(window)
-    token, block = (predict(pair, decoder).expected_target_calls for decoder in decoders)
-    return token, block
+    token = predict_windows(pair, Speculative(window, bonus=True))
+    block = predict_block(pair, BlockSpeculative(window))
+    return token.expected_target_calls, block.expected_target_calls
 
 
 def _exits(pair: ChainPair, masses: BlockMasses, window: int, t: int) -> np.ndarray:
