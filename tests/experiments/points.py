@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from simlab.cost import CostModel
 from simlab.decoders import Speculative
@@ -46,3 +47,10 @@ def simulated(jobs: list[Job]) -> dict[str, Result]:
         sums = np.array([[counts.trajectories, counts.rejections @ n, counts.rejections @ n**2]])
         results[one.task.id] = Result(one.task, counts, sums)
     return results
+
+
+def table(outcome, name: str) -> pd.DataFrame:
+    """The numbers of a figure whose only file is its CSV; what is empty there is missing, words are words."""
+    (exhibit,) = [one for one in outcome.figures if one.name == name]
+    (path,) = exhibit.files
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])

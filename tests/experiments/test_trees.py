@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from simlab.pairs import corpus, dirichlet, mixture
 from simlab.pairs.corpus import alphabet
 from simlab.report import style
 from simlab.theory import expected_accepted, expected_target_calls, optimal_tree, predict
-from tests.experiments.points import point, simulated
+from tests.experiments.points import point, simulated, table
 
 OPTIONS = {
     "capacities": [1, 3, 9],
@@ -69,12 +68,6 @@ def outcome(request, tmp_path_factory):
     """(settings, outcome) of a small experiment on each pair."""
     one = place(tmp_path_factory.mktemp("trees"), request.param)
     return one, present(one)
-
-
-def table(outcome, name):
-    (exhibit,) = [one for one in outcome.figures if one.name == name]
-    (path,) = exhibit.files
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def test_curves_and_points_are_the_theorys(outcome):

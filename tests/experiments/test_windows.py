@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from simlab.cli.main import main
@@ -31,7 +30,7 @@ from simlab.experiments.windows_work import adaptive, confident, decoder_work, w
 from simlab.pairs import bernoulli, dirichlet
 from simlab.report import style
 from simlab.theory import best_window, mean_acceptance, memoryless, optimal_policy, predict
-from tests.experiments.points import point, simulated
+from tests.experiments.points import point, simulated, table
 
 OPTIONS = {
     "acceptances": [0.4, 0.9],
@@ -102,12 +101,6 @@ def outcome(request, tmp_path_factory):
     """(settings, outcome) of a small experiment on each pair."""
     one = place(tmp_path_factory.mktemp("windows"), request.param)
     return one, present(one)
-
-
-def table(outcome, name):
-    (exhibit,) = [one for one in outcome.figures if one.name == name]
-    (path,) = exhibit.files
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def test_speedups_are_the_theorys(outcome):
