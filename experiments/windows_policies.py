@@ -35,7 +35,7 @@ from simlab.experiments.windows_work import (
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
 from simlab.report.curves import Curve, draw_curves
-from simlab.report.windowplot import draw_dashes, draw_marked, plain_ratio_ticks
+from simlab.report.windowplot import draw_dashes, plain_ratio_ticks
 from simlab.runs import Job, Result
 
 DEFAULT = ConfidenceSpeculative()
@@ -169,13 +169,10 @@ def _points(
 
 
 def _line(settings: Settings, options: Options, choice: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(cost ratios, exact speed-ups, time beyond the optimum's in per cent) of one of `CHOICES`, (R,) each.
-
-    The best threshold takes long to find and is looked for at every fourth ratio.
-    """
+    """Of one of `CHOICES`: cost ratios, exact speed-ups, per cent of time beyond the optimum's, (R,) each."""
     pair, own = instance(settings)[0], (settings.cost.ratio, *options.ratios)
     ends = min(CURVE_RATIOS[0], *own), max(CURVE_RATIOS[1], *own)
-    ratios = np.unique([*np.geomspace(*ends, FINE)[:: 4 if choice == "confident" else 1], *own])
+    ratios = np.unique([*np.geomspace(*ends, FINE), *own])
     times, best = (
         np.array([time_of(pair, ratio, options.longest, which) for ratio in ratios.tolist()])
         for which in (choice, "adaptive")
@@ -197,10 +194,6 @@ def _draw(settings: Settings, options: Options, lines: dict, points: dict):
         draw_curves(upper, lower, curves, confidence=settings.confidence, log=True)
         near = np.median(lines["default"][2]) < 2 * lines["memoryless"][2].max()
         solid = [Curve(CHOICES[choice], *lines[choice][::2]) for choice in (SOLID if near else SOLID[:-1])]
-        # A line between its few points would cross the others' steps: they are marked alone.
-        few = SOLID.index("confident")
-        draw_marked(losses, *lines["confident"][::2], CHOICES["confident"], series=few, joined=False)
-        solid[few] = Curve(CHOICES["confident"], np.zeros(0), np.zeros(0))
         draw_curves(losses, None, solid, confidence=settings.confidence, log=True)
         for axes, line in ((upper, 1), (losses, 2)):
             ratios, heights = lines["memoryless"][0], lines["memoryless"][line]

@@ -18,11 +18,11 @@ def draw_dashes(axes, x, y, label: str, *, series: int) -> None:
     )  # fmt: skip
 
 
-def draw_marked(axes, x, y, label: str, *, series: int, joined: bool = True) -> None:
-    """Exact values marked in their series' way, joined by a line or not; nan is left out. x, y: (K,)."""
+def draw_marked(axes, x, y, label: str, *, series: int) -> None:
+    """Exact values marked in their series' way and joined by a line; nan is left out. x, y: (K,)."""
     colour, marker = look(series)
     axes.plot(
-        x, y, color=colour, linewidth=THEORY_WIDTH, linestyle="-" if joined else "none", marker=marker,
+        x, y, color=colour, linewidth=THEORY_WIDTH, marker=marker,
         markersize=3.5, label=label, zorder=2.6,
     )  # fmt: skip
 

@@ -88,12 +88,11 @@ def test_a_policy_that_never_drafts(axes):
 def test_marks_and_rates(axes):
     x, y = np.arange(4), np.array([1.0, 2.0, np.nan, 1.5])
     draw_marked(axes, x, y, "a", series=0)
-    draw_marked(axes, x, y, "b", series=1, joined=False)
     draw_choice(axes, x, y, 1, series=None)
     draw_choice(axes, x, y, 1, series=0, judged=True)
-    assert [line.get_linestyle() for line in axes.lines] == ["-", "None", "None", "None"]
-    assert [line.get_marker() for line in axes.lines[2:]] == ["*", "s"]
-    assert (axes.lines[2].get_xdata()[0], axes.lines[2].get_ydata()[0]) == (1, 2.0)
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "None", "None"]
+    assert [line.get_marker() for line in axes.lines[1:]] == ["*", "s"]
+    assert (axes.lines[1].get_xdata()[0], axes.lines[1].get_ydata()[0]) == (1, 2.0)
 
 
 def test_rates_stand_in_rows_from_the_top(axes):
