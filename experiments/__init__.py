@@ -1,1 +1,19 @@
-"""One module per published figure or table: which tasks, which verdicts, which picture."""
+"""One module per published figure or table: which tasks, which verdicts, which picture.
+
+A family of figures is a folder; what families share is in `common`, and no family imports another.
+"""
+
+EXPERIMENTS = {
+    "study": "study",
+    "fig2": "yin2024.fig2",
+    "fig3": "yin2024.fig3",
+    "fig4": "yin2024.fig4",
+    "fig5": "yin2024.fig5",
+    "verify": "yin2024.theorems",
+    "winrate": "yin2024.winrate",
+    "trees": "trees",
+    "light": "speed_of_light",
+    "windows": "windows",
+    "correctness": "correctness",
+}
+"""The experiments by the names that users give: each the module here that plans and presents it."""

@@ -26,8 +26,7 @@ from simlab.decoders import (
     shown_options,
 )
 from simlab.evidence import Verdict
-from simlab.experiments.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, job
-from simlab.experiments.shared import (
+from simlab.experiments.common.estimates import (
     calls_of,
     drafted_of,
     exact_total_variation,
@@ -36,6 +35,7 @@ from simlab.experiments.shared import (
     speedup_of,
     total_variation_of,
 )
+from simlab.experiments.common.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, job
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
 from simlab.theory import Prediction, predict

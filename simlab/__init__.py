@@ -24,9 +24,9 @@ from simlab.decoders import (
     Speculative,
     TreeSpeculative,
 )
+from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
-from simlab.policy import Policy
 from simlab.theory import (
     BestWindow,
     DraftTree,

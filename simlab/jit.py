@@ -1,9 +1,9 @@
-"""Compilation: numba's njit with an on-disk cache that notices an edit in any file beside the function's.
+"""Compilation: numba's njit with an on-disk cache that notices an edit in any file of the function's room.
 
 numba keys a cached function by its own file alone. A kernel inlines helpers from its neighbours, so that an
 edited helper would go unnoticed; the stamp of every cached function is therefore the hash of all sources of
-its folder. Compiled functions call compiled functions of their own folder only: so theory and decoding, which
-both compile, share this wrapper and no kernel.
+its room: the folder right under the package, with all that lies in it. Compiled functions call compiled
+functions of their own room only: theory and decoding, which both compile, share this wrapper and no kernel.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from pathlib import Path
 
 import numba
 
+PACKAGE = Path(__file__).resolve().parent
+
 
 @cache
 def source_stamp(folder: Path) -> str:
-    """SHA-256 over the names and contents of all `.py` files of a folder, and of this one."""
+    """SHA-256 over the names and contents of all `.py` files below a folder, and of this one."""
     sha = hashlib.sha256()
-    for path in [Path(__file__), *sorted(folder.glob("*.py"))]:
-        sha.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in [PACKAGE / "jit.py", *sorted(folder.rglob("*.py"))]:
+        sha.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
     return sha.hexdigest()
 
 
@@ -48,9 +50,9 @@ def compiled(function):
         return numba.njit(nogil=True, boundscheck=False)(function)
     # numba has no public way to widen the stamp; a test fails if a release moves this.
     cache_file = dispatcher._cache._cache_file
-    cache_file._source_stamp = (cache_file._source_stamp, source_stamp(_folder_of(function)))
+    cache_file._source_stamp = (cache_file._source_stamp, source_stamp(_room_of(function)))
     return dispatcher
 
 
-def _folder_of(function) -> Path:
-    return Path(inspect.getfile(function)).resolve().parent
+def _room_of(function) -> Path:
+    return PACKAGE / Path(inspect.getfile(function)).resolve().relative_to(PACKAGE).parts[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,25 @@ def test_a_quick_start_imports_nothing_slow(module, slow):
     assert done.stdout.strip() == "[]"
 
 
+def test_no_family_of_experiments_imports_another():
+    for path in (ROOT / "experiments").glob("*/**/*.py"):
+        family = path.relative_to(ROOT / "experiments").parts[0]
+        for imported in re.findall(r"simlab\.experiments\.(\w+)", path.read_text()):
+            assert imported in (family, "common"), f"{path} imports {imported}"
+
+
+def test_the_wheel_lists_every_folder_of_the_checkout():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = [
+        path.parent.relative_to(ROOT)
+        for top in ("simlab", "experiments", "conf")
+        for path in (ROOT / top).rglob("__init__.py")
+    ]
+    names = [".".join(folder.parts) for folder in folders]
+    assert sorted(listed) == sorted(name if name.startswith("simlab") else f"simlab.{name}" for name in names)
+
+
 def test_the_experiments_import_only_the_public_faces_of_hydra_free_rooms():
-    for path in (ROOT / "experiments").glob("*.py"):
+    for path in (ROOT / "experiments").rglob("*.py"):
         source = path.read_text()
         assert "hydra" not in source and "omegaconf" not in source, path

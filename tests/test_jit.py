@@ -14,7 +14,7 @@ import simlab
 
 SCRIPT = """
 import numpy as np
-from simlab.decoding.randomness import seed_state, spare_word
+from simlab.decoding.core.randomness import seed_state, spare_word
 state = seed_state(np.random.SeedSequence(1))
 spare_word(state)
 stats = spare_word.stats
@@ -42,21 +42,21 @@ def hits_and_misses(package: Path, home: Path) -> tuple[int, int]:
     )
     assert done.returncode == 0, done.stderr
     module, hits, misses = done.stdout.split()
-    assert module == "simlab.decoding.randomness"
+    assert module == "simlab.decoding.core.randomness"
     return int(hits), int(misses)
 
 
 def test_a_warm_process_loads_and_an_edit_in_another_file_is_noticed(package, tmp_path):
     assert hits_and_misses(package, tmp_path) == (0, 1)
     assert hits_and_misses(package, tmp_path) == (1, 0)
-    neighbour = package / "decoding/counts.py"
+    neighbour = package / "decoding/environments/counts.py"
     neighbour.write_text(neighbour.read_text() + "# edited\n")
     assert hits_and_misses(package, tmp_path) == (0, 1)
     assert hits_and_misses(package, tmp_path) == (1, 0)
 
 
 def test_a_folder_that_cannot_be_written_moves_the_cache_to_the_user(package, tmp_path):
-    (package / "decoding/__pycache__").write_text("in the way, also of root")
+    (package / "decoding/core/__pycache__").write_text("in the way, also of root")
     home = tmp_path / "home"
     home.mkdir()
     assert hits_and_misses(package, home) == (0, 1)
@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_written_moves_the_cache_to_the_user(package, tm
 
 
 def test_no_folder_at_all_compiles_anew(package, tmp_path):
-    (package / "decoding/__pycache__").write_text("in the way, also of root")
+    (package / "decoding/core/__pycache__").write_text("in the way, also of root")
     home = tmp_path / "home"
     home.write_text("in the way too")
     assert [hits_and_misses(package, home) for _ in range(2)] == [(0, 1)] * 2

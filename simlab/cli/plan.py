@@ -9,9 +9,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from simlab.checks import check_count, check_number
-from simlab.cli.compose import compose_points, taken_out
-from simlab.cli.outcome import plain
-from simlab.cli.planned import (
+from simlab.cli.config.compose import compose_points, taken_out
+from simlab.cli.config.settings import (
+    confidence_from,
+    cost_from,
+    file_from,
+    name_of,
+    output_from,
+    pair_from,
+    whole,
+)
+from simlab.cli.output.documents import plain
+from simlab.cli.output.tables import columns
+from simlab.errors import SimlabError
+from simlab.pairs import make_pair
+from simlab.planning.plan import (
     MOST,
     NEAR,
     Choice,
@@ -22,11 +34,7 @@ from simlab.cli.planned import (
     plan_rates,
     spelled_runs,
 )
-from simlab.cli.rates import read_rates
-from simlab.cli.settings import confidence_from, cost_from, file_from, name_of, output_from, pair_from, whole
-from simlab.cli.tables import columns
-from simlab.errors import SimlabError
-from simlab.pairs import make_pair
+from simlab.planning.rates import read_rates
 from simlab.report.style import percent
 
 USAGE = """usage: simlab plan acceptance=A|rates=FILE.csv|pair=NAME [key=value ...] [--json]

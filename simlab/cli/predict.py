@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.cli.compose import compose_points
-from simlab.cli.settings import cost_from, decoder_from, pair_from
-from simlab.cli.tables import text_table
+from simlab.cli.config.compose import compose_points
+from simlab.cli.config.settings import cost_from, decoder_from, pair_from
+from simlab.cli.output.tables import text_table
 from simlab.cost import CostModel
 from simlab.decoders import (
     AdaptiveSpeculative,

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from simlab.cli.judged import check_table, verdict_table
-from simlab.cli.listed import base_configuration, listed_experiments
-from simlab.cli.outcome import settings_document
-from simlab.cli.settings import output_from, settings_from
+from simlab.cli.config.reproduce_list import base_configuration, listed_experiments
+from simlab.cli.config.settings import output_from, settings_from
+from simlab.cli.output.documents import settings_document
+from simlab.cli.output.verdict_tables import check_table, verdict_table
 from simlab.errors import SimlabError
 from simlab.report.rows import by_status, tally
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from simlab.cli.listed import listed_experiments
+from simlab.cli.config.reproduce_list import listed_experiments
+from simlab.cli.config.settings import output_from
 from simlab.cli.report import write_page
 from simlab.cli.run import execute
-from simlab.cli.settings import output_from
 
 USAGE = """usage: simlab reproduce [tier=smoke|paper] [key=value ...]
 

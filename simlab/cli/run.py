@@ -12,16 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from simlab.cli.compose import compose_points, hydra_application, one_line_errors, telling
-from simlab.cli.judged import check_table, verdict_table
-from simlab.cli.outcome import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
-from simlab.cli.settings import backend_from, output_from, settings_from
+from simlab.cli.config.compose import compose_points, hydra_application, one_line_errors, telling
+from simlab.cli.config.settings import backend_from, output_from, settings_from
+from simlab.cli.output.documents import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
+from simlab.cli.output.verdict_tables import check_table, verdict_table
 from simlab.errors import SimlabError
+from simlab.experiments import EXPERIMENTS
 from simlab.report.rows import tally
 
-EXPERIMENTS = (
-    "study", "fig2", "fig3", "fig4", "fig5", "verify", "winrate", "trees", "light", "windows", "correctness",
-)  # fmt: skip
 _FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
 
 
@@ -63,7 +61,7 @@ def execute(
     planned = []
     for configs in experiments:
         points = [settings_from(config) for config in configs]
-        module = _experiment(points[0].experiment)
+        module = experiment_module(points[0].experiment)
         planned.append((module, points, module.jobs(points)))
     make_folder(output)
     try:
@@ -110,10 +108,11 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def _experiment(name: str):
+def experiment_module(name: str):
+    """The module that plans and presents an experiment. Raises SimlabError for an unknown name."""
     if name not in EXPERIMENTS:
         raise SimlabError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}")
-    return importlib.import_module(f"simlab.experiments.{name}")
+    return importlib.import_module(f"simlab.experiments.{EXPERIMENTS[name]}")
 
 
 def _verdicts(outcome) -> list[dict]:

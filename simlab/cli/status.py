@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from simlab.cli.compose import compose_points
-from simlab.cli.settings import output_from
-from simlab.cli.tables import columns
+from simlab.cli.config.compose import compose_points
+from simlab.cli.config.settings import output_from
+from simlab.cli.output.tables import columns
 from simlab.decoders import spelled_options
 from simlab.errors import SimlabError
 

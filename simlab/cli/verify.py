@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from simlab.cli.compose import compose_points
-from simlab.cli.outcome import plain, to_json
+from simlab.cli.config.compose import compose_points
+from simlab.cli.output.documents import plain, to_json
 from simlab.cli.run import announce, execute
 from simlab.errors import SimlabError
 

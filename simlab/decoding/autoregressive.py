@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simlab.decoders import Autoregressive
-from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
-from simlab.decoding.chunks import CHUNK, U, advance, collect, draw, new_scratch
-from simlab.decoding.tables import AliasTable, alias_table, initial_table, step_of
+from simlab.decoding.core.chunks import CHUNK, U, advance, collect, draw, new_scratch
+from simlab.decoding.core.tables import AliasTable, alias_table, initial_table, step_of
+from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 

@@ -26,9 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.decoders import BatchSpeculative
-from simlab.decoding.alias import pack_row
-from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
-from simlab.decoding.chunks import (
+from simlab.decoding.core.alias import pack_row
+from simlab.decoding.core.chunks import (
     CHUNK,
     U,
     advance,
@@ -40,8 +39,8 @@ from simlab.decoding.chunks import (
     new_scratch,
     replace,
 )
-from simlab.decoding.randomness import fill
-from simlab.decoding.tables import (
+from simlab.decoding.core.randomness import fill
+from simlab.decoding.core.tables import (
     AliasTable,
     DraftTable,
     draft_table,
@@ -50,6 +49,7 @@ from simlab.decoding.tables import (
     step_of,
     usable,
 )
+from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 

@@ -23,8 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.decoders import BiasedSpeculative
-from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
-from simlab.decoding.chunks import (
+from simlab.decoding.core.chunks import (
     CHUNK,
     U,
     advance,
@@ -36,8 +35,8 @@ from simlab.decoding.chunks import (
     padded,
     replace,
 )
-from simlab.decoding.randomness import fill
-from simlab.decoding.tables import (
+from simlab.decoding.core.randomness import fill
+from simlab.decoding.core.tables import (
     AliasTable,
     DraftTable,
     alias_table,
@@ -47,6 +46,7 @@ from simlab.decoding.tables import (
     step_of,
     usable,
 )
+from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 

@@ -22,17 +22,19 @@ from simlab.decoders import (
     decoder_name,
     is_plain,
 )
-from simlab.decoding import autoregressive, batch, biased, blockwise, speculative, tree, windows
+from simlab.decoding import autoregressive, batch, biased, speculative, windows
+from simlab.decoding import block_verification as blockwise
+from simlab.decoding import draft_tree as tree
 from simlab.decoding.autoregressive import AutoregressiveTables
 from simlab.decoding.batch import BatchTables
 from simlab.decoding.biased import BiasedTables
-from simlab.decoding.block import Room, new_tally
-from simlab.decoding.blockwise import BlockTables
+from simlab.decoding.block_verification import BlockTables
+from simlab.decoding.core.randomness import seed_state
+from simlab.decoding.core.tables import check_size, initial_table, memory_error
+from simlab.decoding.core.tally import Room, new_tally
 from simlab.decoding.counts import DEVIATION_LEVELS, Counts
-from simlab.decoding.randomness import seed_state
+from simlab.decoding.draft_tree import TreeTables
 from simlab.decoding.speculative import SpeculativeTables
-from simlab.decoding.tables import check_size, initial_table, memory_error
-from simlab.decoding.tree import TreeTables
 from simlab.decoding.windows import WindowTables
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair

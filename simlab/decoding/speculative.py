@@ -10,9 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simlab.decoders import Speculative
-from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
-from simlab.decoding.chunks import CHUNK, U, advance, choose, collect, draft_and_verify, new_scratch, replace
-from simlab.decoding.tables import (
+from simlab.decoding.core.chunks import (
+    CHUNK,
+    U,
+    advance,
+    choose,
+    collect,
+    draft_and_verify,
+    new_scratch,
+    replace,
+)
+from simlab.decoding.core.tables import (
     AliasTable,
     DraftTable,
     draft_table,
@@ -20,6 +28,7 @@ from simlab.decoding.tables import (
     residual_table,
     step_of,
 )
+from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 

@@ -25,8 +25,7 @@ from simlab.decoders import (
     has_bonus,
     longest_window,
 )
-from simlab.decoding.block import Tally, count_block, first_tokens, new_block, note
-from simlab.decoding.calls import (
+from simlab.decoding.core.calls import (
     begin_calls,
     check_counted,
     count_begun,
@@ -38,7 +37,7 @@ from simlab.decoding.calls import (
     new_places,
     take_bonus,
 )
-from simlab.decoding.chunks import (
+from simlab.decoding.core.chunks import (
     CHUNK,
     U,
     advance,
@@ -50,7 +49,7 @@ from simlab.decoding.chunks import (
     padded,
     replace,
 )
-from simlab.decoding.tables import (
+from simlab.decoding.core.tables import (
     AliasTable,
     DraftTable,
     alias_table,
@@ -60,6 +59,7 @@ from simlab.decoding.tables import (
     residual_table,
     step_of,
 )
+from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 

@@ -23,7 +23,8 @@ from simlab.decoders import (
 )
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_count
-from simlab.reference import autoregressive, batch, biased, blockwise, speculative, tree, windows
+from simlab.reference import autoregressive, batch, biased, speculative, tree, windows
+from simlab.reference import block_verification as blockwise
 from simlab.reference.draws import draw
 
 __all__ = ["simulate"]

@@ -20,7 +20,7 @@ import zlib
 import numpy as np
 
 from simlab.decoding.counts import BY_PLACE, Counts
-from simlab.decoding.environment_counts import EnvironmentCounts
+from simlab.decoding.environments.counts import EnvironmentCounts
 from simlab.errors import SimlabError
 
 PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, WITH_WINDOWS = b"SLC1", b"SLC2", b"SLC3", b"SLC4"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from simlab.checks import check_count
 from simlab.decoders import Decoder, decoder_name
 from simlab.decoding.counts import Counts
-from simlab.decoding.environment_counts import EnvironmentCounts
+from simlab.decoding.environments.counts import EnvironmentCounts
 from simlab.errors import SimlabError
 from simlab.laws import Law
 from simlab.pairs.pair import ChainPair

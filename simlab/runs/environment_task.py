@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from simlab.checks import check_count
-from simlab.decoding.environment_counts import EnvironmentCounts, check_capacities
+from simlab.decoding.environments.counts import EnvironmentCounts, check_capacities
 from simlab.errors import SimlabError
 from simlab.laws import Law, law_identity
 from simlab.runs.task import Numbered, canonical
@@ -58,12 +58,12 @@ class EnvironmentTask(Numbered):
         return self.capacities
 
     def build_tables(self, law: Law):
-        from simlab.decoding.environment import environment_tables  # here, as in Task
+        from simlab.decoding.environments.sampler import environment_tables  # here, as in Task
 
         return environment_tables(law, self.capacities)
 
     def simulate(self, tables, batch: int, size: int) -> EnvironmentCounts:
-        from simlab.decoding.environment import simulate_environments_batch
+        from simlab.decoding.environments.sampler import simulate_environments_batch
 
         return simulate_environments_batch(tables, size, self.seed_sequence(batch))
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from simlab.decoding.counts import Counts
-from simlab.decoding.environment_counts import UNITS, EnvironmentCounts
+from simlab.decoding.environments.counts import UNITS, EnvironmentCounts
 from simlab.errors import SimlabError
 from simlab.runs.blob import decode, encode
 from simlab.runs.task import Numbered, canonical_json, hash_json

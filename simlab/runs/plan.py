@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from simlab.decoding.counts import Counts
-from simlab.decoding.environment_counts import EnvironmentCounts
+from simlab.decoding.environments.counts import EnvironmentCounts
 from simlab.errors import SimlabError
 from simlab.laws import Law
 from simlab.pairs.pair import ChainPair

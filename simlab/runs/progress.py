@@ -13,7 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from simlab.decoding.counts import Counts
-    from simlab.decoding.environment_counts import EnvironmentCounts
+    from simlab.decoding.environments.counts import EnvironmentCounts
     from simlab.evidence import Interval
     from simlab.runs.environment_task import EnvironmentTask
     from simlab.runs.plan import Amount, Result

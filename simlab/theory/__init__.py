@@ -13,17 +13,17 @@ probability, `mistakes` the law of one step gone wrong.
 """
 
 from simlab.theory import memoryless, mistakes, speed_of_light
+from simlab.theory.bias.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
+from simlab.theory.bias.loss import optimal_loss, single_token_tradeoff
+from simlab.theory.bias.total_variation import Bracket, chains_total_variation, sequence_total_variation
+from simlab.theory.bias.win_rate import win_rates
 from simlab.theory.block import block_gain
-from simlab.theory.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
-from simlab.theory.forward import expected_rejections_per_position, output_chain, predict
-from simlab.theory.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
-from simlab.theory.loss import optimal_loss, single_token_tradeoff
+from simlab.theory.dispatch import expected_target_calls, expected_time
+from simlab.theory.horizon.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
+from simlab.theory.horizon.forward import expected_rejections_per_position, output_chain, predict
+from simlab.theory.horizon.theorem3 import theorem3_expected_rejections
 from simlab.theory.prediction import Prediction
-from simlab.theory.theorem3 import theorem3_expected_rejections
-from simlab.theory.to_go import expected_target_calls, expected_time
-from simlab.theory.total_variation import Bracket, chains_total_variation, sequence_total_variation
 from simlab.theory.trees import DraftTree, expected_accepted, optimal_tree
-from simlab.theory.win_rate import win_rates
 from simlab.theory.windows import (
     BestThreshold,
     BestWindow,

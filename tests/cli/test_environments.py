@@ -10,8 +10,8 @@ import pytest
 import simlab
 from simlab.cli.main import main
 from simlab.experiments import study
-from simlab.experiments.settings import Outcome
-from simlab.experiments.shared import figure_metadata
+from simlab.experiments.common.estimates import figure_metadata
+from simlab.experiments.common.settings import Outcome
 from simlab.laws import Dirichlet, rows_of_pair
 from simlab.runs import EnvironmentTask, Job, Task, Trajectories
 

@@ -7,12 +7,12 @@ import math
 
 import pytest
 
-from simlab.cli.compose import compose_points
+from simlab.cli.config.compose import compose_points
+from simlab.cli.config.settings import settings_from
 from simlab.cli.main import main
-from simlab.cli.outcome import plain, settings_document, to_json
-from simlab.cli.settings import settings_from
+from simlab.cli.output.documents import plain, settings_document, to_json
 from simlab.experiments import study
-from simlab.experiments.settings import Outcome
+from simlab.experiments.common.settings import Outcome
 from simlab.verify import Check
 
 SMALL = ["run=serial", "trajectories=2000", "tier.running_average=200"]

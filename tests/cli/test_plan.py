@@ -10,8 +10,8 @@ import pytest
 import simlab
 from simlab import CostModel
 from simlab.cli.main import main
-from simlab.cli.planned import spelled_runs, tokens_interval
-from simlab.cli.rates import Rates
+from simlab.planning.plan import spelled_runs, tokens_interval
+from simlab.planning.rates import Rates
 from simlab.theory import memoryless
 
 
@@ -280,7 +280,7 @@ def test_a_pair_is_planned_exactly(plan):
 def test_block_verification_is_left_out_where_it_is_dear_and_that_is_told(plan, monkeypatch):
     words = ["pair=paper", "pair.horizon=5", "longest=2"]
     assert "block verification  window 2" in plan(*words)
-    monkeypatch.setattr("simlab.cli.planned.DEAR", 5 * 7 * 7 - 1)
+    monkeypatch.setattr("simlab.planning.plan.DEAR", 5 * 7 * 7 - 1)
     printed = plan(*words)
     assert "block verification is left out" in printed and "optimal policy" in printed
 

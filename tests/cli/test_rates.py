@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simlab.cli.rates import read_rates
 from simlab.errors import SimlabError
+from simlab.planning.rates import read_rates
 
 
 @pytest.fixture

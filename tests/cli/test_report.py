@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from simlab.cli.compose import compose_points
+from simlab.cli.config.compose import compose_points
 from simlab.cli.main import main
 from simlab.report.rows import claim
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import itertools
 import json
 
@@ -11,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simlab.cli.listed import listed_experiments
+from simlab.cli.config.reproduce_list import listed_experiments
+from simlab.cli.config.settings import settings_from
 from simlab.cli.main import main
-from simlab.cli.run import EXPERIMENTS
-from simlab.cli.settings import settings_from
+from simlab.cli.run import experiment_module
 from simlab.cost import CostModel
 from simlab.decoders import (
     BatchSpeculative,
@@ -24,6 +23,7 @@ from simlab.decoders import (
     Speculative,
     TreeSpeculative,
 )
+from simlab.experiments import EXPERIMENTS
 from simlab.pairs import mixture, pair_identity, paper
 from simlab.runs import Ledger, Task
 from simlab.theory import optimal_policy, predict, sequence_total_variation
@@ -370,7 +370,7 @@ def test_reproduce_lists_every_experiment_and_each_can_be_planned():
     planned = []
     for configs in listed_experiments(["tier=smoke"]):
         points = [settings_from(config) for config in configs]
-        module = importlib.import_module(f"simlab.experiments.{points[0].experiment}")
+        module = experiment_module(points[0].experiment)
         planned.append(points[0].experiment)
         assert all(job.task.id for job in module.jobs(points))
     assert set(planned) == set(EXPERIMENTS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.decoding.chunks import U
-from simlab.decoding.tables import AliasTable, DraftTable, alias_table
+from simlab.decoding.core.chunks import U
+from simlab.decoding.core.tables import AliasTable, DraftTable, alias_table
 
 MASK = 2**64 - 1
 

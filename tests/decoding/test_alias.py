@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simlab.decoding.alias import ALWAYS, acceptance_threshold
-from simlab.decoding.tables import draft_table, initial_table, residual_table
+from simlab.decoding.core.alias import ALWAYS, acceptance_threshold
+from simlab.decoding.core.tables import draft_table, initial_table, residual_table
 from tests.strategies import pairs
 
 

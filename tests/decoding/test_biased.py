@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from simlab.decoders import REPLACEMENTS, BiasedSpeculative, Speculative
 from simlab.decoding import build_tables, sample_paths, simulate_batch
 from simlab.decoding.biased import count_deviations
-from simlab.decoding.chunks import CHUNK, U
+from simlab.decoding.core.chunks import CHUNK, U
+from simlab.decoding.core.randomness import fill, seed_state
+from simlab.decoding.core.tables import alias_table
 from simlab.decoding.counts import DEVIATION_LEVELS
-from simlab.decoding.randomness import fill, seed_state
 from simlab.decoding.simulate import BLOCK, record_paths
-from simlab.decoding.tables import alias_table
 from simlab.evidence import total_variation_interval
 from simlab.pairs import ChainPair
 from tests.decoding.test_simulate import paper, seeded

@@ -16,7 +16,7 @@ from simlab.decoding.simulate import record_paths, starting_from
 from simlab.errors import SimlabError
 from simlab.evidence import marginals_verdict, mean_verdict, pmf_verdict
 from simlab.pairs import ChainPair, corpus, mixture
-from simlab.reference import blockwise as plain
+from simlab.reference import block_verification as plain
 from simlab.theory import predict
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.blocks import BLOCK, MISTAKES, call_law

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simlab.decoding.chunks import (
+from simlab.decoding.core.chunks import (
     CHUNK,
     U,
     draft,
@@ -18,8 +18,8 @@ from simlab.decoding.chunks import (
     new_scratch,
     select,
 )
-from simlab.decoding.randomness import BATCH, LANES, fill, seed_state, spare_word
-from simlab.decoding.tables import AliasTable, DraftTable, draft_table
+from simlab.decoding.core.randomness import BATCH, LANES, fill, seed_state, spare_word
+from simlab.decoding.core.tables import AliasTable, DraftTable, draft_table
 from tests.decoding.model import (
     MASK,
     Lane,

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import simlab
 from simlab import SimlabError
-from simlab.decoding.environment import environment_tables, simulate_environments_batch
-from simlab.decoding.environment_counts import UNITS, EnvironmentCounts, check_capacities
+from simlab.decoding.environments.counts import UNITS, EnvironmentCounts, check_capacities
+from simlab.decoding.environments.sampler import environment_tables, simulate_environments_batch
 from simlab.laws import Dirichlet, Rows, Softmax, Zipf
 from simlab.reference.environment import accepted_in_environment, row_of
 from tests.oracles.environments import accepted_alone, accepted_law
@@ -314,7 +314,7 @@ def test_a_million_nodes():
 
 UNCOMPILED = """
 import json, numpy as np
-from simlab.decoding.environment import environment_tables, simulate_environments_batch
+from simlab.decoding.environments.sampler import environment_tables, simulate_environments_batch
 from simlab.laws import Dirichlet, Rows, Softmax, Zipf
 laws = [Dirichlet(20, 0.3), Dirichlet(3, 2.0), Softmax(9, 2.0), Zipf(7, 0.0), Zipf(40, 1.0),
         Rows([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [0.9, 0.1])]
@@ -383,7 +383,7 @@ def test_capacities_that_are_none(capacities, message):
 
 
 def test_what_does_not_fit_says_what_it_would_take(monkeypatch):
-    monkeypatch.setattr("simlab.decoding.environment.physical_memory", lambda: 2**30)
+    monkeypatch.setattr("simlab.decoding.environments.sampler.physical_memory", lambda: 2**30)
     with pytest.raises(SimlabError, match="capacity = 100000000: a search needs 1.5 GiB, more than there is"):
         environment_tables(Zipf(), [100_000_000])
 

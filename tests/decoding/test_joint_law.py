@@ -10,8 +10,8 @@ import pytest
 
 from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
 from simlab.decoding import build_tables, sample_paths
+from simlab.decoding.core.tables import alias_table
 from simlab.decoding.simulate import record_paths
-from simlab.decoding.tables import alias_table
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes

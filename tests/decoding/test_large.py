@@ -10,8 +10,8 @@ import pytest
 
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.decoding import build_tables, simulate_batch
+from simlab.decoding.core.tables import alias_table
 from simlab.decoding.simulate import BLOCK, LARGE_BLOCK, LARGE_STEP, record_paths
-from simlab.decoding.tables import alias_table
 from simlab.pairs import ChainPair
 from tests.oracles.statistics import mismatches
 

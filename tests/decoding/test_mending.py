@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from simlab.decoders import BatchSpeculative
 from simlab.decoding import build_tables
-from simlab.decoding.alias import ALWAYS
 from simlab.decoding.batch import try_again
-from simlab.decoding.chunks import CHUNK, U, mend_draws, mend_verified, new_scratch, padded
-from simlab.decoding.randomness import BATCH, LANES, seed_state
-from simlab.decoding.tables import AliasTable, DraftTable
+from simlab.decoding.core.alias import ALWAYS
+from simlab.decoding.core.chunks import CHUNK, U, mend_draws, mend_verified, new_scratch, padded
+from simlab.decoding.core.randomness import BATCH, LANES, seed_state
+from simlab.decoding.core.tables import AliasTable, DraftTable
 from tests.decoding.model import MASK, Lane, drafting, expected_draw, expected_tokens, random_table
 from tests.decoding.test_simulate import paper
 

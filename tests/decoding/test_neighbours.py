@@ -10,8 +10,8 @@ import pytest
 
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.decoding import sample_paths
-from simlab.decoding.chunks import CHUNK
-from simlab.decoding.randomness import LANES, seed_state
+from simlab.decoding.core.chunks import CHUNK
+from simlab.decoding.core.randomness import LANES, seed_state
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches

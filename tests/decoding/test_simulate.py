@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
-from simlab.decoding import Counts, build_tables, simulate_batch, tables
-from simlab.decoding.chunks import CHUNK
+from simlab.decoding import Counts, build_tables, simulate_batch
+from simlab.decoding.core import tables
+from simlab.decoding.core.chunks import CHUNK
 from simlab.decoding.simulate import BLOCK, record_paths
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
@@ -166,7 +167,7 @@ def test_refusals_are_one_clear_line(monkeypatch):
     with pytest.raises(SimlabError, match="T = 65536"):
         build_tables(ChainPair.stationary(one, one, np.ones(1), 65_536), Speculative())
     with pytest.raises(SimlabError, match=r"need 1\.5 GiB"):
-        monkeypatch.setattr("simlab.decoding.tables.physical_memory", lambda: 2**30)
+        monkeypatch.setattr("simlab.decoding.core.tables.physical_memory", lambda: 2**30)
         build_tables(pair, BatchSpeculative(7_200_000))
 
 

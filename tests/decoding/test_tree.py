@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 
 from simlab.decoders import DRAFTED_BY, SHAPES, Autoregressive, Speculative, TreeSpeculative
-from simlab.decoding import Counts, build_tables, simulate_batch, trees
+from simlab.decoding import Counts, build_tables, simulate_batch
+from simlab.decoding.core import forest as trees
+from simlab.decoding.core.forest import sorted_rows
+from simlab.decoding.draft_tree import ranked_table
 from simlab.decoding.simulate import record_paths, starting_from
-from simlab.decoding.tree import ranked_table
-from simlab.decoding.trees import sorted_rows
 from simlab.errors import SimlabError
 from simlab.evidence import marginals_verdict, mean_verdict, pmf_verdict
 from simlab.pairs import ChainPair, corpus
@@ -400,7 +401,7 @@ def test_target_calls_add_up_and_belong_to_trees():
 @pytest.mark.parametrize("stationary", [False, True], ids=["changing", "stationary"])
 def test_trees_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypatch, horizon, stationary):
     """A capacity may be any number: what counts is how many sequences there are."""
-    monkeypatch.setattr("simlab.decoding.tables.physical_memory", lambda: 2**28)
+    monkeypatch.setattr("simlab.decoding.core.tables.physical_memory", lambda: 2**28)
     pair = paper(horizon)
     if stationary:
         pair = ChainPair.stationary(pair.draft[0], pair.target[0], pair.initial, horizon)

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simlab.decoding import elementary, variates
-from simlab.decoding.variates import new_stream
+from simlab.decoding.environments import elementary, variates
+from simlab.decoding.environments.variates import new_stream
 
 ERROR = 1e-6
 MANY = 1_000_000
@@ -194,7 +194,7 @@ def test_gammas_of_tiny_shapes_are_zero_and_no_error():
 
 UNCOMPILED = """
 import json, numpy as np
-from simlab.decoding import variates
+from simlab.decoding.environments import variates
 stream = variates.new_stream(np.random.SeedSequence(3))
 with np.errstate(over="ignore"):
     drawn = [variates.normal(stream) for _ in range(3000)]

@@ -21,14 +21,14 @@ from simlab.decoders import (
     longest_window,
     most_drafted,
 )
+from simlab.decoders.policy import Policy
 from simlab.decoding import Counts, build_tables, sample_paths, simulate_batch
-from simlab.decoding.calls import FEW_PLACES
-from simlab.decoding.chunks import CHUNK
+from simlab.decoding.core.calls import FEW_PLACES
+from simlab.decoding.core.chunks import CHUNK
+from simlab.decoding.core.tables import alias_table
 from simlab.decoding.simulate import BLOCK, record_paths
-from simlab.decoding.tables import alias_table
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
-from simlab.policy import Policy
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes

@@ -9,7 +9,7 @@ import pandas as pd
 
 from simlab.cost import CostModel
 from simlab.decoders import Speculative
-from simlab.experiments.settings import Settings
+from simlab.experiments.common.settings import Settings
 from simlab.runs import Job, Result, simulate
 
 

@@ -11,7 +11,7 @@ from simlab.cli.main import main
 from simlab.errors import SimlabError
 from simlab.evidence import trajectories_to_notice
 from simlab.experiments import correctness
-from simlab.experiments.correctness_options import cases_of
+from simlab.experiments.correctness.options import cases_of
 from simlab.report import style
 from simlab.report.stepplot import DrawnStep, draw_mistakes, draw_step
 from simlab.runs import HalfWidth

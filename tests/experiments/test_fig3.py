@@ -10,7 +10,7 @@ import pytest
 
 from simlab.decoders import BatchSpeculative
 from simlab.errors import SimlabError
-from simlab.experiments import fig3
+from simlab.experiments.yin2024 import fig3
 from simlab.pairs import bernoulli, uniform
 from simlab.theory import predict
 from tests.experiments.points import point, simulated

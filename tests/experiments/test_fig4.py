@@ -11,8 +11,10 @@ import pytest
 from simlab.decoders import BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval
-from simlab.experiments import fig4, fig4_checks, fig4_sequences
-from simlab.experiments.tradeoff import Series, exact_curve, options_of, simulated_series
+from simlab.experiments.yin2024 import fig4
+from simlab.experiments.yin2024.fig4 import checks as fig4_checks
+from simlab.experiments.yin2024.fig4 import sequences as fig4_sequences
+from simlab.experiments.yin2024.fig4.series import Series, exact_curve, options_of, simulated_series
 from simlab.pairs import ChainPair, paper
 from simlab.report import new_figure, style
 from simlab.theory import Bracket, chains_total_variation, predict, sequence_total_variation

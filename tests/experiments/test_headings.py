@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from simlab.experiments import study, verify
-from simlab.experiments.settings import heading
+from simlab.experiments import study
+from simlab.experiments.common.settings import heading
+from simlab.experiments.yin2024 import theorems as verify
 from tests.experiments.points import point, simulated
 
 

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from simlab.errors import SimlabError
-from simlab.experiments import light, light_draw, light_judge
-from simlab.experiments.light_laws import options_of, random_laws
+from simlab.experiments import speed_of_light as light
+from simlab.experiments.speed_of_light import figures as light_draw
+from simlab.experiments.speed_of_light import verdicts as light_judge
+from simlab.experiments.speed_of_light.rows import options_of, random_laws
 from simlab.laws import Dirichlet, Softmax, Zipf, law_identity
 from simlab.runs import Serial, collect
 from simlab.runs.progress import gather

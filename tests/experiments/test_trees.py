@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from simlab.cli.main import main
 from simlab.decoders import TreeSpeculative
 from simlab.evidence import Interval, Status
-from simlab.experiments import trees, trees_calls, trees_knowledge
-from simlab.experiments.dial import dial_job, dial_pair
-from simlab.experiments.settings import instance, job
-from simlab.experiments.shared import calls_of
-from simlab.experiments.trees_options import options_of
+from simlab.experiments import trees
+from simlab.experiments.common.draft_quality import dial_job, dial_pair
+from simlab.experiments.common.estimates import calls_of
+from simlab.experiments.common.settings import instance, job
+from simlab.experiments.trees import draft_knowledge as trees_knowledge
+from simlab.experiments.trees import tokens_per_call as trees_calls
+from simlab.experiments.trees.options import options_of
 from simlab.pairs import corpus, dirichlet, mixture
 from simlab.pairs.corpus import alphabet
 from simlab.report import style

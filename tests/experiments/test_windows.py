@@ -12,21 +12,19 @@ from simlab.cost import CostModel
 from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.evidence import Status
-from simlab.experiments import (
-    windows,
-    windows_block,
-    windows_gap,
-    windows_map,
-    windows_places,
-    windows_policies,
-    windows_policy,
-    windows_speedup,
-)
-from simlab.experiments.dial import dial_pair
-from simlab.experiments.settings import instance
-from simlab.experiments.shared import speedup_of
-from simlab.experiments.windows_options import options_of
-from simlab.experiments.windows_work import adaptive, confident, decoder_work, window_work
+from simlab.experiments import windows
+from simlab.experiments.common.draft_quality import dial_pair
+from simlab.experiments.common.estimates import speedup_of
+from simlab.experiments.common.settings import instance
+from simlab.experiments.windows import acceptance_by_position as windows_places
+from simlab.experiments.windows import best_window_map as windows_map
+from simlab.experiments.windows import block_verification as windows_block
+from simlab.experiments.windows import optimality_gap as windows_gap
+from simlab.experiments.windows import policies as windows_policies
+from simlab.experiments.windows import policy_heatmap as windows_policy
+from simlab.experiments.windows import speedup as windows_speedup
+from simlab.experiments.windows.expected_work import adaptive, confident, decoder_work, window_work
+from simlab.experiments.windows.options import options_of
 from simlab.pairs import bernoulli, dirichlet
 from simlab.report import style
 from simlab.theory import best_window, mean_acceptance, memoryless, optimal_policy, predict

@@ -11,7 +11,7 @@ import pytest
 from simlab.cli.main import main
 from simlab.decoders import BiasedSpeculative
 from simlab.decoding import sample_paths
-from simlab.experiments import winrate
+from simlab.experiments.yin2024 import winrate
 from simlab.pairs import dirichlet, paper
 from simlab.theory import win_rates
 

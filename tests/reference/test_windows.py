@@ -12,8 +12,8 @@ import pytest
 
 from simlab import reference
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative, has_bonus
+from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
-from simlab.policy import Policy
 from simlab.reference.draws import draw, residual
 from simlab.reference.windows import decode_calls
 from tests.decoding.test_windows import NAMES, decoders

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from simlab.cli.judged import check_table, verdict_table
+from simlab.cli.output.verdict_tables import check_table, verdict_table
 from simlab.report.page import render_page
 from simlab.report.rows import claim, closest_call, verdict_row
 from tests.report.documents import check, experiment, verdict

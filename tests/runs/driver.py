@@ -15,7 +15,7 @@ import signal
 import sys
 
 import simlab
-from simlab.decoding.environment_counts import EnvironmentCounts
+from simlab.decoding.environments.counts import EnvironmentCounts
 from simlab.runs import (
     Dask,
     EnvironmentTask,

@@ -20,8 +20,8 @@ from hypothesis.extra.numpy import arrays
 
 import simlab
 from simlab import SimlabError
-from simlab.decoding.environment import environment_tables, simulate_environments_batch
-from simlab.decoding.environment_counts import UNITS, EnvironmentCounts, in_order
+from simlab.decoding.environments.counts import UNITS, EnvironmentCounts, in_order
+from simlab.decoding.environments.sampler import environment_tables, simulate_environments_batch
 from simlab.laws import Dirichlet, Rows, Softmax, Zipf, rows_of_text
 from simlab.runs import (
     EnvironmentTask,
@@ -135,7 +135,7 @@ def test_mistakes_are_one_line(make, message):
 def test_an_error_in_a_worker_names_its_task():
     law = Zipf(4)
     some = EnvironmentTask(law, (2**31 - 1,))
-    import simlab.decoding.environment as environment
+    import simlab.decoding.environments.sampler as environment
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environment, "physical_memory", lambda: 2**30)

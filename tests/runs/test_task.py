@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from simlab import Autoregressive, BatchSpeculative, BiasedSpeculative, SimlabError, Speculative
 from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpeculative, TreeSpeculative
-from simlab.policy import Policy
+from simlab.decoders.policy import Policy
 from simlab.runs import Task, canonical_json, task_id
 from simlab.runs.task import canonical
 

@@ -12,13 +12,13 @@ from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, dirichlet, paper
 from simlab.theory import (
     chains_total_variation,
-    front,
     front_floor,
     predict,
     sequence_front,
     sequence_total_variation,
     sequence_tradeoff,
 )
+from simlab.theory.bias import front
 from simlab.verify import programs
 from tests.strategies import pairs
 

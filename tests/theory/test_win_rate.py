@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, dirichlet, paper
-from simlab.theory import win_rate, win_rates
-from simlab.theory.win_rate import win_rates_by_start
+from simlab.theory import win_rates
+from simlab.theory.bias import win_rate
+from simlab.theory.bias.win_rate import win_rates_by_start
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs

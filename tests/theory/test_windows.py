@@ -53,7 +53,7 @@ WINDOWED = {
 
 
 def _policy(horizon: int, states: int, bonus: bool, seed: int = 5):
-    from simlab.policy import Policy
+    from simlab.decoders.policy import Policy
 
     windows = np.random.default_rng(seed).integers(0 if bonus else 1, horizon + 2, (horizon, states))
     return Policy(windows, bonus)
@@ -199,7 +199,7 @@ def test_a_window_to_the_horizon_is_speculative_decoding(pair):
 @settings(deadline=None, max_examples=30)
 @given(pairs(most_steps=6), st.integers(1, 7))
 def test_policies_and_thresholds_that_are_fixed_windows(pair, window):
-    from simlab.policy import Policy
+    from simlab.decoders.policy import Policy
 
     same = np.full((pair.horizon, pair.states), window)
     for bonus in (True, False):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import simlab
 from simlab.cost import CostModel
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative
+from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, bernoulli, dirichlet, paper
-from simlab.policy import Policy
 from simlab.theory import (
     best_threshold,
     best_window,

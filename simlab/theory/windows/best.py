@@ -10,7 +10,7 @@ from simlab.cost import CostModel
 from simlab.decoders import ConfidenceSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
-from simlab.theory.forward import expected_rejections_per_position
+from simlab.theory.horizon.forward import expected_rejections_per_position
 from simlab.theory.windows.backward import costs_to_go
 from simlab.theory.windows.optimal import TIE, check_planned
 from simlab.theory.windows.rules import Rules, confidence_rules, fixed_windows

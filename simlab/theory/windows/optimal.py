@@ -6,9 +6,9 @@ import numpy as np
 
 from simlab.checks import check_count
 from simlab.cost import CostModel, check_cost
+from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
-from simlab.policy import Policy
 from simlab.theory.products import product
 from simlab.theory.windows.rules import steps
 

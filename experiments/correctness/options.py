@@ -1,0 +1,55 @@
+"""The settings of experiment=correctness, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from simlab.checks import check_number
+from simlab.errors import SimlabError
+from simlab.experiments.common.settings import Settings
+from simlab.pairs.pair import ROW_SUM_TOLERANCE
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Two laws of one token, float64 (V,) each, that sum to 1; name: how they are told apart."""
+
+    name: str
+    draft: np.ndarray
+    target: np.ndarray
+
+
+def cases_of(settings: Settings) -> list[Case]:
+    """The laws given, and those beside them unless `experiment.other` is null; SimlabError for others."""
+    options = settings.options
+    if unknown := [key for key in options if key not in ("draft", "target", "other")]:
+        raise SimlabError(f"no setting experiment.{unknown[0]}: correctness has draft, target, other")
+    cases = [_case("first pair", "experiment", options)]
+    other = options.get("other")
+    if other is None:
+        return cases
+    if not isinstance(other, Mapping) or set(other) != {"draft", "target"}:
+        raise SimlabError(f"experiment.other = {other!r}: give its draft and target, or null")
+    return [*cases, _case("second pair", "experiment.other", other)]
+
+
+def _case(name: str, place: str, laws: Mapping) -> Case:
+    draft, target = (_law(f"{place}.{which}", laws.get(which)) for which in ("draft", "target"))
+    if len(draft) != len(target):
+        raise SimlabError(
+            f"{place}.draft has {len(draft)} tokens and {place}.target {len(target)}: give as many of both"
+        )
+    return Case(name, draft, target)
+
+
+def _law(place: str, values) -> np.ndarray:
+    if not isinstance(values, list) or not values:
+        raise SimlabError(f"{place} = {values!r}: give a list of probabilities, e.g. [0.5, 0.5]")
+    law = np.array([check_number(place, value, least=0.0) for value in values])
+    whole = float(law.sum())
+    if abs(whole - 1) > ROW_SUM_TOLERANCE:
+        raise SimlabError(f"{place} sums to {whole!r}: make it sum to 1")
+    return law

@@ -1,0 +1,160 @@
+"""Acceptance by place in the window, on the pair, against what one acceptance for all places would give.
+
+Of the calls that draft a token at place i: the part in which it is accepted, all tokens before it included
+(what serving engines log as acceptance by position), and the part of those that have accepted the tokens
+before. Memoryless acceptance a says a^i and a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from simlab.decoders import longest_window
+from simlab.evidence import Interval, Verdict, ratio_interval, sums_interval, sums_verdict
+from simlab.experiments.common.estimates import FALSE_ALARM, MEAN_RESOLUTION, figure_metadata, looks_of, rows
+from simlab.experiments.common.settings import Exhibit, Settings, instance, job
+from simlab.experiments.windows.expected_work import acceptance_of, fixed, predicted
+from simlab.experiments.windows.options import Options
+from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
+from simlab.report.curves import Curve, draw_comparison, draw_curves
+from simlab.runs import Job, Result
+from simlab.theory import Prediction
+
+COUNTED = ("drafted", "reached", "accepted")
+"""Calls of a place: that draft a token there, of those with all before it accepted, of those with it too."""
+
+CAPTION = (
+    "Acceptance by place in a window of {window} tokens on {name}, T = {horizon}, with the bonus token. "
+    "Place 1 is the first drafted token of a call. (a) Of the calls that draft a token at the place, those "
+    "in which it is accepted, and all before it: what serving engines log. (b) Of the calls that draft a "
+    "token at the place and have accepted all before it, those in which it is accepted. Lines are exact, "
+    "markers simulated; below, simulated minus exact in half-widths of the interval. Dashed: the memoryless "
+    "prediction from the mean acceptance a = {acceptance:.4f}, a to the power of the place, and a itself. "
+    "Calls of one trajectory depend on each other, so the intervals take the trajectories for the sample: "
+    "each trajectory adds to a place's count a number between 0 and the most calls that T tokens have room "
+    "for, and Hoeffding's inequality needs no more than the sum of such numbers; a ratio is between those of "
+    "the ends. So they hold whatever the dependence, and are wider than the scatter of the points."
+)
+
+
+def places_jobs(settings: Settings, options: Options) -> list[Job]:
+    """The one job: the window whose places are looked at."""
+    return [job(settings, fixed(options.places))]
+
+
+def present_places(
+    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+) -> tuple[Exhibit | None, list[Verdict], list[str]]:
+    """The figure, verdicts on the three counts and the headline; no figure where no token can be drafted."""
+    import pandas as pd
+
+    pair, (one,) = instance(settings)[0], places_jobs(settings, options)
+    if not longest_window(one.task.decoder, pair.horizon):
+        return None, [], ["T = 1: the bonus token is all there is, and no place in a window to look at."]
+    result, exact = results[one.task.id], predicted(pair, one.task.decoder)
+    verdicts = _verdicts(f"{title}, window {options.places}", one, result, exact)
+    rates = {
+        "drafted": (exact.acceptance_rate_by_place, simulated_rates(one, result, settings.confidence)[0]),
+        "reached": (
+            exact.conditional_acceptance_by_place,
+            simulated_rates(one, result, settings.confidence)[1],
+        ),
+    }
+    place = np.arange(1, len(exact.drafted_by_place) + 1)
+    table = [
+        row for of, (true, found) in rates.items() for row in rows(place, found, true, of=of, memoryless=None)
+    ]
+    told = {"drafted": acceptance_of(pair) ** place, "reached": np.full(len(place), acceptance_of(pair))}
+    for row in table:
+        row["memoryless"] = float(told[row["of"]][row["x"] - 1])
+    figure = _draw(settings, place, rates, told)
+    caption = CAPTION.format(
+        window=options.places, name=settings.pair_name, horizon=pair.horizon, acceptance=acceptance_of(pair)
+    )
+    metadata = figure_metadata(settings.command, [one], [result])
+    files = save_figure(figure, folder, "windows_places", pd.DataFrame(table), metadata)
+    return Exhibit("windows_places", caption, files), verdicts, [_headline(settings, exact, place)]
+
+
+def most_calls(horizon: int, longest: int) -> dict[str, np.ndarray]:
+    """The most calls of a trajectory that draft, reach and accept at each place, (K,), with the bonus token.
+
+    A call that drafts i tokens starts with at least i + 1 left, at one of T - i positions. One that reaches
+    place i yields at least i tokens, one that accepts there i + 1, and calls share no tokens.
+    """
+    place = np.arange(1, longest + 1)
+    return {
+        "drafted": horizon - place,
+        "reached": (horizon - 1) // place,
+        "accepted": horizon // (place + 1),
+    }
+
+
+def simulated_rates(one: Job, result: Result, confidence: float) -> tuple[Interval, Interval]:
+    """Accepted over drafted and accepted over reached, arrays (K,), all intervals at once.
+
+    confidence: of all of them together.
+    """
+    counts, each = result.counts, 1 - (1 - confidence) / len(COUNTED)
+    most = most_calls(counts.horizon, len(counts.drafted_by_place))
+    means = {
+        name: sums_interval(
+            getattr(counts, f"{name}_by_place"), counts.trajectories, most[name], each, looks_of(one)
+        )
+        for name in COUNTED
+    }
+    return tuple(ratio_interval(means["accepted"], means[name]) for name in ("drafted", "reached"))
+
+
+def _verdicts(name: str, one: Job, result: Result, exact: Prediction) -> list[Verdict]:
+    counts = result.counts
+    most = most_calls(counts.horizon, len(counts.drafted_by_place))
+    return [
+        sums_verdict(
+            f"{name}: calls that {word} by place",
+            getattr(counts, f"{counted}_by_place"),
+            counts.trajectories,
+            most[counted],
+            getattr(exact, f"{counted}_by_place"),
+            cell=f"E[calls that {word} place {{0}}]",
+            resolution=MEAN_RESOLUTION * counts.horizon,
+            false_alarm=FALSE_ALARM,
+            looks=looks_of(one),
+        )
+        for counted, word in zip(COUNTED, ("draft", "reach", "accept"), strict=True)
+    ]
+
+
+def _draw(settings: Settings, place: np.ndarray, rates: dict, told: dict):
+    with style():
+        figure = new_figure(7.4, 4.2)
+        grid = figure.add_gridspec(1, 2)
+        panels = [residual_axes(figure, grid[0, column], share=0.22) for column in range(2)]
+        for (upper, lower), (of, (true, found)) in zip(panels, rates.items(), strict=True):
+            seen = np.isfinite(found.estimate)
+            points = place[seen], Interval(*(end[seen] for end in found)), true[seen]
+            curve = Curve(f"exact on {settings.pair_name}", place, true, *points)
+            draw_curves(upper, lower, [curve], confidence=settings.confidence, log=False)
+            draw_comparison(upper, place, told[of], "memoryless, with the mean acceptance", dashes=(5, 2))
+            lower.set_xlabel("place in the window")
+            lower.set_xticks(place[:: max(1, len(place) // 8)])
+        (first, _), (second, beside) = panels
+        first.set_title("(a) accepted of drafted")
+        second.set_title("(b) accepted of reached: all before it accepted")
+        first.set_ylabel("part of the calls")
+        first.set_ylim(bottom=0)
+        beside.set_ylabel("")
+        shared_legend(figure, [first, second])
+    return figure
+
+
+def _headline(settings: Settings, exact: Prediction, place: np.ndarray) -> str:
+    """How acceptance changes along the window, given that all before was accepted."""
+    rates = exact.conditional_acceptance_by_place
+    return (
+        f"Of the drafted tokens on {settings.pair_name} that follow accepted ones only, {rates[0]:.4f} are "
+        f"accepted at place 1 and {rates[-1]:.4f} at place {place[-1]}."
+    )

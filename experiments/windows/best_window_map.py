@@ -1,0 +1,73 @@
+"""The map of the best window over acceptance and cost ratio, by the memoryless formula, and pairs on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from simlab.experiments.common.settings import Exhibit, Settings, instance
+from simlab.experiments.windows.expected_work import acceptance_of, window_work
+from simlab.experiments.windows.options import Options
+from simlab.pairs import make_pair
+from simlab.report import new_figure, save_figure, style
+from simlab.report.windowplot import MapPoint, draw_window_map
+from simlab.theory import memoryless
+
+CAPTION = (
+    "The best window by the memoryless formula, with the bonus token: how many tokens to draft before each "
+    "target call, for the probability that a drafted token is accepted and for the cost ratio, the cost of a "
+    "drafted token over that of a target call. Numbers name the areas, from a window to the next line's. In "
+    "the grey area a drafted token costs at least its acceptance, and drafting does not pay. Points: the "
+    "project's pairs with their mean acceptances, at the cost ratio {ratio:g}; the number behind a name is "
+    "the pair's own best fixed window, exact, of those up to {longest}."
+)
+
+MAPPED = ("paper", "dirichlet", "softmax", "mixture", "corpus")
+"""Pairs, each with its own settings, that stand on the map beside the one given."""
+
+ACCEPTANCES = np.linspace(0.0, 0.995, 400)
+DECADES = (1e-3, 1.0)
+"""The cost ratios of the map; wider where the settings' own does not lie between."""
+
+
+def present_map(settings: Settings, options: Options, folder: Path) -> Exhibit:
+    """The figure; nothing of it is simulated."""
+    import pandas as pd
+
+    ratio = settings.cost.ratio
+    ratios = np.geomspace(min(DECADES[0], ratio / 2), max(DECADES[1], 2 * ratio), 361)
+    windows = memoryless.best_window_of(ACCEPTANCES, ratios[:, None])
+    points = [_point(label, pair, settings, options) for label, pair in _pairs(settings).items()]
+    with style():
+        figure = new_figure(5.6, 4.4)
+        axes = figure.add_subplot()
+        draw_window_map(axes, ACCEPTANCES, ratios, windows, points)
+        axes.set_title("Best window by the memoryless formula")
+        axes.set_xlabel("acceptance: probability that a drafted token is accepted")
+        axes.set_ylabel("cost ratio: drafted token / target call")
+    table = [
+        {"kind": "map", "acceptance": float(a), "ratio": float(c), "window": int(windows[j, i])}
+        for i, a in enumerate(ACCEPTANCES)
+        if i % 8 == 0
+        for j, c in enumerate(ratios)
+        if j % 8 == 0
+    ]
+    table += [
+        {"kind": point.label, "acceptance": point.acceptance, "ratio": ratio, "window": point.window}
+        for point in points
+    ]
+    metadata = {"Command": settings.command}
+    files = save_figure(figure, folder, "windows_map", pd.DataFrame(table), metadata)
+    return Exhibit("windows_map", CAPTION.format(ratio=ratio, longest=options.longest), files)
+
+
+def _pairs(settings: Settings) -> dict:
+    """The project's pairs by name, the one given in the place of its namesake."""
+    pairs = {name: make_pair(name) for name in MAPPED if name != settings.pair_name}
+    return {**pairs, settings.pair_name: instance(settings)[0]}
+
+
+def _point(label: str, pair, settings: Settings, options: Options) -> MapPoint:
+    window = window_work(pair, options.longest).best(settings.cost.ratio)
+    return MapPoint(label, acceptance_of(pair), settings.cost.ratio, window, label == settings.pair_name)

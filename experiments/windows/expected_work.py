@@ -1,0 +1,148 @@
+"""Exact work of decoders with windows, and simulated speed-ups beside it: what the figures on windows share.
+
+*Work* is what a trajectory takes on average, E[drafted tokens] and E[target calls]. Time is linear in it, so
+it is found once for all costs: with target calls of cost 1, T / (calls + ratio drafted) is the speed-up over
+autoregressive decoding, which takes T.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from simlab.cost import CostModel
+from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Decoder, Speculative
+from simlab.decoders.policy import Policy
+from simlab.evidence import Interval, Verdict
+from simlab.experiments.common.estimates import judge, speedup_of
+from simlab.pairs import ChainPair
+from simlab.runs import Job, Result
+from simlab.theory import (
+    Prediction,
+    best_threshold,
+    expected_time,
+    mean_acceptance,
+    memoryless,
+    optimal_policy,
+    predict,
+    window_times,
+)
+
+TIED = 1e-12
+"""Times that agree to so much of them are one; then the first choice is taken, the smaller window."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What N rules take on one pair. drafted, calls: E[drafted tokens] and E[target calls], (N,)."""
+
+    drafted: np.ndarray
+    calls: np.ndarray
+
+    def times(self, ratio: float) -> np.ndarray:
+        """E[time] in target calls, (N,), with drafted tokens of cost `ratio`."""
+        return self.calls + ratio * self.drafted
+
+    def best(self, ratio: float) -> int:
+        """The fastest of them, in a tie the first."""
+        times = self.times(ratio)
+        return int(np.argmax(times <= times.min() * (1 + TIED)))
+
+
+@functools.lru_cache(maxsize=64)
+def window_work(pair: ChainPair, longest: int) -> Work:
+    """Of fixed windows 0..longest with the bonus token, (longest + 1,); 0 is the target alone.
+
+    Windows that no call has room for are as the longest one that it has.
+    """
+    work = _linear(lambda cost: window_times(pair, cost, longest))
+    short = longest + 1 - len(work.calls)
+    return Work(*(np.pad(part, (0, short), "edge") for part in (work.drafted, work.calls)))
+
+
+@functools.lru_cache(maxsize=256)
+def adaptive(pair: ChainPair, ratio: float, longest: int) -> tuple[Policy, float]:
+    """The optimal policy at a cost ratio and its E[time] in target calls."""
+    cost = CostModel(ratio, 1.0)
+    policy = optimal_policy(pair, cost, longest=longest)
+    return policy, _from_start(pair, expected_time(pair, AdaptiveSpeculative(policy), cost))
+
+
+@functools.lru_cache(maxsize=256)
+def confident(pair: ChainPair, ratio: float, longest: int) -> tuple[ConfidenceSpeculative, float]:
+    """Confident drafting at its best threshold, and its E[time] in target calls.
+
+    It drafts at most the best fixed window, or a token where that is 0: tuned as an engine would be, the
+    window first. The threshold 0 is that fixed window, so it is never slower.
+    """
+    window = max(1, window_work(pair, longest).best(ratio))
+    best = best_threshold(pair, CostModel(ratio, 1.0), window)
+    return ConfidenceSpeculative(best.threshold, window), best.time
+
+
+@functools.lru_cache(maxsize=64)
+def decoder_work(pair: ChainPair, decoder: Decoder) -> Work:
+    """Of one decoder, arrays (1,)."""
+    return _linear(lambda cost: np.array([_from_start(pair, expected_time(pair, decoder, cost))]))
+
+
+@functools.lru_cache(maxsize=64)
+def acceptance_of(pair: ChainPair) -> float:
+    """`mean_acceptance`, remembered."""
+    return mean_acceptance(pair)
+
+
+def memoryless_window(pair: ChainPair, ratio: float, longest: int) -> int:
+    """The window that the memoryless formula takes for the best, with the pair's mean acceptance."""
+    return int(memoryless.best_window_of(acceptance_of(pair), ratio, longest=longest))
+
+
+@functools.lru_cache(maxsize=256)
+def predicted(pair: ChainPair, decoder: Decoder) -> Prediction:
+    """The exact numbers, remembered: figures share points with each other and with verdicts."""
+    return predict(pair, decoder)
+
+
+def fixed(window: int) -> Speculative:
+    """Speculative decoding as engines run it: a window, with the bonus token."""
+    return Speculative(window, True)
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Simulated points. interval: arrays (M,); exact: (M,), the exact values there."""
+
+    interval: Interval
+    exact: np.ndarray
+
+
+def speedup_points(planned: list[Job], results: Mapping[str, Result], cost: CostModel, confidence: float):
+    """`Points` of the speed-ups of jobs of decoders with windows. confidence: of each interval."""
+    intervals = [speedup_of(one, results[one.task.id], cost, confidence) for one in planned]
+    exact = [cost.speedup(predicted(one.pair, one.task.decoder)) for one in planned]
+    return Points(stacked(intervals), np.array(exact))
+
+
+def stacked(intervals: list[Interval]) -> Interval:
+    """Intervals of numbers as one of arrays."""
+    return Interval(*(np.array(end, float) for end in zip(*intervals, strict=True)))
+
+
+def judged(name: str, one: Job, results: Mapping[str, Result], *claims: str) -> list[Verdict]:
+    """The verdicts of `judge` on a job whose claim is one of these, as its name ends."""
+    verdicts = judge(name, one, results[one.task.id], predicted(one.pair, one.task.decoder))
+    return [verdict for verdict in verdicts if verdict.name.removeprefix(f"{name}: ") in claims]
+
+
+def _linear(times) -> Work:
+    """Work from times (N,) at two costs: they are linear in a drafted token's cost."""
+    at_one, at_two = times(CostModel(1.0, 1.0)), times(CostModel(2.0, 1.0))
+    return Work(at_two - at_one, 2 * at_one - at_two)
+
+
+def _from_start(pair: ChainPair, to_go: np.ndarray) -> float:
+    """The mean over the prompt of what is to go from position 0, (T+1, V)."""
+    return float(pair.initial @ to_go[0])

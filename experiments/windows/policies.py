@@ -1,0 +1,229 @@
+"""Policies of how long to draft, against the cost ratio: the optimum, and what simpler rules lose against it.
+
+All but the default settings draft at most `longest` tokens a call, with the bonus token. *Adaptive*: the
+optimal window for each position and last token, by the Bellman recursion. *Fixed*: the best single window.
+*Memoryless*: the single window that the formula takes for the best, knowing the mean acceptance only; its
+times are exact. *Confident*: drafting stops where the draft is unsure; with the best fixed window for its
+longest and the threshold that is then the best, or with the default settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from simlab.cost import CostModel
+from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Decoder
+from simlab.evidence import Verdict
+from simlab.experiments.common.estimates import all_at_once, figure_metadata, rows
+from simlab.experiments.common.settings import Exhibit, Settings, instance, job
+from simlab.experiments.windows.expected_work import (
+    Points,
+    adaptive,
+    confident,
+    decoder_work,
+    judged,
+    memoryless_window,
+    speedup_points,
+    stacked,
+    window_work,
+)
+from simlab.experiments.windows.options import Options
+from simlab.pairs import ChainPair
+from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
+from simlab.report.curves import Curve, draw_curves
+from simlab.report.windowplot import draw_dashes, plain_ratio_ticks
+from simlab.runs import Job, Result
+
+DEFAULT = ConfidenceSpeculative()
+
+CHOICES = {
+    "adaptive": "optimal adaptive windows",
+    "confident": "confident, best threshold",
+    "fixed": "best fixed window",
+    "memoryless": "the formula's window",
+    "default": f"confident, threshold {DEFAULT.threshold:g}, window {DEFAULT.window}",
+}
+"""The policies, as the legend has them; the first is what the others are held against."""
+
+SIMULATED = ("adaptive", "confident")
+
+SOLID = ("adaptive", "confident", "fixed", "default")
+"""Solid lines; the formula's window is dashed, as it often is the best fixed one."""
+
+CURVE_RATIOS = (0.002, 1.0)
+"""The cost ratios of the curves; wider where those that are simulated do not lie between."""
+
+FINE = 41
+"""Cost ratios of a curve, beside those that are simulated and the settings' own."""
+
+CLAIMS = ("E[N_rej]", "tokens follow the target", "E[target calls]", "E[drafted tokens]")
+
+CAPTION = (
+    "Policies of how long to draft on {name}, T = {horizon}, against the cost ratio, the cost of a drafted "
+    "token over that of a target call; dotted the settings' own, {ratio:g}. All draft at most {longest} "
+    "tokens a call (the default settings: {own}), with the bonus token. Adaptive: the optimal window for "
+    "each position and last token; of rules that fix the window before the call none is faster. Fixed: the "
+    "best single window for each cost ratio, 0 included, the target alone. The formula's: the single window "
+    "that the memoryless formula takes for the best, knowing only the mean acceptance. Confident: the draft "
+    "goes on while its likeliest next token is likely enough, but no longer than the best fixed window; it "
+    "decides token by token and sees what it has drafted, so that it may beat an adaptive window. (a) "
+    "Speed-up over autoregressive decoding: lines are exact, markers simulated; below, simulated minus "
+    "exact in half-widths of the interval. (b) Time beyond that of the optimal adaptive windows, in per "
+    "cent, in steps as the best whole window changes; without the default settings where these are far "
+    "above the others."
+)
+
+
+def policies_jobs(settings: Settings, options: Options) -> list[Job]:
+    """The adaptive and the confident decoder that are the best at each simulated cost ratio."""
+    return [one for choice in SIMULATED for one in _jobs(settings, options, choice)]
+
+
+def present_policies(
+    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+) -> tuple[Exhibit, list[Verdict], list[str]]:
+    """The figure, the verdicts on its points, and its headline."""
+    import pandas as pd
+
+    pair = instance(settings)[0]
+    lines = {choice: _line(settings, options, choice) for choice in CHOICES}
+    points, verdicts = {}, []
+    table = [
+        {"policy": choice, "kind": "curve", "x": float(ratio), "exact": float(one)}
+        for choice, (ratios, speedups, _) in lines.items()
+        for ratio, one in zip(ratios, speedups, strict=True)
+    ]
+    confidence = all_at_once(settings.confidence, len(SIMULATED) * len(options.ratios))
+    for choice in SIMULATED:
+        points[choice], judged_here = _points(settings, options, choice, results, title, confidence)
+        verdicts += judged_here
+        found = points[choice]
+        table += rows(options.ratios, found.interval, found.exact, policy=choice, kind="simulated")
+    planned = policies_jobs(settings, options)
+    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
+    figure = _draw(settings, options, lines, points)
+    caption = CAPTION.format(
+        name=settings.pair_name,
+        horizon=pair.horizon,
+        ratio=settings.cost.ratio,
+        longest=options.longest,
+        own=DEFAULT.window,
+    )
+    files = save_figure(figure, folder, "windows_policies", pd.DataFrame(table), metadata)
+    return Exhibit("windows_policies", caption, files), verdicts, [_headline(settings, options, pair)]
+
+
+def times_of(pair: ChainPair, ratio: float, longest: int) -> dict[str, float]:
+    """E[time for T tokens] in target calls of each of `CHOICES`, exact."""
+    return {choice: time_of(pair, ratio, longest, choice) for choice in CHOICES}
+
+
+def time_of(pair: ChainPair, ratio: float, longest: int, choice: str) -> float:
+    """E[time for T tokens] in target calls of one of `CHOICES`, exact."""
+    if choice == "adaptive":
+        return adaptive(pair, ratio, longest)[1]
+    if choice == "confident":
+        return confident(pair, ratio, longest)[1]
+    if choice == "default":
+        return float(decoder_work(pair, DEFAULT).times(ratio)[0])
+    times = window_work(pair, longest).times(ratio)
+    return float(times.min() if choice == "fixed" else times[memoryless_window(pair, ratio, longest)])
+
+
+def kept(times: Mapping[str, float], choice: str = "confident") -> float:
+    """The part of the optimum's gain in time over the best fixed window that a choice has; nan for none."""
+    gain = times["fixed"] - times["adaptive"]
+    return (times["fixed"] - times[choice]) / gain if gain > 1e-9 * times["fixed"] else float("nan")
+
+
+def decoder_of(pair: ChainPair, ratio: float, longest: int, choice: str) -> Decoder:
+    """The decoder of a simulated choice at a cost ratio."""
+    if choice == "adaptive":
+        return AdaptiveSpeculative(adaptive(pair, ratio, longest)[0])
+    return confident(pair, ratio, longest)[0]
+
+
+def _jobs(settings: Settings, options: Options, choice: str) -> list[Job]:
+    pair = instance(settings)[0]
+    return [job(settings, decoder_of(pair, ratio, options.longest, choice)) for ratio in options.ratios]
+
+
+def _points(
+    settings: Settings, options: Options, choice: str, results: Mapping[str, Result], title: str,
+    confidence: float,
+) -> tuple[Points, list[Verdict]]:  # fmt: skip
+    """Simulated speed-ups at the cost ratios; verdicts, once for a decoder that is the best at several."""
+    verdicts, intervals, exact, seen = [], [], [], set()
+    for ratio, one in zip(options.ratios, _jobs(settings, options, choice), strict=True):
+        found = speedup_points([one], results, CostModel(ratio, 1.0), confidence)
+        intervals.append([float(end[0]) for end in found.interval])
+        exact.append(float(found.exact[0]))
+        if one.task.id not in seen:
+            verdicts += judged(f"{title}, {CHOICES[choice]}, cost ratio {ratio:g}", one, results, *CLAIMS)
+        seen.add(one.task.id)
+    return Points(stacked(intervals), np.array(exact)), verdicts
+
+
+def _line(settings: Settings, options: Options, choice: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of one of `CHOICES`: cost ratios, exact speed-ups, per cent of time beyond the optimum's, (R,) each."""
+    pair, own = instance(settings)[0], (settings.cost.ratio, *options.ratios)
+    ends = min(CURVE_RATIOS[0], *own), max(CURVE_RATIOS[1], *own)
+    ratios = np.unique([*np.geomspace(*ends, FINE), *own])
+    times, best = (
+        np.array([time_of(pair, ratio, options.longest, which) for ratio in ratios.tolist()])
+        for which in (choice, "adaptive")
+    )
+    return ratios, pair.horizon / times, 100 * (times / best - 1)
+
+
+def _draw(settings: Settings, options: Options, lines: dict, points: dict):
+    simulated = np.array(options.ratios)
+    with style():
+        figure = new_figure(7.6, 4.6)
+        grid = figure.add_gridspec(1, 2)
+        upper, lower = residual_axes(figure, grid[0, 0], share=0.22)
+        losses = figure.add_subplot(grid[0, 1])
+        curves = [
+            Curve(CHOICES[choice], *lines[choice][:2], *_drawn(simulated, points.get(choice)))
+            for choice in SOLID
+        ]
+        draw_curves(upper, lower, curves, confidence=settings.confidence, log=True)
+        near = np.median(lines["default"][2]) < 2 * lines["memoryless"][2].max()
+        solid = [Curve(CHOICES[choice], *lines[choice][::2]) for choice in (SOLID if near else SOLID[:-1])]
+        draw_curves(losses, None, solid, confidence=settings.confidence, log=True)
+        for axes, line in ((upper, 1), (losses, 2)):
+            ratios, heights = lines["memoryless"][0], lines["memoryless"][line]
+            draw_dashes(axes, ratios, heights, CHOICES["memoryless"], series=len(SOLID))
+        for axes in (upper, losses):
+            axes.axvline(settings.cost.ratio, color="#808080", linewidth=0.8, linestyle=(0, (1, 2)))
+        upper.set_title(f"(a) {settings.pair_name}")
+        losses.set_title("(b) time beyond the optimal adaptive windows'")
+        upper.set_ylabel("speed-up over autoregressive")
+        losses.set_ylabel("per cent")
+        for axes in (lower, losses):
+            plain_ratio_ticks(axes)
+            axes.set_xlabel("cost ratio: drafted token / target call")
+        shared_legend(figure, [upper, losses])
+    return figure
+
+
+def _drawn(simulated: np.ndarray, found: Points | None) -> tuple:
+    return () if found is None else (simulated, found.interval, found.exact)
+
+
+def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
+    """The speed-ups at the settings' own cost ratio, and how much of the optimum's gain confidence keeps."""
+    ratio = settings.cost.ratio
+    times = times_of(pair, ratio, options.longest)
+    told = ", ".join(f"{pair.horizon / times[choice]:.4f} ({label})" for choice, label in CHOICES.items())
+    share = kept(times)
+    gain = (
+        f" Confident drafting has {round(100 * share)}% of the optimum's gain in time over the fixed window."
+        if np.isfinite(share)
+        else " Adaptive windows gain nothing over the best fixed one."
+    )
+    threshold = confident(pair, ratio, options.longest)[0].threshold
+    return f"Speed-ups at cost ratio {ratio:g}: {told}. The best threshold is {threshold:.4g}.{gain}"

@@ -1,0 +1,183 @@
+"""Speed-up against the window: where every token is accepted with one probability, and on the pair given.
+
+The memoryless formula knows one number, the acceptance. On a chain of independent tokens it is exact, but for
+the horizon, where the last call has no room for its window. On any other pair acceptance depends on the last
+token, and the formula with its mean is an approximation, which the exact recursion replaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from simlab.evidence import Verdict
+from simlab.experiments.common.estimates import all_at_once, figure_metadata, rows
+from simlab.experiments.common.settings import Exhibit, Settings, instance, job
+from simlab.experiments.windows.expected_work import (
+    Points,
+    Work,
+    acceptance_of,
+    fixed,
+    judged,
+    memoryless_window,
+    speedup_points,
+    window_work,
+)
+from simlab.experiments.windows.options import Options
+from simlab.pairs import ChainPair
+from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
+from simlab.report.curves import Curve, draw_comparison, draw_curves
+from simlab.report.windowplot import draw_choice, draw_dashes
+from simlab.runs import Job, Result
+from simlab.theory import memoryless
+
+CAPTION = (
+    "Speed-up over autoregressive decoding against the window, the number of tokens drafted before each "
+    "target call, with the bonus token, where a drafted token costs {ratio:g} target calls. (a) Chains of "
+    "independent tokens, on which every drafted token is accepted with the same probability, the acceptance. "
+    "Lines are the memoryless formula, dashes exact for {horizon} tokens, which is less as the last calls "
+    "have no room for their windows. (b) {name}, T = {own}; grey the formula with the pair's mean "
+    "acceptance {acceptance:.4f}, coloured the exact speed-up. A star is the best window of a line, the open "
+    "square what the window that the formula takes for the best really gives. Markers with intervals are "
+    "simulated; below, simulated minus exact in half-widths of the interval. A window of 0 is the target "
+    "alone, of speed-up 1."
+)
+
+CLAIMS = (
+    "E[N_rej]",
+    "tokens follow the target",
+    "E[target calls]",
+    "law of target calls",
+    "E[drafted tokens]",
+)
+"""What is judged of a job on the pair."""
+
+
+def chain(settings: Settings, options: Options, acceptance: float) -> Settings:
+    """The point's settings on a chain of independent tokens with this acceptance: 1 - |draft - target|."""
+    far = (1 - acceptance) / 2
+    made = {"draft": 0.5 + far, "target": 0.5 - far, "horizon": options.horizon}
+    return dataclasses.replace(settings, pair_name="bernoulli", pair_options=made)
+
+
+def speedup_jobs(settings: Settings, options: Options) -> list[Job]:
+    """A job for each acceptance, and for the pair, and simulated window."""
+    chains = [chain(settings, options, acceptance) for acceptance in options.acceptances]
+    return [one for place in (*chains, settings) for one in _jobs(place, options)]
+
+
+def present_speedup(
+    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+) -> tuple[Exhibit, list[Verdict], list[str]]:
+    """The figure, the verdicts on its points, and its headline."""
+    import pandas as pd
+
+    pair, cost = instance(settings)[0], settings.cost
+    confidence = all_at_once(settings.confidence, len(options.simulated) * (len(options.acceptances) + 1))
+    windows = np.arange(options.longest + 1)
+    chains, verdicts, table = [], [], []
+    for acceptance in options.acceptances:
+        place = chain(settings, options, acceptance)
+        planned = _jobs(place, options)
+        found = speedup_points(planned, results, cost, confidence)
+        formula = memoryless.speedup(acceptance, windows, cost)
+        exact = _speedups(window_work(instance(place)[0], options.longest), cost.ratio)
+        chains.append((acceptance, formula, exact, found))
+        series = f"acceptance {acceptance:g}"
+        table += _rows(series, windows, formula, exact, options, found)
+        for window, one in zip(options.simulated, planned, strict=True):
+            name = f"{title}, {series}, window {window}"
+            verdicts += judged(name, one, results, "E[target calls]", "E[drafted tokens]")
+    planned = _jobs(settings, options)
+    found = speedup_points(planned, results, cost, confidence)
+    formula = memoryless.speedup(acceptance_of(pair), windows, cost)
+    exact = _speedups(window_work(pair, options.longest), cost.ratio)
+    table += _rows(settings.pair_name, windows, formula, exact, options, found)
+    for window, one in zip(options.simulated, planned, strict=True):
+        name = f"{title}, window {window}"
+        verdicts += judged(name, one, results, *CLAIMS)
+    everything = speedup_jobs(settings, options)
+    metadata = figure_metadata(settings.command, everything, [results[one.task.id] for one in everything])
+    figure = _draw(settings, options, pair, chains, (formula, exact, found))
+    caption = CAPTION.format(
+        ratio=cost.ratio, horizon=options.horizon, name=settings.pair_name, own=pair.horizon,
+        acceptance=acceptance_of(pair),
+    )  # fmt: skip
+    files = save_figure(figure, folder, "windows_speedup", pd.DataFrame(table), metadata)
+    return Exhibit("windows_speedup", caption, files), verdicts, [_headline(settings, options, pair)]
+
+
+def _jobs(place: Settings, options: Options) -> list[Job]:
+    return [job(place, fixed(window)) for window in options.simulated]
+
+
+def _speedups(work: Work, ratio: float) -> np.ndarray:
+    """Over the target alone, which is the work's first entry."""
+    return work.calls[0] / work.times(ratio)
+
+
+def _draw(settings: Settings, options: Options, pair: ChainPair, chains: list, own: tuple):
+    windows, confidence = np.arange(options.longest + 1), settings.confidence
+    simulated = np.array(options.simulated)
+    with style():
+        figure = new_figure(7.6, 4.6)
+        grid = figure.add_gridspec(1, 2)
+        left, below_left = residual_axes(figure, grid[0, 0], share=0.22)
+        right, below_right = residual_axes(figure, grid[0, 1], share=0.22)
+        curves = [
+            Curve(f"acceptance {acceptance:g}", windows, formula, simulated, found.interval, found.exact)
+            for acceptance, formula, _, found in chains
+        ]
+        draw_curves(left, below_left, curves, confidence=confidence, log=False)
+        for series, (_, formula, exact, _) in enumerate(chains):
+            draw_dashes(left, windows, exact, f"exact, T = {options.horizon}", series=series)
+            draw_choice(left, windows, formula, _best(formula), series=series)
+        formula, exact, found = own
+        label = f"exact on {settings.pair_name}, T = {pair.horizon}"
+        curve = Curve(label, windows, exact, simulated, found.interval, found.exact)
+        draw_curves(right, below_right, [curve], confidence=confidence, log=False)
+        draw_comparison(right, windows, formula, "formula with the mean acceptance", dashes=(5, 2))
+        draw_choice(right, windows, formula, _best(formula), series=None)
+        draw_choice(right, windows, exact, _best(exact), series=0)
+        told = memoryless_window(pair, settings.cost.ratio, options.longest)
+        draw_choice(right, windows, exact, told, series=0, judged=True)
+        left.set_title("(a) independent tokens")
+        right.set_title(f"(b) {settings.pair_name}, mean acceptance {acceptance_of(pair):.3f}")
+        left.set_ylabel("speed-up over autoregressive")
+        for axes in (below_left, below_right):
+            axes.set_xlabel(f"window (cost ratio {settings.cost.ratio:g})")
+            axes.set_xlim(-0.4, options.longest + 0.4)
+        below_right.set_ylabel("")
+        shared_legend(figure, [left, right])
+    return figure
+
+
+def _best(speedups: np.ndarray) -> int:
+    """The fastest window, in a tie the smallest."""
+    return int(np.argmax(speedups >= speedups.max() * (1 - 1e-12)))
+
+
+def _rows(series: str, windows, formula, exact, options: Options, found: Points) -> list[dict]:
+    curve = [
+        {"series": series, "kind": "curve", "x": int(window), "exact": float(true), "formula": float(told)}
+        for window, true, told in zip(windows, exact, formula, strict=True)
+    ]
+    return curve + rows(options.simulated, found.interval, found.exact, series=series, kind="simulated")
+
+
+def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
+    """The best window, what the formula would have chosen, and what that costs."""
+    ratio, work = settings.cost.ratio, window_work(pair, options.longest)
+    speedups, best = _speedups(work, ratio), work.best(ratio)
+    told = memoryless_window(pair, ratio, options.longest)
+    promised = memoryless.speedup(acceptance_of(pair), told, settings.cost)
+    loss = 100 * (speedups[best] / speedups[told] - 1)
+    return (
+        f"Best window on {settings.pair_name} where a drafted token costs {ratio:g} target calls: {best}, "
+        f"speed-up {speedups[best]:.4f}. The memoryless formula with the mean acceptance "
+        f"{acceptance_of(pair):.4f} says {told} and promises {promised:.4f}; it gives {speedups[told]:.4f}, "
+        f"{max(loss, 0.0):.2f}% more time than the best."
+    )

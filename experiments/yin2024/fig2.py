@@ -1,0 +1,125 @@
+"""Yin et al. 2024, Figure 2: the rejections of one decoder on one pair, simulated against the theory.
+
+Left, the running average of N_rej after 100, 200, 300, ... runs over E[N_rej]; right, the histogram of N_rej
+over its exact law. The paper draws speculative decoding on its own instance; any pair and decoder will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from simlab.decoders import Speculative, TreeSpeculative, Windowed, has_bonus
+from simlab.experiments.common.estimates import (
+    band_of,
+    figure_metadata,
+    judge,
+    judge_running_average,
+    rows,
+    running_average,
+)
+from simlab.experiments.common.settings import (
+    Exhibit,
+    Outcome,
+    Settings,
+    folder_of,
+    heading,
+    instance,
+    job,
+    only_point,
+    running_average_job,
+)
+from simlab.report import (
+    draw_pmf,
+    draw_running_average,
+    new_figure,
+    residual_axes,
+    save_figure,
+    shared_legend,
+    style,
+)
+from simlab.runs import Job, Result
+from simlab.theory import Prediction, predict
+
+CAPTION = (
+    "Left: the average number of rejections of the runs so far, with an interval that holds after all "
+    "numbers of runs at once, over the exact expectation. Right: the simulated law of the number "
+    "of rejections over the exact one; below, their difference in half-widths of the band."
+)
+PRINTED = "16.41"
+"""What the paper prints for E[N_rej] of speculative decoding on its instance, T = 50."""
+
+
+def jobs(points: list[Settings]) -> list[Job]:
+    """The job of the histogram and the job of the running average."""
+    settings = only_point(points)
+    return [job(settings), running_average_job(settings)]
+
+
+def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, figure and table, from the results of `jobs`."""
+    import pandas as pd
+
+    settings = only_point(points)
+    planned = jobs(points)
+    main, running = (results[one.task.id] for one in planned)
+    prediction = predict(instance(settings)[0], settings.decoder)
+    runs, average = running_average(running, settings.confidence)
+    band = band_of(planned[0], main, settings.confidence)
+    figure = _draw(settings, prediction, runs, average, band)
+    table = pd.DataFrame(
+        rows(runs, average, prediction.expected_rejections, panel="running average")
+        + rows(range(prediction.horizon + 1), band, prediction.rejections_pmf, panel="law of N_rej")
+    )
+    folder = folder_of(settings, settings.pair_name)
+    files = save_figure(
+        figure, folder, "fig2", table, figure_metadata(settings.command, planned, [main, running])
+    )
+    title = f"Figure 2 on {settings.pair_name}"
+    verdicts = [
+        *judge(title, planned[0], main, prediction),
+        judge_running_average(f"{title}: running average", running, prediction),
+    ]
+    figures = [Exhibit("fig2", CAPTION, files)]
+    return Outcome(
+        heading(settings, title), folder, verdicts, figures=figures, notes=_notes(settings, prediction)
+    )
+
+
+def _draw(settings: Settings, prediction: Prediction, runs, average, band):
+    exact = prediction.expected_rejections
+    with style():
+        figure = new_figure(7.4, 3.6)
+        grid = figure.add_gridspec(1, 2)
+        left = figure.add_subplot(grid[0, 0])
+        draw_running_average(left, runs, average, exact, confidence=settings.confidence, exact_label="exact")
+        printed = f" (printed: {PRINTED})" if _is_published(settings) else ""
+        left.set_title(f"Running average, E[$N_{{rej}}$] = {exact:.4f}{printed}")
+        upper, lower = residual_axes(figure, grid[0, 1])
+        draw_pmf(upper, lower, band, prediction.rejections_pmf, confidence=settings.confidence)
+        upper.set_title("Law of the number of rejections")
+        shared_legend(figure, [left, upper])
+    return figure
+
+
+def _is_published(settings: Settings) -> bool:
+    """Whether the settings are those of the paper's figure."""
+    return (
+        settings.decoder == Speculative()
+        and settings.pair_name == "paper"
+        and dict(settings.pair_options) == {"horizon": 50, "states": 7, "seed": 10}
+    )
+
+
+def _notes(settings: Settings, prediction: Prediction) -> list[str]:
+    """What rejections are, where they are not the usual ones; and the paper's printed number beside ours,
+    where the settings are those of its figure."""
+    if isinstance(settings.decoder, TreeSpeculative):
+        return ["Rejections of decoding with trees are its bonus tokens: those that no tree had drafted."]
+    if isinstance(settings.decoder, Windowed) and has_bonus(settings.decoder):
+        return ["Rejections are the drafted tokens that were replaced: a bonus token is none."]
+    if not _is_published(settings):
+        return []
+    return [
+        f"The paper prints E[N_rej] = {PRINTED} here. It does not publish how it drew its rows; the plain "
+        f"recipe with its seed has {prediction.expected_rejections:.4f} exactly: close, but another stream."
+    ]

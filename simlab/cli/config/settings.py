@@ -1,0 +1,178 @@
+"""The edge: composed configurations become the frozen settings that the other rooms take."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from simlab.checks import check_count, check_number
+from simlab.cli.config.policy import policy_from
+from simlab.cost import CostModel
+from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder
+from simlab.errors import SimlabError
+from simlab.pairs import ChainPair
+
+LARGEST = 2**62  # what tables on disk hold as a whole number, with room to add
+LARGEST_BATCH = 2**31
+LONGEST_NAME = 100  # of a folder, before its hash
+
+
+def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
+    """The decoder of a composed configuration; SimlabError for unknown names or options.
+
+    pair: makes the pair that it decodes, asked only where the decoder depends on it, as the optimal policy
+    of adaptive decoding does, and on the cost.
+    """
+    options = dict(_section(config, "decoder"))
+    name = options.pop("name", None)
+    if name not in DECODERS:
+        raise SimlabError(f"no decoder {name!r}: known are {', '.join(DECODERS)}")
+    options = {key: whole(value) for key, value in options.items()}
+    if isinstance(options.get("drafts"), str):
+        options["drafts"] = _drafts(options["drafts"])
+    if DECODERS[name] is AdaptiveSpeculative:
+        return AdaptiveSpeculative(policy_from(options, pair, cost_from(config)))
+    try:
+        return DECODERS[name](**options)
+    except TypeError as error:
+        known = ", ".join(DECODERS[name].__dataclass_fields__) or "none"
+        raise SimlabError(f"decoder {name} has no option {', '.join(options)}: known are {known}") from error
+
+
+def cost_from(config: dict) -> CostModel:
+    """The cost model of a composed configuration; SimlabError for costs that are none."""
+    options = config.get("cost")
+    if not isinstance(options, dict):
+        raise SimlabError(f"cost = {options!r}: give cost.draft and cost.target")
+    if unknown := [key for key in options if key not in ("draft", "target")]:
+        raise SimlabError(f"no setting cost.{unknown[0]}: cost has draft, target")
+    return CostModel(**options)
+
+
+def confidence_from(config: dict) -> float:
+    """The confidence of intervals of a composed configuration; SimlabError outside (0, 1)."""
+    confidence = check_number("confidence", config["confidence"], above=0.0)
+    if confidence >= 1:
+        raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
+    return confidence
+
+
+def pair_from(config: dict) -> tuple[str, dict]:
+    """The generator's name and options of a composed configuration."""
+    options = {key: whole(value) for key, value in _section(config, "pair").items()}
+    if isinstance(options.get("path"), int | float) and not isinstance(options["path"], bool):
+        options["path"] = str(options["path"])  # a file may be called 2024
+    return options.pop("name", None), options
+
+
+def settings_from(config: dict):
+    """The experiment `Settings` of a composed configuration; SimlabError for values out of range."""
+    from simlab.experiments.common.settings import Settings, pair_of
+
+    options = dict(_section(config, "experiment"))
+    experiment = options.pop("name", None)
+    title = options.pop("title", experiment)
+    pair_name, pair_options = pair_from(config)
+    half_width = config["half_width"]
+    if half_width is not None:
+        half_width = check_number("half_width", half_width, above=0.0)
+    cost = cost_from(config)
+    return Settings(
+        experiment=experiment,
+        title=title,
+        options=options,
+        pair_name=pair_name,
+        pair_options=pair_options,
+        decoder=decoder_from(config, lambda: pair_of(pair_name, pair_options)),
+        seed=check_count("seed", whole(config["seed"]), least=0, most=LARGEST),
+        trajectories=check_count("trajectories", whole(config["trajectories"]), most=LARGEST),
+        half_width=half_width,
+        confidence=confidence_from(config),
+        batch_size=check_count("batch_size", whole(config["batch_size"]), most=LARGEST_BATCH),
+        running_average=_running_average(config),
+        cost=cost,
+        output=output_from(config),
+        command=shlex.join(["simlab", "run", *config.get("command", [])]),
+        variant=_variant(config.get("command", [])),
+    )
+
+
+def _variant(words: list[str]) -> str:
+    """The overrides, but for those that the folder's name says anyway or that only make the numbers finer."""
+    said = ("experiment", "pair", "tier", "trajectories")
+    return name_of(word for word in words if word.partition("=")[0] not in said)
+
+
+def name_of(words: Iterable[str]) -> str:
+    """Overrides as a name that a folder or a file can have, whatever their order."""
+    name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "_", "-".join(sorted(words)))
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _running_average(config: dict) -> int:
+    number = check_count("tier.running_average", whole(config["tier"]["running_average"]), most=LARGEST)
+    if number % 100:
+        raise SimlabError(f"tier.running_average = {number}: give a multiple of 100, the runs of a batch")
+    return number
+
+
+def output_from(config: dict) -> Path:
+    """The output folder of a composed configuration."""
+    output = config.get("output")
+    if not isinstance(output, str) or not output:
+        raise SimlabError(f"output = {output!r}: give a folder")
+    return Path(output).expanduser()
+
+
+def file_from(name: str, value) -> str:
+    """The path that a setting names, ~ spelled out, a number as text: a file may be called 2024."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        raise SimlabError(f"{name} = {value!r}: give the path of a file")
+    return str(Path(str(value)).expanduser())
+
+
+def backend_from(config: dict):
+    """The backend settings of a composed configuration; SimlabError for unknown names or options."""
+    from simlab.runs import Dask, Loky, Serial
+
+    options = dict(_section(config, "run"))
+    name = options.pop("backend", None)
+    backends = {"serial": Serial, "loky": Loky, "dask": Dask}
+    if name not in backends:
+        raise SimlabError(f"no run backend {name!r}: known are {', '.join(backends)}")
+    if "workers" in options:
+        workers = options["workers"]
+        options["workers"] = _cores() if workers is None else check_count("run.workers", workers)
+    try:
+        return backends[name](**options)
+    except TypeError as error:
+        raise SimlabError(f"run backend {name} does not take {', '.join(options)}") from error
+
+
+def _cores() -> int:
+    """The cores this process may use, as joblib counts them: affinity and container limits included."""
+    import joblib
+
+    return joblib.cpu_count()
+
+
+def _section(config: dict, name: str) -> dict:
+    section = config.get(name)
+    if not isinstance(section, dict):
+        raise SimlabError(f"the configuration has no {name}: give {name}=NAME")
+    return section
+
+
+def _drafts(word: str):
+    return math.inf if word.lower() in ("inf", ".inf", "infinity") else word
+
+
+def whole(value):
+    """1e6 is written for a count and read as a float: a float that is whole means the count."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

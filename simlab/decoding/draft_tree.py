@@ -1,0 +1,213 @@
+"""Deterministic speculation with draft trees (Pankratov and Alistarh 2026), compiled.
+
+Every token is drawn from the target, as in autoregressive decoding and with the same random numbers, and so
+are the same tokens. Beside it each trajectory walks the tree of its call: a token that is a child of the node
+where the trajectory stands was drafted; any other is the call's bonus token, and the next call's tree begins
+behind it. A trajectory is kept as the word of its node (see `trees`). The record that a draw looks up tells
+with each token its rank, the place in the chooser's sorted row that says whether it is a child and which; the
+one look-up more that a step takes is for the word of that child, or of the next root. Each call ends with its
+bonus token, or with the horizon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from simlab.decoders import TreeSpeculative
+from simlab.decoding.core.alias import pack_row
+from simlab.decoding.core.chunks import (
+    CHUNK,
+    U,
+    advance,
+    any_of,
+    collect,
+    exact_draw,
+    locate,
+    look_up,
+    new_scratch,
+    padded,
+)
+from simlab.decoding.core.forest import MASK, SHIFT, Forest, grow_forest, sorted_rows
+from simlab.decoding.core.randomness import fill, spare_word
+from simlab.decoding.core.tables import AliasTable, initial_table, step_of
+from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
+from simlab.jit import compiled
+from simlab.pairs.pair import ChainPair
+
+_0, _1, _2, _16, _32 = U(0), U(1), U(2), U(16), U(32)
+_LOW16 = U(0xFFFF)
+_SHORT, _HALF, _NEAR = np.uint32(0xFFFF), np.uint32(16), np.uint32(2)
+
+
+class RankedTable(NamedTuple):
+    """Rows to draw from, with the ranks of the tokens.
+
+    records: uint64 (S, V * V), to be seen as pairs of uint32: the slot's alias entry (see alias.py), and the
+    ranks of both tokens it can give, the alias's << 16 | the slot's. lows: uint32 (S, V * V).
+    """
+
+    records: np.ndarray
+    lows: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TreeTables:
+    """What the sampler of `TreeSpeculative()` looks up for a horizon of T steps over V states."""
+
+    horizon: int
+    states: int
+    initial: AliasTable
+    target: RankedTable
+    forest: Forest
+
+
+def bytes_per_row(pair: ChainPair, decoder: TreeSpeculative) -> int:
+    """What the tables take for each of their S * V rows, but for the trees, which `grow_forest` checks."""
+    return 16 * pair.states
+
+
+def tables(pair: ChainPair, decoder: TreeSpeculative) -> TreeTables:
+    """Build the tables."""
+    chooser = pair.target_rows if decoder.drafted_by == "target" else pair.draft_rows
+    order, ranks = sorted_rows(chooser)
+    forest = grow_forest(chooser, order, pair.horizon, decoder)
+    target = ranked_table(pair.target_rows, ranks)
+    return TreeTables(pair.horizon, pair.states, initial_table(pair.initial), target, forest)
+
+
+def ranked_table(target: np.ndarray, ranks: np.ndarray) -> RankedTable:
+    """The table that draws from `target` and tells the ranks, (1 or S, V, V) each."""
+    steps, states = max(len(target), len(ranks)), target.shape[1]
+    shape = (steps, states * states)
+    table = RankedTable(np.empty(shape, np.uint64), np.empty(shape, np.uint32))
+    _pack_ranked(target, ranks, table.records.view(np.uint32), table.lows)
+    return table
+
+
+@compiled
+def _pack_ranked(target, ranks, halves, lows):
+    states = target.shape[2]
+    shares, aliases = np.empty(states), np.empty(states, np.int64)
+    stack, entries = np.empty(states, np.int64), np.empty(states, np.uint32)
+    for step in range(lows.shape[0]):
+        for x in range(states):
+            places = ranks[step_of(ranks, step), x]
+            row = slice(x * states, (x + 1) * states)
+            pack_row(target[step_of(target, step), x], entries, lows[step, row], shares, aliases, stack)
+            for y in range(states):
+                halves[step, 2 * (x * states + y)] = entries[y]
+                both = (U(places[aliases[y]]) << _16) | U(places[y])
+                halves[step, 2 * (x * states + y) + 1] = np.uint32(both)
+
+
+def sample(tables: TreeTables, trajectories: int, block: int, state, tally: Tally) -> None:
+    """Simulate, adding to `tally`."""
+    _sample(tables.initial, tables.target, tables.forest, U(trajectories), U(block), state, tally)
+
+
+@compiled
+def _sample(initial, target, forest, trajectories, block, state, tally):
+    scratch = new_scratch()
+    ranks, places = np.zeros(CHUNK, np.uint16), np.zeros(CHUNK, np.uint64)
+    running = new_block(block, tally)
+    last, words = running.last, np.zeros(padded(block), np.uint64)
+    states, horizon = U(tally.tokens.shape[1]), tally.tokens.shape[0]
+    for start in range(U(0), trajectories, block):
+        size = min(block, trajectories - start)
+        first_tokens(initial, size, start, scratch, state, running, tally)
+        for i in range(size):
+            words[i] = forest.nodes[forest.roots[0] + U(last[i])]
+        for t in range(horizon):
+            step = step_of(target.records, t)
+            rows = RankedTable(target.records[step], target.lows[step])
+            for begin in range(U(0), size, U(CHUNK)):
+                count = min(U(CHUNK), size - begin)
+                draw_ranked(rows, last[begin:], states, count, scratch, state, ranks)
+                walk(ranks, forest.roots[t + 1], count, scratch, words[begin:], places)
+                look_up(forest.nodes, places, padded(count), words[begin:])
+                note(scratch, begin, count, start, t, running, tally)
+                tally.per_position[t] += np.int64(total(scratch.rejected, count))
+                if t == horizon - 1:
+                    running.fresh[begin : begin + count] = scratch.rejected[:count]
+                advance(last, begin, scratch.tokens, count, running.histogram)
+            collect(running.histogram, tally.tokens[t])
+        count_block(size, running, tally)
+        count_calls(size, running, tally)
+
+
+@compiled
+def draw_ranked(table, last, states, count, scratch, state, ranks):
+    """`draw` from a RankedTable of one step: fill scratch.tokens, and `ranks` with their ranks."""
+    count = padded(count)
+    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    fill(state, scratch.words, count // _2)
+    locate(last, _0, scratch.uniforms, states, count, slots, coins, places)
+    look_up(table.records, places, count, scratch.records)
+    select_ranked(scratch.halves, slots, coins, count, scratch.tokens, ranks, ties)
+    if any_of(ties, count):
+        mend_ranked(table, last, states, count, scratch, state, ranks)
+
+
+@compiled
+def select_ranked(halves, slots, coins, count, tokens, ranks, ties):
+    """`select`, and with each token its rank. halves: uint32 (2 * CHUNK,), pairs (alias entry, ranks)."""
+    for i in range(count):
+        entry, both = halves[_2 * i], halves[_2 * i + _1]
+        coin = np.uint32(coins[i])
+        threshold = np.uint32(entry & _SHORT)
+        kept = coin < threshold
+        tokens[i] = np.uint16(slots[i] if kept else np.uint32(entry >> _HALF))
+        ranks[i] = np.uint16(np.uint32(both & _SHORT) if kept else np.uint32(both >> _HALF))
+        below = np.uint32(np.uint32(threshold - coin) & _SHORT)
+        ties[i] = np.uint16((below < _NEAR) | (coin == _SHORT))
+
+
+@compiled
+def mend_ranked(table, last, states, count, scratch, state, ranks):
+    """Draw with more bits where the first ones do not decide."""
+    for i in range(count):
+        if scratch.ties[i]:
+            more = spare_word(state)
+            token, place, kept = exact_draw(
+                table.records, table.lows, last[i], states, scratch.uniforms[i], more
+            )
+            both = table.records[place] >> _32
+            scratch.tokens[i] = np.uint16(token)
+            ranks[i] = np.uint16((both & _LOW16) if kept else (both >> _16))
+
+
+@compiled
+def walk(ranks, roots, count, scratch, words, places):
+    """places[i]: where the node of the new token lies, or else the root behind it.
+
+    ranks: uint16, of scratch.tokens. words: uint64, the nodes where the trajectories stand. roots: uint64,
+    the place of the next step's first root. Fills scratch.rejected: 1 where the token is the bonus token.
+    """
+    tokens, rejected = scratch.tokens, scratch.rejected
+    for i in range(padded(count)):
+        place, word = U(ranks[i]), words[i]
+        drafted = U(place < (word & MASK))
+        # Chosen by arithmetic: which one it is cannot be foretold, and a branch would be taken amiss.
+        child, root = (word >> SHIFT) + place, roots + U(tokens[i])
+        places[i] = (child & (_0 - drafted)) | (root & (drafted - _1))
+        rejected[i] = np.uint16(_1 - drafted)
+
+
+@compiled
+def total(flags, count):
+    """How many of the first `count` <= CHUNK flags are set."""
+    found = np.uint16(0)
+    for i in range(count):
+        found = np.uint16(found + flags[i])
+    return found
+
+
+@compiled
+def count_calls(size, running, tally):
+    """Count the finished trajectories by their calls: one a bonus token, and one that the horizon ended."""
+    for i in range(size):
+        calls = np.int64(running.rejections[i]) + 1 - np.int64(running.fresh[i])
+        tally.target_calls[calls] += 1
