@@ -63,7 +63,7 @@ def _blended(pair: ChainPair, value: float) -> ChainPair:
     """draft = (1 - value) target + value draft; the pair itself at 1."""
     if value == 1:
         return pair
-    if len(pair.draft_rows) == len(pair.target_rows) == 1:
+    if pair.is_stationary:
         draft = (1 - value) * pair.target_rows[0] + value * pair.draft_rows[0]
         return ChainPair.stationary(draft, pair.target_rows[0], pair.initial, pair.horizon)
     return ChainPair((1 - value) * pair.target + value * pair.draft, pair.target, pair.initial)

@@ -93,8 +93,7 @@ def instance(settings: Settings, horizon: int | None = None) -> tuple[ChainPair,
     if horizon is not None:
         if settings.pair_name == "file":
             own = instance(settings)[0]
-            stationary = len(own.draft_rows) == len(own.target_rows) == 1
-            horizon = horizon if stationary else min(horizon, own.horizon)
+            horizon = horizon if own.is_stationary else min(horizon, own.horizon)
         options["horizon"] = horizon
     return _made(settings.pair_name, options)
 

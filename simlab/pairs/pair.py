@@ -99,6 +99,11 @@ class ChainPair:
         return _rows(self.target)
 
     @property
+    def is_stationary(self) -> bool:
+        """Whether both chains have the same rows at every step."""
+        return len(self.draft_rows) == len(self.target_rows) == 1
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the distinct rows."""
         return self.draft_rows.nbytes + self.target_rows.nbytes

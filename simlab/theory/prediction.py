@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.decoders import Decoder
+from simlab.pairs.pair import ChainPair
+from simlab.theory.products import product
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +112,11 @@ class Prediction:
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     ratio = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return np.minimum(ratio, 1.0)  # a part of the whole, but for rounding
+
+
+def target_marginals(pair: ChainPair) -> np.ndarray:
+    """P(token t = y) under the target, (T, V)."""
+    marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
+    for t in range(pair.horizon):
+        marginals[t] = now = product(now, pair.target[t])
+    return marginals

@@ -34,9 +34,8 @@ def places(pair: ChainPair, most: int = 200, seed: int = 0, purpose: int = 0) ->
     most = check_count("places", most)
     seed = check_count("seed", seed, least=0)
     random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose,)))
-    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
-    steps = 1 if stationary else pair.horizon
-    kind = "x, the same at every t" if stationary else "(t, x)"
+    steps = 1 if pair.is_stationary else pair.horizon
+    kind = "x, the same at every t" if pair.is_stationary else "(t, x)"
     count = steps * pair.states
     if count <= most:
         chosen = np.arange(count)

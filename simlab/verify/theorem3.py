@@ -148,9 +148,8 @@ def most_left(pair: ChainPair, drafts: int) -> float:
     differs by at most the sum over positions of E[s_{M+1} - Z], taken as if all were fresh.
     """
     law, total, left = pair.initial, 0.0, None
-    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
     for draft, target in zip(pair.draft, pair.target, strict=True):
-        if left is None or not stationary:
+        if left is None or not pair.is_stationary:
             left = _most_left(draft, target, drafts)
         total += float(law @ left)
         law = law @ target

@@ -105,6 +105,16 @@ def test_equal_steps_are_a_stationary_pair_however_they_are_given():
     assert spelled.with_horizon(9).horizon == 9
 
 
+def test_a_pair_is_stationary_where_both_chains_are():
+    changing, fixed = paper(3, 4), paper(1, 4)
+    rows, initial = fixed.draft[0], fixed.initial
+    repeated = np.broadcast_to(rows, (3, 4, 4))
+    assert fixed.is_stationary and ChainPair.stationary(rows, rows, initial, 9).is_stationary
+    assert not changing.is_stationary
+    assert not ChainPair(repeated, changing.target, initial).is_stationary
+    assert not ChainPair(changing.draft, repeated, initial).is_stationary
+
+
 def test_a_masked_array_is_refused():
     draft, target, initial = _arrays()
     with pytest.raises(SimlabError, match="draft is a masked array"):

@@ -12,7 +12,7 @@ from simlab.decoders import BlockSpeculative, Speculative, longest_window
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
-from simlab.theory.prediction import Prediction
+from simlab.theory.prediction import Prediction, target_marginals
 from simlab.theory.windows.forward import predict_windows
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
@@ -62,7 +62,7 @@ def predict_block(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
         target_calls_pmf=law.calls,
         expected_target_calls=calls,
         acceleration=horizon / calls,
-        token_marginals=_target_marginals(pair),
+        token_marginals=target_marginals(pair),
         output_chain=pair.target,
         sequence_kl=0.0,
         expected_drafted_tokens=float(drafted.sum()),
@@ -218,11 +218,3 @@ def _backward(pair: ChainPair, masses: BlockMasses, window: int, worth) -> _Mean
             bracket += target @ width[t + i + 1] + width[t + i]
             width[t] += masses.spread[place, i] @ bracket
     return _Means(mean, width)
-
-
-def _target_marginals(pair: ChainPair) -> np.ndarray:
-    """P(token t = y) under the target, (T, V)."""
-    marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
-    for t in range(pair.horizon):
-        marginals[t] = now = now @ pair.target[t]
-    return marginals

@@ -52,8 +52,7 @@ def block_masses(pair: ChainPair, window: int, work: float) -> BlockMasses:
     allow, at least LEAST_CELLS a token; the brackets' widths fall with the square of it. Time: V^2 times the
     atoms of all starts and places; memory O(S V^2 window). Raises SimlabError where that would take hours.
     """
-    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
-    steps = 1 if stationary else pair.horizon
+    steps = 1 if pair.is_stationary else pair.horizon
     atoms = _atoms(pair, steps, window, work)
     high, stopped, lost = _bound(pair, steps, window, atoms, upper=True)
     if not lost:
@@ -64,8 +63,7 @@ def block_masses(pair: ChainPair, window: int, work: float) -> BlockMasses:
 
 def least_work(pair: ChainPair, window: int) -> float:
     """The steps that LEAST_CELLS a token take, if so many are needed; no fewer are worth asking for."""
-    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
-    steps = 1 if stationary else pair.horizon
+    steps = 1 if pair.is_stationary else pair.horizon
     return 2.0 * steps * pair.states**3 * max(window, 1) * LEAST_CELLS
 
 

@@ -146,7 +146,7 @@ def output_chain(pair: ChainPair, decoder: Decoder) -> np.ndarray:
 
 def _room_for_outputs(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """Room for the output chain's distinct steps: (T, V, V), (1, V, V), or none where it is the target."""
-    steps = (1 if _is_stationary(pair) else pair.horizon) * is_biased(decoder)
+    steps = (1 if pair.is_stationary else pair.horizon) * is_biased(decoder)
     return np.empty((steps, pair.states, pair.states))
 
 
@@ -199,16 +199,11 @@ def check(pair: ChainPair, decoder: Decoder) -> None:
     decoder_name(decoder)
 
 
-def _is_stationary(pair: ChainPair) -> bool:
-    return len(pair.draft_rows) == len(pair.target_rows) == 1
-
-
 def _steps(pair: ChainPair, decoder: Decoder) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(output, rejected at a fresh position, rejected at a continuing one) for each step."""
-    stationary = _is_stationary(pair)
     split = None
     for t in range(pair.horizon):
-        if split is None or not stationary:
+        if split is None or not pair.is_stationary:
             split = _split(pair.draft[t], pair.target[t], decoder)
         yield split
 

@@ -22,7 +22,7 @@ from simlab.checks import check_count
 from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
-from simlab.theory.prediction import Prediction
+from simlab.theory.prediction import Prediction, target_marginals
 from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
@@ -56,7 +56,7 @@ def predict_tree(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
         target_calls_pmf=calls,
         expected_target_calls=expected_calls,
         acceleration=horizon / expected_calls,
-        token_marginals=_target_marginals(pair),
+        token_marginals=target_marginals(pair),
         output_chain=pair.target,
         sequence_kl=0.0,
         expected_drafted_tokens=math.nan,
@@ -186,11 +186,3 @@ def _check(pair: ChainPair, decoder: TreeSpeculative) -> None:
         raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
     if not isinstance(decoder, TreeSpeculative):
         raise SimlabError(f"{decoder!r} drafts no trees: give simlab.TreeSpeculative()")
-
-
-def _target_marginals(pair: ChainPair) -> np.ndarray:
-    """P(token t = y) under the target, (T, V)."""
-    marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
-    for t in range(pair.horizon):
-        marginals[t] = now = now @ pair.target[t]
-    return marginals

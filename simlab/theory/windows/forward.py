@@ -21,7 +21,7 @@ import numpy as np
 
 from simlab.decoders import Windowed, longest_window
 from simlab.pairs.pair import ChainPair
-from simlab.theory.prediction import Prediction
+from simlab.theory.prediction import Prediction, target_marginals
 from simlab.theory.products import product
 from simlab.theory.windows.rules import Rules, rules_of, steps
 
@@ -66,14 +66,6 @@ def predict_windows(pair: ChainPair, decoder: Windowed) -> Prediction:
 def rejections_per_position(pair: ChainPair, decoder: Windowed) -> np.ndarray:
     """P(position t is rejected), (T,), without the count. Raises SimlabError as `predict_windows` does."""
     return means_by_place(pair, rules_of(pair, decoder), longest_window(decoder, pair.horizon)).rejections
-
-
-def target_marginals(pair: ChainPair) -> np.ndarray:
-    """P(token t = y) under the target, (T, V)."""
-    marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
-    for t in range(pair.horizon):
-        marginals[t] = now = product(now, pair.target[t])
-    return marginals
 
 
 def _law(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:

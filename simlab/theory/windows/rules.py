@@ -85,10 +85,9 @@ class Step(NamedTuple):
 
 def steps(pair: ChainPair, backwards: bool = False) -> Iterator[tuple[int, Step]]:
     """(t, the step at t) for all t, upwards or downwards; a stationary pair's step is made once."""
-    stationary = len(pair.draft_rows) == len(pair.target_rows) == 1
     step = None
     for t in reversed(range(pair.horizon)) if backwards else range(pair.horizon):
-        if step is None or not stationary:
+        if step is None or not pair.is_stationary:
             draft, target = pair.draft[t], pair.target[t]
             step = Step(draft, target, np.minimum(draft, target), speculative_rejected(draft, target))
         yield t, step
