@@ -1,11 +1,24 @@
-"""Hypothesis strategies for pairs, the odd ones included: one token, equal rows, disjoint supports, zeros."""
+"""Hypothesis strategies for pairs, the odd ones included: one token, equal rows, disjoint supports, zeros.
+
+And how many examples a test tries, where it is not the profile's number (tests/conftest.py).
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from simlab.pairs import ChainPair
+
+
+def examples(number: int) -> settings:
+    """Try `number` examples in the profile `ci`, and in the others as many more or fewer as they always do.
+
+    A plain `@settings(max_examples=number)` would hold in every profile, the quick one included.
+    """
+    of_all = settings.default.max_examples / 100
+    return settings(max_examples=max(1, round(number * of_all)))
 
 
 @st.composite

@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simlab.decoding.core.alias import ALWAYS, acceptance_threshold
 from simlab.decoding.core.tables import draft_table, initial_table, residual_table
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 
 def law_of(entries, lows) -> list[Fraction]:
@@ -56,13 +56,13 @@ def test_adversarial_rows(weights):
     check(weights, *initial_table(np.array(weights)))
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.floats(0, 1) | st.just(0.0) | st.floats(0, 1e-12), min_size=1, max_size=60).filter(any))
 def test_any_row(weights):
     check(weights, *initial_table(np.array(weights)))
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(pairs())
 def test_draft_and_residual_tables_of_any_pair(pair):
     draft, target, states = pair.draft_rows, pair.target_rows, pair.states

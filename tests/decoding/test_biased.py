@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from simlab.decoders import REPLACEMENTS, BiasedSpeculative, Speculative
 from simlab.decoding import build_tables, sample_paths, simulate_batch
@@ -24,7 +24,7 @@ from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.enumerate import joint_law, total_variation
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import ERROR, mismatches, outcomes
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 EPSILONS = (0, 0.05, 0.3, 1, 7)
 DECODERS = [BiasedSpeculative(epsilon, law) for law in REPLACEMENTS for epsilon in EPSILONS]
@@ -203,7 +203,7 @@ def test_without_excess_it_is_speculative_decoding_bit_by_bit(states, replacemen
     assert plain.deviations.size == 0
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(pairs())
 def test_any_legal_pair_is_simulated_within_its_support(pair):
     for decoder in DECODERS:

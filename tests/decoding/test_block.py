@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from simlab.decoders import Autoregressive, BlockSpeculative, Speculative
 from simlab.decoding import build_tables, simulate_batch
@@ -24,7 +24,7 @@ from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
 from tests.oracles.windows import marginal
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 N = 100_000
 WINDOWS = (1, 2, 3, None)
@@ -133,7 +133,7 @@ def test_catches_spoilt_tables(dense):
 # Counts.
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(pairs())
 def test_any_legal_pair_is_simulated(pair):
     for window in WINDOWS:

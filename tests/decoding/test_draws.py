@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simlab.decoding.core.chunks import (
@@ -62,7 +62,6 @@ def test_no_two_lanes_or_seeds_start_alike():
         assert np.array_equal(seed_state(seed), pair[:4])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 65536), st.lists(st.integers(0, 2**32 - 1), min_size=32, max_size=32))
 @example(65536, [2**32 - 1] * 32)
 @example(7, [(k << 32) // 7 + d for k in (1, 2, 3, 4) for d in range(-4, 4)])
@@ -78,7 +77,6 @@ def test_slots_and_coins_are_the_product_to_16_bits_below_a_carry(states, unifor
         assert most - least in (0, 1)  # so that a tie is a coin at its threshold or one below, or all ones
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**16 - 1), min_size=32, max_size=32), st.integers(-2, 2))
 def test_a_draw_is_tied_wherever_a_carry_could_change_it(thresholds, offset):
     coins = np.array(thresholds, np.uint16) + np.uint16(offset % 2**16)
@@ -91,7 +89,6 @@ def test_a_draw_is_tied_wherever_a_carry_could_change_it(thresholds, offset):
         assert tie == (coin in (threshold, threshold - 1, 0xFFFF) or (threshold, coin) == (0, 0xFFFF))
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 40),
     st.integers(0, 2**32 - 1),

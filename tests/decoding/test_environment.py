@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import simlab
@@ -23,6 +23,7 @@ from simlab.laws import Dirichlet, Rows, Softmax, Zipf
 from simlab.reference.environment import accepted_in_environment, row_of
 from tests.oracles.environments import accepted_alone, accepted_law
 from tests.oracles.statistics import mismatches
+from tests.strategies import examples
 
 ERROR = 1e-6
 
@@ -45,7 +46,6 @@ dyadic_rows = st.lists(st.sampled_from([0, 0, 1, 1, 2, 3, 8, 20]), min_size=1, m
 # One row: nothing is random.
 
 
-@settings(deadline=None)
 @given(dyadic_rows, st.sets(st.integers(1, 60), min_size=1, max_size=5))
 def test_with_one_row_each_capacity_has_its_exact_value(row, capacities):
     capacities = sorted(capacities)
@@ -288,7 +288,7 @@ def odd_laws(draw):
     return Rows(rows / rows.sum(axis=1, keepdims=True) * off, weights / weights.sum())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(odd_laws(), st.integers(1, 70), st.integers(0, 2**32))
 def test_values_rise_by_falling_steps_and_never_pass_the_capacity(law, most, seed):
     found = simulated(law, range(1, most + 1), 4, seed)

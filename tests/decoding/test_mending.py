@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simlab.decoders import BatchSpeculative
@@ -16,6 +16,7 @@ from simlab.decoding.core.randomness import BATCH, LANES, seed_state
 from simlab.decoding.core.tables import AliasTable, DraftTable
 from tests.decoding.model import MASK, Lane, drafting, expected_draw, expected_tokens, random_table
 from tests.decoding.test_simulate import paper
+from tests.strategies import examples
 
 LOW32 = 0xFFFFFFFF
 NEITHER = 7
@@ -36,7 +37,7 @@ def random_needed(random, size):
     return np.where(random.random(size) < 0.3, random.choice(extremes, size), needed)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     states=st.integers(1, 6),
     seed=st.integers(0, 2**32),

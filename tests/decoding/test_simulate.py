@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative, TreeSpeculative
 from simlab.decoding import Counts, build_tables, simulate_batch
@@ -20,7 +20,7 @@ from simlab.decoding.simulate import BLOCK, record_paths
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 UNBIASED = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 5))]
 BIASED = BiasedSpeculative(0.05, "target")
@@ -38,7 +38,7 @@ def paper(horizon: int, states: int = 7) -> ChainPair:
     return ChainPair(*(r / r.sum(-1, keepdims=True) for r in rows), np.full(states, 1 / states))
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(pairs())
 def test_any_legal_pair_is_simulated_within_its_support(pair):
     for decoder in UNBIASED:

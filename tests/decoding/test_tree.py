@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from simlab.decoders import DRAFTED_BY, SHAPES, Autoregressive, Speculative, TreeSpeculative
 from simlab.decoding import Counts, build_tables, simulate_batch
@@ -27,7 +27,7 @@ from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.enumerate import joint_law, target_calls
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 N = 100_000
 CAPACITIES = (1, 2, 4, 7, 1000)
@@ -239,7 +239,7 @@ def planted(pair, decoder, time, token) -> set[tuple[int, ...]]:
     return found
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(pairs())
 def test_trees_are_the_references_node_by_node(pair):
     """The order of choice, too: ties, zeros, masses that underflow, any horizon and last token."""
@@ -311,7 +311,7 @@ def test_every_single_token_walks_its_tree(states, decoder, seed):
 # Counts.
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(pairs())
 def test_any_legal_pair_is_simulated(pair):
     alone = simulate_batch(build_tables(pair, Autoregressive()), 300, seeded(1))

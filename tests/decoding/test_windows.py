@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.decoders import (
@@ -33,7 +33,7 @@ from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
 from tests.oracles.windows import call_law, expected_by_place, marginal
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 N = 200_000
 PLACES = ("drafted", "reached", "accepted")
@@ -201,7 +201,7 @@ def cases(draw):
     return pair, draw(plain | sure | adaptive)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(cases())
 def test_any_legal_pair_and_window(case):
     pair, decoder = case

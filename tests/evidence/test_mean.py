@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
@@ -17,6 +17,7 @@ from simlab.evidence.mean import (
     mean_interval_at,
     sample_of_counts,
 )
+from tests.strategies import examples
 
 histograms = st.lists(st.integers(0, 50), min_size=2, max_size=8).filter(any)
 
@@ -194,7 +195,7 @@ def test_all_rejected():
     assert 50 - 1.1 * 50 * math.log(2e6) / 1e6 < low < 50
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(histograms)
 def test_ordered_inside_the_range_and_mirrored(histogram):
     bound = len(histogram) - 1
@@ -206,7 +207,7 @@ def test_ordered_inside_the_range_and_mirrored(histogram):
     )
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(histograms, st.floats(1e-9, 0.5), st.floats(1.01, 100))
 def test_more_confidence_is_wider_and_more_data_narrower(histogram, error, factor):
     _, low, high = mean_interval(histogram, 1 - error)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
@@ -24,6 +24,7 @@ from simlab.evidence import (
 )
 from simlab.evidence import mean as module
 from simlab.evidence.mean import sample_mean_ends_at, sample_mean_interval_at
+from tests.strategies import examples
 
 MOST = 20.0
 MEAN = 3.0
@@ -37,7 +38,7 @@ def sample(size, seed, factor=1.0):
 # The interval
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=60), st.floats(1e-9, 0.5))
 def test_whole_numbers_get_the_interval_of_their_histogram(values, error):
     histogram = np.bincount(values, minlength=8)
@@ -46,7 +47,7 @@ def test_whole_numbers_get_the_interval_of_their_histogram(values, error):
     )
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=40),
     st.floats(1e-3, 1e6),
@@ -316,7 +317,7 @@ def test_the_largest_second_moment():
         most_second_moment(0)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6).filter(lambda row: sum(row) > 1e-3))
 def test_no_row_has_more(row):
     row = np.array(row) / sum(row)

@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
 from simlab.evidence import clopper_pearson, confidence_sequence, mean_interval
 from simlab.evidence.sequence import log_wealth
+from tests.strategies import examples
 
 
 def ever_missed(interval, p, size, batches):
@@ -121,7 +122,7 @@ def test_width_is_close_to_the_fixed_one():
         assert 1 < ratio < 1.25
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     st.integers(1, 20).flatmap(
         lambda bound: st.tuples(

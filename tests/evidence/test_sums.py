@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Status, ratio_interval, share_interval, sums_interval, sums_verdict
+from tests.strategies import examples
 
 
 def dependent(seed, n=4000):
@@ -76,7 +77,7 @@ def test_several_sums_share_the_error_and_so_do_looks():
 
 
 @given(st.integers(1, 10**7), st.floats(0, 1), st.integers(0, 60), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_odd_sums(n, part, most, looks):
     total = int(part * n * most)
     found = sums_interval([total, 0, n * most], n, [most] * 3, 0.95, looks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
@@ -16,6 +16,7 @@ from simlab.evidence import (
     total_variation_interval,
     total_variation_verdict,
 )
+from tests.strategies import examples
 
 LEVELS = 1024
 
@@ -49,7 +50,7 @@ def test_coverage_at_a_moderate_level(exact):
     assert sum(not low <= 2 * exact <= high for _, low, high in intervals) > 23
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=40).filter(any), st.integers(1, 1000))
 def test_the_interval_stays_between_0_and_1_and_widens_with_the_looks(deviations, looks):
     once, often = (total_variation_interval(deviations, 0.9, more) for more in (1, looks))

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.cli.main import main
@@ -24,6 +24,7 @@ from simlab.pairs.corpus import alphabet
 from simlab.report import style
 from simlab.theory import expected_accepted, expected_target_calls, optimal_tree, predict
 from tests.experiments.points import point, simulated, table
+from tests.strategies import examples
 
 OPTIONS = {
     "capacities": [1, 3, 9],
@@ -241,7 +242,7 @@ def test_the_dial_of_corpus_and_mixture_is_their_own_option(tmp_path):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_nodes_that_both_trees_have(seed, size, other_size):
     pair = dirichlet(4, 3, 0.4, 0.4, seed=seed)
     found = [optimal_tree(pair, 0, 0, size, "target"), optimal_tree(pair, 0, 0, other_size, "draft")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection, LineCollection
@@ -22,6 +22,7 @@ from simlab.report.treeplot import (
     visible,
 )
 from tests.report.test_draw import overlapping_texts
+from tests.strategies import examples
 
 
 def trees(most: int = 40):
@@ -31,7 +32,7 @@ def trees(most: int = 40):
 
 
 @given(trees())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_columns_are_depths_and_nothing_crosses(parents):
     columns, lines = tree_places(parents).T
     for node, parent in enumerate(parents):
@@ -51,7 +52,7 @@ def test_columns_are_depths_and_nothing_crosses(parents):
 
 
 @given(trees(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_nodes_are_as_large_as_can_be_without_touching(parents, random):
     centres = tree_places(parents) * (20.0, 9.0)
     reach = np.array([random.choice([0.0, random.random(), 1.0]) for _ in parents])

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab import Autoregressive, BatchSpeculative, BiasedSpeculative, SimlabError, Speculative
@@ -20,6 +20,7 @@ from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpe
 from simlab.decoders.policy import Policy
 from simlab.runs import Task, canonical_json, task_id
 from simlab.runs.task import canonical
+from tests.strategies import examples
 
 PAIR = {"name": "paper", "horizon": 50, "seed": 10}
 
@@ -144,7 +145,7 @@ def test_the_id_is_the_same_in_another_process():
     assert output.stdout.strip() == task.id, output.stderr
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(json_values)
 def test_the_canonical_form_is_its_own_canonical_form_and_survives_json(value):
     form = canonical(value, "value")

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.decoders import REPLACEMENTS, Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
@@ -103,7 +103,6 @@ def test_the_oracle_sees_what_another_replacement_or_epsilon_would_change():
             assert max(abs(one.get(key, 0) - other.get(key, 0)) for key in {*one, *other}) > 1e-3
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=6), epsilons, st.sampled_from(REPLACEMENTS))
 def test_every_prediction_is_a_law_and_its_parts_agree(pair, epsilon, replacement):
     decoder = BiasedSpeculative(epsilon, replacement)
@@ -125,7 +124,6 @@ def test_every_prediction_is_a_law_and_its_parts_agree(pair, epsilon, replacemen
     assert prediction.sequence_kl >= 0
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=6), st.sampled_from(["optimal", "residual"]))
 def test_without_excess_it_is_speculative_decoding_to_the_last_bit(pair, replacement):
     plain, biased = predict(pair, Speculative()), predict(pair, BiasedSpeculative(0.0, replacement))
@@ -139,7 +137,6 @@ def test_without_excess_it_is_speculative_decoding_to_the_last_bit(pair, replace
     np.testing.assert_allclose(nearly.output_chain, pair.target, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=5), st.sampled_from(REPLACEMENTS), st.sampled_from([1.0, 1.5, 1e300]))
 def test_from_an_excess_of_one_on_the_draft_decodes_alone(pair, replacement, epsilon):
     prediction = predict(pair, BiasedSpeculative(epsilon, replacement))
@@ -157,7 +154,6 @@ def test_everything_is_accepted_though_rows_sum_to_more_than_one(replacement):
         assert prediction.expected_rejections == 0 and not prediction.rejections_pmf[1:].any()
 
 
-@settings(deadline=None)
 @given(pairs(), epsilons, st.floats(-9e-10, 9e-10), st.floats(-9e-10, 9e-10))
 def test_it_is_for_rows_that_are_a_bit_off_one_too(pair, epsilon, defect, other):
     """Token by token, not only in sum: where draft > target + epsilon neither has any mass."""
@@ -166,14 +162,12 @@ def test_it_is_for_rows_that_are_a_bit_off_one_too(pair, epsilon, defect, other)
     np.testing.assert_array_equal(*chains)
 
 
-@settings(deadline=None)
 @given(pairs(), epsilons)
 def test_the_optimal_replacement_is_the_residual(pair, epsilon):
     chains = [output_chain(pair, BiasedSpeculative(epsilon, each)) for each in ("optimal", "residual")]
     np.testing.assert_allclose(*chains, atol=1e-15, rtol=0)
 
 
-@settings(deadline=None)
 @given(pairs(), epsilons)
 def test_theorem_5_and_what_other_replacements_lose(pair, epsilon):
     draft, target = np.array(pair.draft), np.array(pair.target)

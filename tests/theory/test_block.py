@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simlab.cost import CostModel
@@ -23,7 +23,7 @@ from tests.oracles.blocks import BLOCK, MISTAKES, call_law
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.windows import expected_by_place, marginal
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 INSTANCES = [(1, 1, 0), (1, 3, 1), (4, 1, 2), (4, 2, 3), (4, 2, 4), (3, 3, 5), (4, 3, 6), (5, 2, 7)]
 WINDOWS = (1, 2, 3, None)
@@ -179,7 +179,7 @@ def test_given_the_output_its_calls_are_stochastically_fewer(horizon, states, se
             assert block == token
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(pairs(most_steps=5), st.integers(1, 5))
 def test_never_more_calls_than_token_by_token(pair, window):
     token, block = (
@@ -200,7 +200,7 @@ def test_the_gain_on_an_instance():
 # What holds for every pair.
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(pairs(), st.sampled_from([1, 2, 3, None]))
 @example(bernoulli(0.3, 0.9, horizon=1), 4)
 def test_any_legal_pair_is_predicted(pair, window):
@@ -261,7 +261,7 @@ def test_brackets_hold_the_exact_masses_and_expectations(monkeypatch, horizon):
     assert 0 < widths[1] < widths[0] / 8  # the error falls with the square of the cells' width
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(pair=pairs(most_steps=6, most_states=4))
 def test_brackets_hold_for_any_pair(pair):
     exact = block_masses(pair, longest := min(pair.horizon - 1, 5), WORK)

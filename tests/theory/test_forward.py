@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
@@ -73,7 +73,6 @@ def test_published_regression_values(horizon, table):
     assert predict(pair, Speculative()).expected_rejections == pytest.approx(table[1], abs=6e-7)
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=6))
 def test_every_prediction_is_a_law_and_its_parts_agree(pair):
     for decoder in [*DECODERS, BatchSpeculative(math.inf), BatchSpeculative(1000)]:
@@ -90,7 +89,6 @@ def test_every_prediction_is_a_law_and_its_parts_agree(pair):
             np.testing.assert_allclose(prediction.token_marginals[t], law, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=6))
 def test_theorem_1_is_the_total_variation_along_the_targets_chain(pair):
     law, total = pair.initial, 0.0
@@ -100,14 +98,12 @@ def test_theorem_1_is_the_total_variation_along_the_targets_chain(pair):
     assert predict(pair, Speculative()).expected_rejections == pytest.approx(total, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=6), st.integers(1, 9))
 def test_theorem_3_as_printed(pair, drafts):
     printed = theorem3_expected_rejections(pair, drafts)
     assert predict(pair, BatchSpeculative(drafts)).expected_rejections == pytest.approx(printed, abs=1e-11)
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=3))
 def test_more_drafts_reject_less_at_a_fresh_position_down_to_the_limit(pair):
     limit = kernels.batch_rejected(pair.draft[0], pair.target[0], math.inf)
@@ -118,7 +114,6 @@ def test_more_drafts_reject_less_at_a_fresh_position_down_to_the_limit(pair):
         last = now
 
 
-@settings(deadline=None)
 @given(pairs(most_states=6), st.integers(1, 300))
 @example(paper(4), 300)
 def test_many_drafts_at_once_equal_one_after_the_other(pair, drafts):

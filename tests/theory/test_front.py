@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.decoders import BiasedSpeculative, Speculative
@@ -20,7 +20,7 @@ from simlab.theory import (
 )
 from simlab.theory.bias import front
 from simlab.verify import programs
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 WEIGHTS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.3, 12.0]
 SOLVED = 1e-7
@@ -42,7 +42,7 @@ def test_the_linear_program_lies_between_both_sides(horizon):
         assert attained - point.least < 3e-3
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(pairs(most_steps=3, most_states=3), st.sampled_from(WEIGHTS), st.sampled_from([3, 20, 61]))
 def test_both_sides_hold_on_odd_pairs(pair, weight, nodes):
     (point,) = sequence_tradeoff(pair, [weight], nodes=nodes)

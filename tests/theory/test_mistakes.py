@@ -7,13 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import simlab
 from simlab.evidence import pmf_verdict
 from simlab.reference.step import simulate_step
 from simlab.theory.mistakes import MISTAKES, Step, correct_step, mistaken_step
+from tests.strategies import examples
 
 WORKED = np.array([0.3, 0.4, 0.2, 0.1]), np.array([0.4, 0.3, 0.2, 0.1])
 TELLING = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.2, 0.3, 0.4])
@@ -66,7 +67,7 @@ def step_of(mistake, draft, target) -> Step:
 
 
 @pytest.mark.parametrize("mistake", [None, *MISTAKES])
-@settings(max_examples=50)
+@examples(50)
 @given(laws=rational_laws())
 def test_each_step_is_the_sum_over_all_that_can_happen(mistake, laws):
     step = step_of(mistake, *(np.array(law, float) for law in laws))

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import simlab
@@ -28,6 +28,7 @@ from simlab.theory.speed_of_light import (
     softmax,
     transform,
 )
+from tests.strategies import examples
 
 CAPACITIES = np.array([1, 2, 3, 8, 64, 256, 4096, 100_000])
 
@@ -488,7 +489,7 @@ def test_the_long_run_of_odd_chains():
     np.testing.assert_allclose(long_run(slow, np.array([0.0, 1.0])), [0.75, 0.25], rtol=2e-3)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(st.integers(1, 5), st.integers(0, 10**6))
 def test_any_chain_has_moments(states, seed):
     random = np.random.default_rng(seed)

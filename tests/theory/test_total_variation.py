@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.decoders import REPLACEMENTS, Autoregressive, BatchSpeculative, BiasedSpeculative, Speculative
@@ -48,7 +48,6 @@ def test_equals_and_brackets_the_rational_enumeration(replacement, epsilon, hori
     assert high - low < 1e-4
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=6, most_states=4), st.sampled_from([2, 3, 7, 40, 500]))
 def test_any_two_chains_are_bracketed(pair, cells):
     """Draft against target: equal, nearly equal, disjoint, with zeros and masses near the smallest number."""
@@ -60,7 +59,6 @@ def test_any_two_chains_are_bracketed(pair, cells):
     assert 0 <= low <= high <= 1
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=1, most_states=6), st.sampled_from([0.0, 1e-9, 0.05, 0.3, 1.0]))
 def test_one_token_is_the_mean_distance_of_the_rows(pair, epsilon):
     for replacement in REPLACEMENTS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.decoders import BatchSpeculative, TreeSpeculative
@@ -13,7 +13,7 @@ from simlab.pairs import ChainPair, corpus, mixture, paper
 from simlab.theory import expected_rejections_per_position, expected_target_calls, predict
 from simlab.theory.trees import calls
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 from tests.theory.plain_trees import calls_law, plain_chain, plain_tree
 
 DECODERS = [
@@ -63,7 +63,7 @@ def test_the_law_is_that_of_all_paths(states, horizon, seed, decoder):
     assert_agrees(as_pair(*rational_chains(horizon, states, seed)), decoder)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(pairs(most_steps=4, most_states=3), st.sampled_from(DECODERS))
 def test_and_so_it_is_for_odd_pairs(pair, decoder):
     assert_agrees(pair, decoder)

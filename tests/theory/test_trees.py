@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import simlab
@@ -21,7 +21,7 @@ from simlab.theory.trees import tree as trees
 from simlab.theory.trees.queue import FRONT
 from simlab.theory.trees.tree import chain_tree
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 from tests.theory.plain_trees import all_trees, as_nodes, plain_chain, plain_tree, prefixes, reach
 
 MODELS = ["target", "draft"]
@@ -32,7 +32,7 @@ def stationary(rows, horizon: int) -> ChainPair:
     return ChainPair.stationary(rows, rows, np.full(len(rows), 1 / len(rows)), horizon)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(pairs(), st.sampled_from([1, 2, 3, 7, 40, 500]), st.sampled_from(MODELS))
 def test_every_node_is_the_plain_searchs(pair, capacity, drafted_by):
     for time in range(pair.horizon):

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative, Speculative
@@ -64,7 +64,6 @@ def test_equals_and_brackets_the_comparison_of_fractions(horizon, states, seed):
             assert 0 <= bracket.low <= value <= bracket.high <= 1
 
 
-@settings(deadline=None)
 @given(pairs(most_steps=4, most_states=4), st.sampled_from([1, 3, 50, 400]), st.sampled_from([0.01, 0.3]))
 def test_the_two_roads_agree_on_odd_pairs(pair, frequencies, epsilon):
     """Responses the target cannot give, tiny masses, one state, disjoint supports."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simlab.cost import CostModel
@@ -35,7 +35,7 @@ from simlab.theory import (
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.windows import call_law, expected_by_place
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 WINDOWED = {
     **{
@@ -123,7 +123,7 @@ def _compare_with_brute_force(chains, decoder) -> None:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(pairs(most_steps=7), st.sampled_from(list(WINDOWED)), st.integers(0, 2**16))
 @example(paper(1), "1-bonus", 0)
 @example(dirichlet(6, 1, stationary=True), "adaptive-bonus", 0)
@@ -178,7 +178,7 @@ FIELDS = [
 ]
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(pairs(most_steps=6))
 def test_a_window_to_the_horizon_is_speculative_decoding(pair):
     plain = predict(pair, Speculative())
@@ -196,7 +196,7 @@ def test_a_window_to_the_horizon_is_speculative_decoding(pair):
     np.testing.assert_allclose(bonus.drafted_by_place, plain.drafted_by_place[1:], atol=1e-12)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(pairs(most_steps=6), st.integers(1, 7))
 def test_policies_and_thresholds_that_are_fixed_windows(pair, window):
     from simlab.decoders.policy import Policy

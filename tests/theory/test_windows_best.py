@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import simlab
@@ -29,7 +29,7 @@ from simlab.theory import (
 )
 from simlab.theory.windows import best
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 COSTS = [CostModel(0.0625, 1.0), CostModel(0.5, 1.0), CostModel(0.75, 1.0), CostModel(2.0, 0.5)]
 
@@ -98,7 +98,7 @@ def test_no_single_window_of_a_larger_policy_can_be_bettered(bonus, seed):
                 assert slower[t, x] > value[t, x]
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(pairs(most_steps=6), st.sampled_from([0.01, 0.3, 0.9, 3.0]), st.booleans())
 def test_the_policy_is_never_slower_than_fixed_windows(pair, draft, bonus):
     cost = CostModel(2 * draft, 2.0)

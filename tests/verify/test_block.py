@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from simlab.decoders import BlockSpeculative
 from simlab.evidence import Status
@@ -15,7 +15,7 @@ from simlab.theory import predict
 from simlab.verify import block
 from tests.oracles.blocks import call_law
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 from tests.verify.test_checks import PAIRS
 
 
@@ -31,7 +31,7 @@ def test_every_check_passes(name):
     assert {check.status for check in checks(PAIRS[name])} == {Status.PASS}
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(pairs(most_states=4))
 def test_every_check_passes_on_any_pair(pair):
     assert {check.status for check in checks(pair)} == {Status.PASS}

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 import simlab
 from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative
@@ -37,7 +37,7 @@ from simlab.verify import (
 from simlab.verify.places import places
 from simlab.verify.programs import Point, sequence_front
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 HALVES = np.array([[0.5, 0.5, 0.0, 0.0]] * 4), np.array([[0.0, 0.0, 0.5, 0.5]] * 4)
 SPARSE = np.array([[1e-12, 0.5, 0.5 - 1e-12], [0.0, 1.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
@@ -107,7 +107,7 @@ def test_every_check_passes_on_every_pair(pair, name):
 
 
 @given(pairs(most_steps=3, most_states=4))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(15)
 def test_no_check_fails_on_any_pair(pair):
     for check in CHECKS.values():
         outcome = check(pair)
@@ -254,7 +254,7 @@ def test_every_check_has_a_broken_twin():
 
 
 @given(pairs(most_steps=3, most_states=4))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_the_bound_on_what_is_left_above_the_limit_holds(pair):
     limit = expected_rejections_per_position(pair, BatchSpeculative(math.inf)).sum()
     for drafts in (1, 2, 7, 50, 10**4, 10**12):

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import simlab
@@ -22,7 +22,7 @@ from simlab.verify.programs import (
     sequence_accuracy,
     sequence_front,
 )
-from tests.strategies import pairs
+from tests.strategies import examples, pairs
 
 LARGE = 1e3  # a weight at which bias is never worth a rejection on pairs as small as ours
 
@@ -68,7 +68,7 @@ def _cost(pair: ChainPair, random: np.random.Generator) -> tuple[float, float]:
 
 
 @given(pairs(most_steps=1, most_states=6))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_at_one_position_the_front_is_the_segment_of_theorem_5(pair):
     whole = float(pair.initial @ (0.5 * np.abs(pair.draft[0] - pair.target[0]).sum(axis=1)))
     for weight, (rejections, loss) in zip((0, 0.5, 2), sequence_front(pair, (0, 0.5, 2)), strict=True):
@@ -84,7 +84,7 @@ def test_at_one_position_the_front_is_the_segment_of_theorem_5(pair):
 
 
 @given(pairs(most_steps=3, most_states=3))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_the_ends_of_the_front_are_drafting_alone_and_speculative_decoding(pair):
     nothing, everything = sequence_front(pair, [0, LARGE])
     assert nothing == pytest.approx((0, _drafting_alone(pair)), abs=sequence_accuracy(pair))
@@ -159,7 +159,7 @@ def test_the_front_is_the_same_by_weight_and_by_level():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.sampled_from([0.0, 0.4]))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_least_loss_is_a_law_that_attains_it_and_no_law_has_less(seed, states, zeros):
     random = np.random.default_rng(seed)
     draft, target, *others = random.dirichlet(np.full(states, 0.5), size=8)
