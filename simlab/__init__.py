@@ -27,6 +27,7 @@ from simlab.decoders import (
 from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
+from simlab.reference import trace_one
 from simlab.theory import (
     BestWindow,
     DraftTree,
@@ -65,6 +66,7 @@ __all__ = [
     "sequence_total_variation",
     "simulate",
     "simulate_environments",
+    "trace_one",
 ]
 
 

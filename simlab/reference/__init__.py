@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import random
 
 from simlab.decoders import (
     AdaptiveSpeculative,
@@ -26,8 +27,9 @@ from simlab.pairs.pair import ChainPair, check_count
 from simlab.reference import autoregressive, batch, biased, speculative, tree, windows
 from simlab.reference import block_verification as blockwise
 from simlab.reference.draws import draw
+from simlab.reference.trace import NOBODY, Recorder, Trajectory, Watcher
 
-__all__ = ["simulate"]
+__all__ = ["simulate", "trace_one"]
 
 
 def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[tuple[list[int], list[bool]]]:
@@ -38,7 +40,27 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
     SimlabError for what is no decoder, for drafts = inf, for a policy that does not fit the pair, and for a
     number of trajectories below 1.
     """
-    trajectories = check_count("trajectories", trajectories)
+    return _simulate(pair, decoder, check_count("trajectories", trajectories), rng, NOBODY)
+
+
+def trace_one(pair: ChainPair, decoder: Decoder, seed: int = 0) -> Trajectory:
+    """One trajectory with all that happened in it: each target call, its drafted tokens, their coins.
+
+    The same tokens as `simulate(pair, decoder, 1, random.Random(seed))` gives: it is that algorithm, watched.
+    Raises SimlabError as `simulate` does, and for a seed that is not a whole number >= 0.
+
+        for call in simlab.trace_one(pair, simlab.Speculative(window=4, bonus=True), seed=1).calls:
+            print(call.position, [(token.token, token.outcome) for token in call.drafted], call.tokens)
+    """
+    seed = check_count("seed", seed, least=0)
+    if not isinstance(pair, ChainPair):
+        raise SimlabError(f"pair is of type {type(pair).__name__}: give a simlab.ChainPair")
+    recorder = Recorder(pair.draft.tolist(), pair.target.tolist())
+    [(tokens, rejected)] = _simulate(pair, decoder, 1, random.Random(seed), recorder)
+    return recorder.trajectory(tokens, rejected)
+
+
+def _simulate(pair, decoder, trajectories: int, rng, watcher: Watcher) -> list[tuple[list[int], list[bool]]]:
     name = decoder_name(decoder)
     if name == "batch" and decoder.drafts == math.inf:
         raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
@@ -52,17 +74,17 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
     for _ in range(trajectories):
         start = draw(initial, rng)
         if isinstance(decoder, Autoregressive):
-            paths.append(autoregressive.decode(target, start, rng))
+            paths.append(autoregressive.decode(target, start, rng, watcher))
         elif is_plain(decoder):
-            paths.append(speculative.decode(draft, target, start, rng))
+            paths.append(speculative.decode(draft, target, start, rng, watcher))
         elif isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative):
-            paths.append(windows.decode(draft, target, start, decoder, rng))
+            paths.append(windows.decode(draft, target, start, decoder, rng, watcher))
         elif isinstance(decoder, BlockSpeculative):
-            paths.append(blockwise.decode(draft, target, start, decoder, rng))
+            paths.append(blockwise.decode(draft, target, start, decoder, rng, watcher))
         elif isinstance(decoder, BiasedSpeculative):
-            paths.append(biased.decode(draft, target, start, decoder, rng))
+            paths.append(biased.decode(draft, target, start, decoder, rng, watcher))
         elif isinstance(decoder, TreeSpeculative):
-            paths.append(tree.decode(target, start, drafted, rng))
+            paths.append(tree.decode(target, start, drafted, rng, watcher))
         else:
-            paths.append(batch.decode(draft, target, start, decoder.drafts, rng))
+            paths.append(batch.decode(draft, target, start, decoder.drafts, rng, watcher))
     return paths

@@ -7,9 +7,10 @@ which biases the tokens; here, as in the proof, q^(M+1) is used once.
 from __future__ import annotations
 
 from simlab.reference.draws import draw, residual
+from simlab.reference.trace import NOBODY
 
 
-def decode(draft, target, start: int, drafts: int, rng) -> tuple[list[int], list[bool]]:
+def decode(draft, target, start: int, drafts: int, rng, watcher=NOBODY) -> tuple[list[int], list[bool]]:
     """One trajectory with M = `drafts`: draft, target (T, V, V) as nested lists, start given."""
     horizon = len(target)
     tokens: list[int] = []
@@ -24,16 +25,20 @@ def decode(draft, target, start: int, drafts: int, rng) -> tuple[list[int], list
             for t in range(begin, horizon):
                 path.append(draw(draft[t][path[-1] if path else prefix], rng))
             drafted.append(path)
+        watcher.call(begin, prefix, *drafted)
         # Their first tokens are tried in order.
         law = draft[begin][prefix]
         goal = target[begin][prefix]
         accepted = None
-        for path in drafted:
-            if rng.random() < min(1.0, goal[path[0]] / law[path[0]]):
+        for number, path in enumerate(drafted):
+            acceptance, coin = min(1.0, goal[path[0]] / law[path[0]]), rng.random()
+            watcher.tried(acceptance, coin, draft=number, residual_target=goal)
+            if coin < acceptance:
                 accepted = path
                 break
             goal = residual(goal, law)
         if accepted is None:
+            watcher.replaced(goal)
             tokens.append(draw(goal, rng))
             rejected.append(True)
             continue
@@ -42,11 +47,15 @@ def decode(draft, target, start: int, drafts: int, rng) -> tuple[list[int], list
         # The accepted draft alone is followed, against the target itself, until its first rejection.
         for t, y in zip(range(begin + 1, horizon), accepted[1:], strict=True):
             x = tokens[-1]
-            if rng.random() < min(1.0, target[t][x][y] / draft[t][x][y]):
+            acceptance, coin = min(1.0, target[t][x][y] / draft[t][x][y]), rng.random()
+            watcher.tried(acceptance, coin, draft=number)
+            if coin < acceptance:
                 tokens.append(y)
                 rejected.append(False)
             else:
-                tokens.append(draw(residual(target[t][x], draft[t][x]), rng))
+                rest = residual(target[t][x], draft[t][x])
+                watcher.replaced(rest)
+                tokens.append(draw(rest, rng))
                 rejected.append(True)
                 break
     return tokens, rejected

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from simlab.decoders import BiasedSpeculative
 from simlab.reference.draws import draw, residual
+from simlab.reference.trace import NOBODY
 
 
-def decode(draft, target, start: int, decoder: BiasedSpeculative, rng) -> tuple[list[int], list[bool]]:
+def decode(
+    draft, target, start: int, decoder: BiasedSpeculative, rng, watcher=NOBODY
+) -> tuple[list[int], list[bool]]:
     """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt."""
     horizon = len(target)
     tokens: list[int] = []
@@ -18,14 +21,19 @@ def decode(draft, target, start: int, decoder: BiasedSpeculative, rng) -> tuple[
         drafted: list[int] = []
         for t in range(begin, horizon):
             drafted.append(draw(draft[t][drafted[-1] if drafted else prefix], rng))
+        watcher.call(begin, prefix, drafted)
         # They are verified in order, too leniently, until the first rejection.
         for t, y in zip(range(begin, horizon), drafted, strict=True):
             x = tokens[-1] if tokens else start
-            if rng.random() < min(1.0, (target[t][x][y] + decoder.epsilon) / draft[t][x][y]):
+            acceptance, coin = min(1.0, (target[t][x][y] + decoder.epsilon) / draft[t][x][y]), rng.random()
+            watcher.tried(acceptance, coin)
+            if coin < acceptance:
                 tokens.append(y)
                 rejected.append(False)
             else:
-                tokens.append(draw(replacement_law(draft[t][x], target[t][x], decoder), rng))
+                law = replacement_law(draft[t][x], target[t][x], decoder)
+                watcher.replaced(law)
+                tokens.append(draw(law, rng))
                 rejected.append(True)
                 break
     return tokens, rejected

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from simlab.decoders import BlockSpeculative
 from simlab.reference.draws import draw
+from simlab.reference.trace import NOBODY
 
 
 class Call(NamedTuple):
@@ -15,17 +16,19 @@ class Call(NamedTuple):
     accepted: int
 
 
-def decode(draft, target, start: int, decoder: BlockSpeculative, rng) -> tuple[list[int], list[bool]]:
+def decode(
+    draft, target, start: int, decoder: BlockSpeculative, rng, watcher=NOBODY
+) -> tuple[list[int], list[bool]]:
     """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt.
 
     A bonus token is not rejected: "rejected" are the corrected tokens, behind a part of the window.
     """
-    tokens, rejected, _ = decode_calls(draft, target, start, decoder, rng)
+    tokens, rejected, _ = decode_calls(draft, target, start, decoder, rng, watcher)
     return tokens, rejected
 
 
 def decode_calls(
-    draft, target, start: int, decoder: BlockSpeculative, rng
+    draft, target, start: int, decoder: BlockSpeculative, rng, watcher=NOBODY
 ) -> tuple[list[int], list[bool], list[Call]]:
     """`decode`, and the target calls one after the other."""
     horizon = len(target)
@@ -43,6 +46,7 @@ def decode_calls(
             y = draw(law, rng)
             p.append(min(p[i] * goal[y] / law[y], 1.0))
             x.append(y)
+        watcher.call(begin, x[0], x[1:])
         # The target verifies them as a block: the longest prefix whose coin says so.
         tau = 0
         for i in range(1, gamma + 1):
@@ -51,7 +55,9 @@ def decode_calls(
             else:
                 s = sum(excess(p[i], target[begin + i][x[i]], draft[begin + i][x[i]]))
                 h = s / (s + 1 - p[i]) if s + 1 - p[i] > 0 else 1.0
-            if rng.random() < h:
+            coin = rng.random()
+            watcher.tried(h, coin, running_ratio=p[i])
+            if coin < h:
                 tau = i
         calls.append(Call(gamma, tau))
         tokens += x[1 : tau + 1]
@@ -59,6 +65,9 @@ def decode_calls(
         goal = target[begin + tau][x[tau]]
         if tau < gamma:
             goal = excess(p[tau], goal, draft[begin + tau][x[tau]])
+            watcher.replaced(goal)
+        else:
+            watcher.bonus(goal)
         tokens.append(draw(goal, rng))
         rejected.append(tau < gamma)
     return tokens, rejected, calls

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from simlab.reference.draws import draw, residual
+from simlab.reference.trace import NOBODY
 
 
-def decode(draft, target, start: int, rng) -> tuple[list[int], list[bool]]:
+def decode(draft, target, start: int, rng, watcher=NOBODY) -> tuple[list[int], list[bool]]:
     """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt."""
     horizon = len(target)
     tokens: list[int] = []
@@ -17,14 +18,19 @@ def decode(draft, target, start: int, rng) -> tuple[list[int], list[bool]]:
         drafted: list[int] = []
         for t in range(begin, horizon):
             drafted.append(draw(draft[t][drafted[-1] if drafted else prefix], rng))
+        watcher.call(begin, prefix, drafted)
         # The target verifies them in order, until the first rejection.
         for t, y in zip(range(begin, horizon), drafted, strict=True):
             x = tokens[-1] if tokens else start
-            if rng.random() < min(1.0, target[t][x][y] / draft[t][x][y]):
+            acceptance, coin = min(1.0, target[t][x][y] / draft[t][x][y]), rng.random()
+            watcher.tried(acceptance, coin)
+            if coin < acceptance:
                 tokens.append(y)
                 rejected.append(False)
             else:
-                tokens.append(draw(residual(target[t][x], draft[t][x]), rng))
+                rest = residual(target[t][x], draft[t][x])
+                watcher.replaced(rest)
+                tokens.append(draw(rest, rng))
                 rejected.append(True)
                 break
     return tokens, rejected

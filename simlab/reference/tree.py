@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from simlab.decoders import TreeSpeculative
 from simlab.reference.draws import draw
+from simlab.reference.trace import NOBODY
 
 
-def decode(target, start: int, drafted: Callable[[int, int], list[tuple[int, ...]]], rng):
+def decode(target, start: int, drafted: Callable[[int, int], list[tuple[int, ...]]], rng, watcher=NOBODY):
     """One trajectory: target (T, V, V) as nested lists, start the given last token of the prompt.
 
     drafted: (time, token) -> the nodes of the tree that is verified when `time` tokens are there and `token`
@@ -20,13 +21,17 @@ def decode(target, start: int, drafted: Callable[[int, int], list[tuple[int, ...
     rejected: list[bool] = []
     while len(tokens) < horizon:
         begin = len(tokens)
-        tree = drafted(begin, tokens[-1] if tokens else start)
+        prefix = tokens[-1] if tokens else start
+        tree = drafted(begin, prefix)
+        watcher.tree(begin, prefix, tree)
         # The target's own tokens walk the tree until one is not in it: that one is the bonus token.
         bonus = False
         while not bonus and len(tokens) < horizon:
             x = tokens[-1] if tokens else start
             tokens.append(draw(target[len(tokens)][x], rng))
             bonus = tuple(tokens[begin:]) not in tree
+            if bonus:
+                watcher.bonus(target[len(tokens) - 1][x])
             rejected.append(bonus)
     return tokens, rejected
 

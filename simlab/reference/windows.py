@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative, has_bonus
 from simlab.reference.draws import draw, residual
+from simlab.reference.trace import NOBODY
 
 
 class Call(NamedTuple):
@@ -20,17 +21,17 @@ class Call(NamedTuple):
 Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
 
 
-def decode(draft, target, start: int, decoder: Decoder, rng) -> tuple[list[int], list[bool]]:
+def decode(draft, target, start: int, decoder: Decoder, rng, watcher=NOBODY) -> tuple[list[int], list[bool]]:
     """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt.
 
     A bonus token is not rejected: "rejected" are the replaced tokens.
     """
-    tokens, rejected, _ = decode_calls(draft, target, start, decoder, rng)
+    tokens, rejected, _ = decode_calls(draft, target, start, decoder, rng, watcher)
     return tokens, rejected
 
 
 def decode_calls(
-    draft, target, start: int, decoder: Decoder, rng
+    draft, target, start: int, decoder: Decoder, rng, watcher=NOBODY
 ) -> tuple[list[int], list[bool], list[Call]]:
     """`decode`, and the target calls one after the other."""
     horizon = len(target)
@@ -39,21 +40,28 @@ def decode_calls(
     calls: list[Call] = []
     while len(tokens) < horizon:
         begin = len(tokens)
-        drafted = draft_window(draft, begin, tokens[-1] if tokens else start, decoder, rng)
+        prefix = tokens[-1] if tokens else start
+        drafted = draft_window(draft, begin, prefix, decoder, rng)
+        watcher.call(begin, prefix, drafted)
         # The target verifies them in order, until the first rejection.
         for y in drafted:
             t, x = len(tokens), tokens[-1] if tokens else start
-            if rng.random() < min(1.0, target[t][x][y] / draft[t][x][y]):
+            acceptance, coin = min(1.0, target[t][x][y] / draft[t][x][y]), rng.random()
+            watcher.tried(acceptance, coin)
+            if coin < acceptance:
                 tokens.append(y)
                 rejected.append(False)
             else:
-                tokens.append(draw(residual(target[t][x], draft[t][x]), rng))
+                rest = residual(target[t][x], draft[t][x])
+                watcher.replaced(rest)
+                tokens.append(draw(rest, rng))
                 rejected.append(True)
                 break
         accepted = len(tokens) - begin - any(rejected[begin:])
         calls.append(Call(len(drafted), accepted))
         if has_bonus(decoder) and accepted == len(drafted):
             t, x = len(tokens), tokens[-1] if tokens else start
+            watcher.bonus(target[t][x])
             tokens.append(draw(target[t][x], rng))
             rejected.append(False)
     return tokens, rejected, calls
