@@ -10,7 +10,7 @@ import numpy as np
 from simlab.checks import check_number
 from simlab.errors import SimlabError
 from simlab.experiments.common.settings import Settings
-from simlab.pairs.pair import ROW_SUM_TOLERANCE
+from simlab.pairs.rows import ROW_SUM_TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)

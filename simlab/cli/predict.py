@@ -47,6 +47,13 @@ values makes a grid, a row a point:
   simlab predict pair=corpus decoder.window=1,2,4,8 decoder.bonus=true cost.draft=0.1
   simlab predict pair=corpus decoder=adaptive,confidence,block cost.draft=0.1
   simlab predict pair=file pair.path=my_pair.npz --json
+  simlab predict pair=corpus pair.processing.temperature=0.5,1,2
+
+pair=file reads an .npz with the keys draft and target, (T, V, V), or (V, V) with a key horizon, rows summing
+to 1 (float32 and float16 are normalised), and initial, (V,), the distribution of the prompt's last token:
+np.savez("my_pair.npz", draft=draft, target=target, initial=np.eye(V)[token]). Every pair can be sampled as
+serving engines do: pair.processing.temperature (0 is greedy), top_k and top_p for both models, and
+draft_temperature, draft_top_k and draft_top_p for a draft that differs.
 
 --json prints every number of the prediction: the laws of rejections and target calls, of each position and
 each token, and what is drafted and accepted, by place in the window too; for a biased decoder also the law of

@@ -79,6 +79,24 @@ def alphabet(path: str | None = None, max_states: int = 256) -> tuple[str, ...]:
     return tuple(characters)
 
 
+def text_of_tokens(tokens, path: str | None = None, max_states: int = 256) -> str:
+    """The text that tokens of `corpus(path, max_states=max_states)` stand for, a character each.
+
+    tokens: whole numbers, one sequence (T,). The token that all of the rarest characters became shows as
+    U+FFFD. Raises SimlabError for what is not such a token, and as `corpus` does.
+    """
+    characters = np.array([known or "\N{REPLACEMENT CHARACTER}" for known in alphabet(path, max_states)])
+    tokens = np.asarray(tokens)
+    if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
+        raise SimlabError(
+            f"tokens of shape {tokens.shape} and type {tokens.dtype}: expected whole numbers, (T,)"
+        )
+    outside = tokens[(tokens < 0) | (tokens >= len(characters))]
+    if outside.size:
+        raise SimlabError(f"token {outside[0]}: expected a number from 0 to {len(characters) - 1}")
+    return "".join(characters[tokens.astype(np.int64)])
+
+
 def text_tokens(path: str | None = None, max_states: int = 256) -> np.ndarray:
     """The text that `corpus` counts, as its tokens in their order, int64 (characters,).
 

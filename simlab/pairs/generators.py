@@ -119,7 +119,9 @@ def uniform(states: int = 24, target_states: int = 12, horizon: int = 1) -> Chai
 
 
 def file(path: str, horizon: int | None = None) -> ChainPair:
-    """A user's own pair from `.npz` (see ChainPair.load); horizon, if given, shortens or extends it.
+    """A user's own pair from `.npz` with the keys draft, target, initial and, for (V, V) rows, horizon.
+
+    See ChainPair.load. horizon, if given, shortens or extends it.
 
     Only a stationary pair can be extended. Raises SimlabError as ChainPair.load and with_horizon do.
     """

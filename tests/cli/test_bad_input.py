@@ -38,6 +38,12 @@ def complaint(capsys, tmp_path, monkeypatch):
             "no decoder 'beam': known are adaptive, autoregressive, batch, biased, block, ",
         ),
         (["pair.sates=3"], "no setting pair.sates: pair paper has horizon, states, seed"),
+        (["pair.temperature=2"], "of every pair there is pair.processing.temperature"),
+        (["pair.processing.temprature=2"], "pair.processing has temperature, top_k, top_p, draft_temp"),
+        (["pair.processing=2"], "processing = 2: expected a mapping with temperature, top_k, top_p"),
+        (["pair.processing.temperature=-1"], "processing.temperature = -1: give a finite number >= 0"),
+        (["pair.processing.top_k=0"], "processing.top_k = 0: give a whole number of at least 1"),
+        (["pair=mixture", "pair.processing.draft_top_p=2"], "processing.draft_top_p = 2: give a finite"),
         (["decoder.drafts=3"], "it is a setting of decoder=batch"),
         (["reproduce={a: 1}"], "Error merging override reproduce={a: 1}: Cannot merge"),
         (["colour=red"], "no setting colour: the configuration has seed, trajectories"),
@@ -143,6 +149,8 @@ def test_unknown_commands(complaint):
         ([[0.5, 0.5], [np.nan, 1.0]], "draft[t=0, x=1, y=0] = nan"),
         ([[1.5, -0.5], [1.0, 0.0]], "draft[t=0, x=0, y=1] = -0.5"),
         ([[1.0, 0.0, 0.0]], "draft has shape"),
+        ([[0.9, 0.5], [0.1, 0.5]], "draft looks transposed: its columns sum to 1 and its rows do not"),
+        ([[-1.0, 2.0], [0.5, 0.5]], "if these are logits, take their softmax first"),
     ],
 )
 def test_pairs_that_are_none(complaint, tmp_path, draft, said):

@@ -126,3 +126,20 @@ def test_the_digest_follows_the_content_not_the_path(text):
     first = corpus(text("abc\n" * 500, "one")).digest
     assert first == corpus(text("abc\n" * 500, "two")).digest
     assert first != corpus(text("abb\n" * 500, "two")).digest
+
+
+def test_tokens_become_text_again(text):
+    from simlab.pairs import alphabet as public
+    from simlab.pairs import text_of_tokens
+    from simlab.pairs.corpus import text_tokens
+
+    content = "abc ähn\n" * 200
+    path = text(content)
+    assert public(path) == alphabet(path)
+    assert text_of_tokens(text_tokens(path), path) == content
+    assert text_of_tokens([], path) == ""
+    folded = text_of_tokens(text_tokens(path, max_states=3), path, max_states=3)
+    assert len(folded) == len(content) and set(folded) > {"\n", "\N{REPLACEMENT CHARACTER}"}
+    for wrong, words in [([99], "token 99"), ([-1], "token -1"), ([0.5], "whole numbers"), ([[0]], "whole")]:
+        with pytest.raises(SimlabError, match=words):
+            text_of_tokens(wrong, path)

@@ -200,6 +200,7 @@ def _unknown_key(config: DictConfig, key: str) -> str:
         return f"no setting {key}: the configuration has no {parent or key}"
     name = node.get("name")
     held = [str(known) for known in node if known not in ("name", "hydra")]
+    held.sort(key=lambda known: OmegaConf.is_dict(node.get(known)))  # sections last
     where = f"{parent} {name}" if name else parent
     line = f"no setting {key}: {where or 'the configuration'} has {', '.join(held) or 'none'}"
     if parent in GROUPS:
@@ -211,6 +212,8 @@ def _unknown_key(config: DictConfig, key: str) -> str:
         ]
         if others:
             line += f" (it is a setting of {' and '.join(f'{parent}={other}' for other in others)})"
+        if option in (node.get("processing") or {}):
+            line += f"; of every pair there is pair.processing.{option}"
     return line
 
 

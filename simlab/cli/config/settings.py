@@ -15,6 +15,7 @@ from simlab.cost import CostModel
 from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
+from simlab.pairs.processing import processing_settings
 
 LARGEST = 2**62  # what tables on disk hold as a whole number, with room to add
 LARGEST_BATCH = 2**31
@@ -62,11 +63,19 @@ def confidence_from(config: dict) -> float:
 
 
 def pair_from(config: dict) -> tuple[str, dict]:
-    """The generator's name and options of a composed configuration."""
-    options = {key: whole(value) for key, value in _section(config, "pair").items()}
+    """The generator's name and options of a composed configuration, as `make_pair` takes them.
+
+    The settings of its processing that are given come last, as processing.temperature and so on.
+    """
+    section = dict(_section(config, "pair"))
+    if "name" not in section:
+        raise SimlabError("the configuration has no pair: give pair=NAME")
+    processing = processing_settings(section.pop("processing", None))
+    options = section | {f"processing.{key}": value for key, value in processing.items()}
+    options = {key: whole(value) for key, value in options.items()}
     if isinstance(options.get("path"), int | float) and not isinstance(options["path"], bool):
         options["path"] = str(options["path"])  # a file may be called 2024
-    return options.pop("name", None), options
+    return options.pop("name"), options
 
 
 def settings_from(config: dict):
