@@ -53,7 +53,7 @@ def test_the_documents_count_environments_apart_from_trajectories(command, tmp_p
     assert second["law"]["source"] == "rows of a paper" and third["trajectories"] == 2000
     timing = json.loads((tmp_path / "results/laws/timing.json").read_text())
     assert (timing["simulating"]["trajectories"], timing["simulating"]["environments"]) == (2000, 80)
-    assert timing["simulating"]["worker_seconds"] > 0
+    assert timing["simulating"]["worker_seconds"] >= 0
 
 
 def test_status_shows_both_kinds(command):

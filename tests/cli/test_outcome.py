@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from simlab.cli.main import main
 from simlab.cli.output.documents import plain, settings_document, to_json
 from simlab.experiments import study
 from simlab.experiments.common.settings import Outcome
+from simlab.runs import work
 from simlab.verify import Check
 
 SMALL = ["run=serial", "trajectories=2000", "tier.running_average=200"]
@@ -64,16 +67,22 @@ def test_a_grid_lists_what_differs(run, tmp_path):
     ]
 
 
-def test_timing_is_of_all_that_was_simulated_whoever_asked_for_it(run, tmp_path):
+@pytest.fixture
+def clock(monkeypatch):
+    """A second passes between any two looks of a worker at its clock."""
+    monkeypatch.setattr(work, "time", SimpleNamespace(perf_counter=count().__next__))
+
+
+def test_timing_is_of_all_that_was_simulated_whoever_asked_for_it(run, clock, tmp_path):
     run("run", "pair.horizon=4,5", *SMALL)
     first = documents(tmp_path, "timing.json")["study-paper-pair.horizon=4,5-tier.running_average=200"]
-    assert first["simulating"]["trajectories"] == 4000 and first["simulating"]["worker_seconds"] > 0
+    assert first["simulating"]["trajectories"] == 4000 and first["simulating"]["worker_seconds"] == 2
     run("run", "pair.horizon=4,5", *SMALL)  # nothing is left to simulate: the times stay
     run("run", "pair.horizon=5", *SMALL)
     again, alone = (documents(tmp_path, "timing.json")[name] for name in sorted(documents(tmp_path)))
     assert again["simulating"] == first["simulating"]
-    assert alone["simulating"]["trajectories"] == 2000
-    assert alone["backend"] == {"name": "serial"} and alone["presenting"]["seconds"] > 0
+    assert alone["simulating"] == {"trajectories": 2000, "worker_seconds": 1}
+    assert alone["backend"] == {"name": "serial"} and alone["presenting"]["seconds"] >= 0
 
 
 def test_settings_are_the_same_however_they_were_spelled():

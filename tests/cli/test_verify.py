@@ -54,7 +54,7 @@ def test_every_theorem_on_the_papers_pair(verify, tmp_path):
     assert out.count("PASS") == len(NAMES)
     for row in table.itertuples():
         assert row.name in out and row.statement in " ".join(out.split())
-        assert row.difference == row.left_value - row.right_value
+        assert row.difference == pytest.approx(row.left_value - row.right_value, rel=1e-12, abs=1e-15)
     assert max(map(len, out.splitlines()[2:-1])) <= 120
     document = json.loads((folder / "outcome.json").read_text())
     assert [check["name"] for check in document["checks"]] == NAMES

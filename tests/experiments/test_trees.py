@@ -127,7 +127,7 @@ def test_the_tree_that_is_drawn_is_the_first_calls(outcome):
         here = rows[rows.chosen_by == model]
         for column, values in (("parent", tree.parents), ("token", tree.tokens), ("depth", tree.depth),
                                ("probability", tree.probability), ("reach", tree.reach)):  # fmt: skip
-            np.testing.assert_array_equal(here[column], values)
+            np.testing.assert_allclose(here[column], values, rtol=1e-12)
         if one.pair_name == "corpus":
             letters = alphabet(max_states=12)
             signs = {" ": "␣", "\n": "⏎", "": "..."}

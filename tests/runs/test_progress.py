@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -33,10 +34,18 @@ def test_progress_adds_up(tmp_path):
         needed = sum(r.counts.trajectories for step in steps for r in step.results)
         assert last.jobs_done == last.jobs == 2
         assert last.trajectories_done == last.trajectories == needed <= last.simulated
-        assert last.seconds > 0 and last.rate > 0 and last.seconds_left == 0
+        assert last.seconds >= 0 and last.rate >= 0 and last.seconds_left == 0
         (again,) = collect(jobs, ledger=ledger)
     assert again.trajectories_done == needed and again.simulated == 0
     assert again.rate == 0 and again.seconds_left is None
+
+
+def test_the_rate_and_the_seconds_left_follow_from_the_clock():
+    *_, last = collect([job(1, Trajectories(5_000))])
+    assert replace(last, seconds=2.0).rate == 2500
+    assert replace(last, seconds=0.0).rate == 0  # the clock did not tick
+    half = replace(last, planned=last.done + last.done, seconds=2.0)
+    assert half.seconds_left == 2 and replace(half, seconds=0.0).seconds_left == 0
 
 
 def test_the_interval_is_of_the_kind_that_the_stopping_rule_asks_for():
