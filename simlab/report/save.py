@@ -27,13 +27,10 @@ def save_figure(
     cannot be written.
     """
     folder = Path(folder)
-    with style():
-        # Placing everything takes longer than drawing it: once, and not for each of the two pictures.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+    png, svg = _pictures(figure, {"Title": name, **metadata, "Software": "simlab"}, _dublin_core(name, metadata))
     contents = {
-        folder / f"{name}.png": _picture(figure, "png", {"Title": name, **metadata, "Software": "simlab"}),
-        folder / f"{name}.svg": _picture(figure, "svg", _dublin_core(name, metadata)),
+        folder / f"{name}.png": png,
+        folder / f"{name}.svg": svg,
         folder / f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
     }
     for path, content in contents.items():
@@ -63,11 +60,24 @@ def write_whole(path: Path, content: bytes) -> None:
         raise SimlabError(f"cannot write {path}: {error.strerror or error}; {mend}") from error
 
 
-def _picture(figure, kind: str, metadata: dict) -> bytes:
-    buffer = io.BytesIO()
-    with style():  # the salt of the SVG's ids and the resolution are looked up when saving
-        figure.savefig(buffer, format=kind, metadata=metadata)
-    return buffer.getvalue()
+def _pictures(figure, png_metadata: dict, svg_metadata: dict) -> tuple[bytes, bytes]:
+    """The figure as PNG and as SVG.
+
+    Placing everything takes longer than drawing it, and `Figure.savefig` draws once more only to place: here
+    all is placed once, and each canvas draws once.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    png, svg = io.BytesIO(), io.BytesIO()
+    with style():  # the salt of the SVG's ids and the resolution are looked up when drawing
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        figure.dpi = matplotlib.rcParams["savefig.dpi"]
+        FigureCanvasAgg(figure).print_png(png, metadata=png_metadata)
+        FigureCanvasSVG(figure).print_svg(svg, metadata=svg_metadata)
+    return png.getvalue(), svg.getvalue()
 
 
 def _dublin_core(name: str, metadata: dict[str, str]) -> dict:
