@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Never shows a traceback for a user's mistake."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return _dispatch(arguments)
+        with _one_blas_thread():
+            return _dispatch(arguments)
     except SimlabError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -42,6 +43,16 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else "cannot write the output: "
         return _complain(f"{place}{error.strerror or error}")
+
+
+def _one_blas_thread():
+    """A context in which sums of matrix products have one order, so that every number of cores writes the
+    same bytes; more cores are used by processes. The variable is for a BLAS that is loaded later, as SciPy's.
+    """
+    from threadpoolctl import threadpool_limits
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -27,7 +27,9 @@ def save_figure(
     cannot be written.
     """
     folder = Path(folder)
-    png, svg = _pictures(figure, {"Title": name, **metadata, "Software": "simlab"}, _dublin_core(name, metadata))
+    png, svg = _pictures(
+        figure, {"Title": name, **metadata, "Software": "simlab"}, _dublin_core(name, metadata)
+    )
     contents = {
         folder / f"{name}.png": png,
         folder / f"{name}.svg": svg,

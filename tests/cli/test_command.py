@@ -75,6 +75,19 @@ def test_drawing_again_samples_nothing(tmp_path):
     assert again.stdout == first.stdout
 
 
+def test_exact_numbers_are_the_same_bytes_for_any_number_of_blas_threads():
+    """Two threads add a product of this size in another order than one: without the limit in
+    `simlab.cli.main` the last digits differ."""
+    words = ["predict", "pair=dirichlet", "pair.states=300", "pair.horizon=20", "--json"]
+    one, two = (
+        subprocess.run(
+            [SIMLAB, *words], capture_output=True, check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": n}
+        ).stdout
+        for n in "12"
+    )
+    assert one == two
+
+
 def test_hydras_own_flags(tmp_path):
     out = simlab("run", "experiment=fig2", "pair=corpus", "--cfg", "job", cwd=tmp_path).stdout
     assert "draft_fraction: 0.02" in out and "name: fig2" in out
