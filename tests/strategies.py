@@ -69,3 +69,31 @@ def _rows(random: np.random.Generator, horizon: int, states: int) -> np.ndarray:
 
 def _normalised(rows: np.ndarray) -> np.ndarray:
     return rows / rows.sum(-1, keepdims=True)
+
+
+def found_pairs() -> list[ChainPair]:
+    """Pairs that linear programs over all histories have failed on: masses of 1e-9 to 1e-13."""
+    draft = [
+        [0.364193118, 0.63580688, 1e-9, 1e-9],
+        [1e-9, 1 - 2e-9, 1e-9, 0],
+        [0.024918041, 0.210736818, 0.124692017, 0.639653124],
+        [1e-9, 0, 0, 1 - 1e-9],
+    ]
+    target = [[0.364193118, 0.635806881, 0, 1e-9], *draft[1:3], [0, 1e-9, 1e-9, 1 - 2e-9]]
+    small = np.array([[0.3, 0.7 - 8e-13, 8e-13], [0.6, 0.0, 0.4], [0.25, 0.25, 0.5]])
+    return [
+        ChainPair.stationary(draft, target, [0.25] * 4, 3),
+        ChainPair.stationary(small, small[[0, 2, 1]], [1 / 3] * 3, 3),
+    ]
+
+
+def softmax_pair(scale: float, seed: int, *, horizon: int, states: int, apart: float) -> ChainPair:
+    """A stationary pair of rows like a language model's: softmax of Gaussian logits times `scale`, the
+    draft's logits off by Gaussians times `apart`.
+    """
+    random = np.random.default_rng([seed, round(10 * scale)])
+    logits = scale * random.standard_normal((states, states))
+    other = logits + apart * random.standard_normal(logits.shape)
+    target, draft = (np.exp(one - one.max(axis=1, keepdims=True)) for one in (logits, other))
+    initial = np.full(states, 1 / states)
+    return ChainPair.stationary(_normalised(draft), _normalised(target), initial, horizon)

@@ -17,6 +17,20 @@ from simlab.verify.compare import Claim, at_least, equal, rounding, simulated
 from simlab.verify.places import distance, steps_of
 
 SOURCE = "own, after Yin et al. 2024, Section 4"
+SIMULATED_REJECTIONS = Claim(
+    "biased chain, simulation",
+    SOURCE,
+    "The sampler of biased decoding rejects as many tokens on average as the formula says",
+    "simulated E[N_rej]",
+    "formula",
+)
+SIMULATED_TOKENS = Claim(
+    "biased chain, tokens",
+    SOURCE,
+    "Every token of biased decoding follows its output chain",
+    "simulated",
+    "output chain",
+)
 
 
 def walk(pair: ChainPair, decoder: BiasedSpeculative) -> tuple[float, np.ndarray, float]:
@@ -48,7 +62,7 @@ def check_formula(pair: ChainPair, decoder: BiasedSpeculative) -> Check:
     )
     pmf = predict(pair, decoder).rejections_pmf
     mean = float(pmf @ np.arange(len(pmf)))
-    scope = f"{steps_of(pair)}, {_spelled(decoder)}"
+    scope = f"{steps_of(pair)}, {spelled(decoder)}"
     return equal(claim, walk(pair, decoder)[0], mean, tolerance=rounding(pair), scope=scope)
 
 
@@ -69,32 +83,8 @@ def check_steps(pair: ChainPair, decoder: BiasedSpeculative, total_variation) ->
         walk(pair, decoder)[2],
         total_variation.low,
         tolerance=rounding(pair),
-        scope=f"{steps_of(pair)}, {_spelled(decoder)}",
+        scope=f"{steps_of(pair)}, {spelled(decoder)}",
     )
-
-
-def check_simulated_rejections(verdict: Verdict, decoder: BiasedSpeculative) -> Check:
-    """The simulated mean of N_rej against the formula, as `verdict` (mean_verdict) judged it."""
-    claim = Claim(
-        "biased chain, simulation",
-        SOURCE,
-        "The sampler of biased decoding rejects as many tokens on average as the formula says",
-        "simulated E[N_rej]",
-        "formula",
-    )
-    return _with_settings(simulated(claim, verdict), decoder)
-
-
-def check_simulated_tokens(verdict: Verdict, decoder: BiasedSpeculative) -> Check:
-    """Simulated tokens against the output chain's marginals, as `verdict` (marginals_verdict) judged them."""
-    claim = Claim(
-        "biased chain, tokens",
-        SOURCE,
-        "Every token of biased decoding follows its output chain",
-        "simulated",
-        "output chain",
-    )
-    return _with_settings(simulated(claim, verdict), decoder)
 
 
 def check_simulated_loss(verdict: Verdict, decoder: BiasedSpeculative, total_variation) -> Check:
@@ -109,7 +99,7 @@ def check_simulated_loss(verdict: Verdict, decoder: BiasedSpeculative, total_var
         "simulated TV",
         "exact TV",
     )
-    check = _with_settings(simulated(claim, verdict), decoder)
+    check = simulated(claim, verdict, spelled(decoder))
     low, high = total_variation.low, total_variation.high
     scope = f"{check.scope}, exact within [{low:.6g}, {high:.6g}]" if high > low else check.scope
     return replace(check, tolerance=check.tolerance + (high - low) / 2, scope=scope)
@@ -127,9 +117,6 @@ def _replacement(accepted, draft, target, name: str) -> np.ndarray:
     return np.where(whole > 0, excess / np.where(whole > 0, whole, 1.0), target)
 
 
-def _spelled(decoder: BiasedSpeculative) -> str:
+def spelled(decoder: BiasedSpeculative) -> str:
+    """The decoder's settings, as a part of a check's scope."""
     return f"epsilon {decoder.epsilon:g}, replacement {decoder.replacement}"
-
-
-def _with_settings(check: Check, decoder: BiasedSpeculative) -> Check:
-    return replace(check, scope=f"{check.scope}, {_spelled(decoder)}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simlab.evidence import Status, Verdict
 from simlab.pairs import ChainPair
-from simlab.verify.check import Check
+from simlab.verify.check import Check, Undecided
 
 EXACT = 1e-12
 """Up to which difference two exact numbers of one position are the same."""
@@ -50,18 +51,33 @@ def at_least(claim: Claim, left, right, *, tolerance: float, scope: str) -> Chec
     return _check(claim, left[place], right[place], tolerance, Status.PASS if holds else Status.FAIL, scope)
 
 
-def simulated(claim: Claim, verdict: Verdict) -> Check:
+def simulated(claim: Claim, verdict: Verdict, scope: str = "") -> Check:
     """The claim that a simulated number is `verdict.exact`, judged as the verdict judges it.
 
     The tolerance is the half-width of the verdict's interval on the side on which the exact value lies.
+    scope: what else was looked at, said behind the trajectories.
     """
     end = verdict.high if verdict.exact > verdict.estimate else verdict.low
     cell, _, furthest = verdict.statistic.partition(", ")
-    scope = f"{verdict.trajectories:,} trajectories, false alarm {verdict.false_alarm:g}"
     if furthest:
         claim = replace(claim, left=f"{claim.left} {cell}")
-        scope += f", {furthest}"
+    trajectories = f"{verdict.trajectories:,} trajectories, false alarm {verdict.false_alarm:g}"
+    scope = ", ".join(filter(None, [trajectories, furthest, scope]))
     return _check(claim, verdict.estimate, verdict.exact, abs(end - verdict.estimate), verdict.status, scope)
+
+
+def decided(claim: Claim, scope: str, compare: Callable[[], Check]) -> Check:
+    """compare(), or where that raises Undecided a check that is INCONCLUSIVE and says why in its scope."""
+    try:
+        return compare()
+    except Undecided as reason:
+        return undecided(claim, scope, reason)
+
+
+def undecided(claim: Claim, scope: str, reason: Exception) -> Check:
+    """The check of a claim that could not be decided, for that reason: INCONCLUSIVE, its numbers nan."""
+    scope = "; ".join(filter(None, [scope, f"undecided: {str(reason) or type(reason).__name__}"]))
+    return _check(claim, np.nan, np.nan, np.nan, Status.INCONCLUSIVE, scope)
 
 
 def rounding(pair: ChainPair) -> float:

@@ -5,14 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.decoders import Speculative
-from simlab.evidence import Verdict
 from simlab.pairs import ChainPair
 from simlab.theory import predict
 from simlab.verify.check import Check
-from simlab.verify.compare import Claim, equal, rounding, simulated
+from simlab.verify.compare import Claim, equal, rounding
 from simlab.verify.places import distance, steps_of
 
 SOURCE = "Yin et al. 2024, Theorem 1"
+SIMULATED_REJECTIONS = Claim(
+    "theorem 1, simulation",
+    SOURCE,
+    "The sampler of speculative decoding rejects as many tokens on average as the formula says",
+    "simulated E[N_rej]",
+    "printed formula",
+)
+SIMULATED_TOKENS = Claim(
+    "theorem 1, tokens",
+    SOURCE,
+    "Speculative decoding is unbiased: every token follows the target",
+    "simulated",
+    "target alone",
+)
 
 
 def printed_rejections(pair: ChainPair) -> float:
@@ -44,27 +57,3 @@ def check_formula(pair: ChainPair) -> Check:
     pmf = predict(pair, Speculative()).rejections_pmf
     mean = float(pmf @ np.arange(len(pmf)))
     return equal(claim, printed_rejections(pair), mean, tolerance=rounding(pair), scope=steps_of(pair))
-
-
-def check_simulated_rejections(verdict: Verdict) -> Check:
-    """The simulated mean of N_rej against the printed formula, as `verdict` (mean_verdict) judged it."""
-    claim = Claim(
-        "theorem 1, simulation",
-        SOURCE,
-        "The sampler of speculative decoding rejects as many tokens on average as the formula says",
-        "simulated E[N_rej]",
-        "printed formula",
-    )
-    return simulated(claim, verdict)
-
-
-def check_simulated_tokens(verdict: Verdict) -> Check:
-    """Simulated tokens against the target's own marginals, as `verdict` (marginals_verdict) judged them."""
-    claim = Claim(
-        "theorem 1, tokens",
-        SOURCE,
-        "Speculative decoding is unbiased: every token follows the target",
-        "simulated",
-        "target alone",
-    )
-    return simulated(claim, verdict)

@@ -8,7 +8,7 @@ import numpy as np
 from simlab.pairs import ChainPair
 from simlab.verify.acceptance import unbiased_rules
 from simlab.verify.check import Check
-from simlab.verify.compare import EXACT, Claim, at_least, equal, rounding
+from simlab.verify.compare import EXACT, Claim, at_least, decided, equal, rounding
 from simlab.verify.places import Places, cut, distance
 from simlab.verify.programs import (
     ACCURACY,
@@ -32,10 +32,13 @@ def check_program(places: Places) -> Check:
         "optimum by HiGHS",
         "TV",
     )
-    optimum = [least_rejection(*rows) for rows in zip(places.draft, places.target, strict=True)]
-    return equal(
-        claim, optimum, distance(places.draft, places.target), tolerance=ACCURACY, scope=places.scope
-    )
+    exact = distance(places.draft, places.target)
+
+    def compare() -> Check:
+        optimum = [least_rejection(*rows) for rows in zip(places.draft, places.target, strict=True)]
+        return equal(claim, optimum, exact, tolerance=ACCURACY, scope=places.scope)
+
+    return decided(claim, places.scope, compare)
 
 
 def check_search(places: Places, each: int = 20) -> Check:
@@ -76,10 +79,10 @@ def check_histories(pair: ChainPair, seed: int = 0) -> Check:
         "printed formula of theorem 1",
     )
     part, scope = cut(pair, MOST_OF_ONE, MOST_OF_ALL, seed)
-    return equal(
-        claim,
-        least_unbiased_rejections(part),
-        printed_rejections(part),
-        tolerance=sequence_accuracy(part) + rounding(part),
-        scope=scope,
-    )
+    tolerance = sequence_accuracy(part) + rounding(part)
+
+    def compare() -> Check:
+        optimum = least_unbiased_rejections(part)
+        return equal(claim, optimum, printed_rejections(part), tolerance=tolerance, scope=scope)
+
+    return decided(claim, scope, compare)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from simlab.decoders import BatchSpeculative
-from simlab.evidence import Status, Verdict
+from simlab.evidence import Status
 from simlab.pairs import ChainPair
 from simlab.theory import expected_rejections_per_position, predict, theorem3_expected_rejections
 from simlab.verify.check import Check
-from simlab.verify.compare import Claim, at_least, equal, rounding, simulated
+from simlab.verify.compare import Claim, at_least, equal, rounding
 from simlab.verify.places import distance, first_steps, steps_of
 
 SOURCE = "Yin et al. 2024, Theorem 3"
@@ -45,28 +45,23 @@ def check_formula(pair: ChainPair, drafts: int) -> Check:
     )
 
 
-def check_simulated_rejections(verdict: Verdict, drafts: int) -> Check:
-    """The simulated mean of N_rej against the printed formula, as `verdict` (mean_verdict) judged it."""
-    claim = Claim(
+def simulated_claims(drafts: int) -> tuple[Claim, Claim]:
+    """What `simulated` says of the sampler's mean N_rej, and of its tokens."""
+    rejections = Claim(
         f"theorem 3, simulation, {drafts} drafts",
         SOURCE,
         f"The sampler with {drafts} drafts rejects as many tokens on average as the formula says",
         "simulated E[N_rej]",
         "printed formula",
     )
-    return simulated(claim, verdict)
-
-
-def check_simulated_tokens(verdict: Verdict, drafts: int) -> Check:
-    """Simulated tokens against the target's own marginals, as `verdict` (marginals_verdict) judged them."""
-    claim = Claim(
+    tokens = Claim(
         f"theorem 3, tokens, {drafts} drafts",
         SOURCE,
         f"Batch speculative decoding with {drafts} drafts is unbiased: every token follows the target",
         "simulated",
         "target alone",
     )
-    return simulated(claim, verdict)
+    return rejections, tokens
 
 
 def check_monotone(pair: ChainPair) -> Check:

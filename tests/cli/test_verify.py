@@ -11,8 +11,11 @@ import pytest
 from simlab import simulate
 from simlab.cli.main import main
 from simlab.decoders import Speculative
+from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, mixture, pair_identity, paper
 from simlab.runs import Ledger, Task
+from simlab.verify import block, theorem2
+from simlab.verify.check import Undecided
 
 SMALL = ["run=serial", "trajectories=200000", "pair.horizon=6", "experiment.places=10"]
 NAMES = [
@@ -93,6 +96,35 @@ def test_the_settings_choose_the_decoders(verify):
     assert "theorem 3, tokens, 3 drafts" in names and not any("4 drafts" in name for name in names)
     scopes = [check["scope"] for check in one["checks"] if check["name"].startswith("biased")]
     assert all("epsilon 0.3, replacement draft" in scope for scope in scopes)
+
+
+def test_what_cannot_be_decided_is_a_row_and_the_others_go_on(verify, monkeypatch):
+    def fails(error):
+        def check(*_):
+            raise error
+
+        return check
+
+    monkeypatch.setattr(theorem2, "least_unbiased_rejections", fails(Undecided("HiGHS Status 8")))
+    monkeypatch.setattr(block, "check_calls", fails(MemoryError()))
+    (one,) = json.loads(verify(*SMALL, "--json", code=0).out)
+    checks = {check["name"]: check for check in one["checks"]}
+    names = [name if name != "block verification, calls at window 2" else "block verification, calls"
+             for name in NAMES]  # fmt: skip
+    assert list(checks) == names
+    for name, reason in (("theorem 2, all histories", "HiGHS Status 8"), (names[26], "MemoryError")):
+        check = checks.pop(name)
+        assert check["status"] == "INCONCLUSIVE" and check["left_value"] == "nan"
+        assert check["scope"].endswith(f"undecided: {reason}")
+    assert {check["status"] for check in checks.values()} == {"PASS"}
+
+
+def test_a_mistake_in_a_check_is_a_mistake(verify, monkeypatch):
+    def wrong(*_):
+        raise SimlabError("experiment.something = 3: give 4")
+
+    monkeypatch.setattr(block, "check_calls", wrong)
+    assert "experiment.something = 3: give 4" in verify(*SMALL, code=2).err
 
 
 def test_a_check_that_fails_makes_the_exit_code_1(verify, tmp_path):

@@ -34,7 +34,7 @@ def stationary(draft, target, horizon):
 def test_the_linear_program_lies_between_both_sides(horizon):
     pair = dirichlet(horizon, 3, seed=4, draft_concentration=0.5)
     for point, optimum in zip(
-        sequence_tradeoff(pair, WEIGHTS), programs.sequence_front(pair, WEIGHTS), strict=True
+        sequence_tradeoff(pair, WEIGHTS), programs.front_by_linear_program(pair, WEIGHTS), strict=True
     ):
         cost = optimum.rejections + point.weight * optimum.total_variation
         attained = point.rejections + point.weight * point.total_variation
@@ -46,7 +46,7 @@ def test_the_linear_program_lies_between_both_sides(horizon):
 @given(pairs(most_steps=3, most_states=3), st.sampled_from(WEIGHTS), st.sampled_from([3, 20, 61]))
 def test_both_sides_hold_on_odd_pairs(pair, weight, nodes):
     (point,) = sequence_tradeoff(pair, [weight], nodes=nodes)
-    (optimum,) = programs.sequence_front(pair, [weight])
+    (optimum,) = programs.front_by_linear_program(pair, [weight])
     cost = optimum.rejections + weight * optimum.total_variation
     assert point.least <= cost + SOLVED * (1 + weight)
     assert cost <= point.rejections + weight * point.total_variation + SOLVED * (1 + weight)
@@ -56,7 +56,7 @@ def test_both_sides_hold_on_odd_pairs(pair, weight, nodes):
 def test_the_linear_program_sees_a_front_that_is_off():
     """Control: a per cent of either side is more than the sides are apart."""
     pair = paper(2, 3)
-    (point,), (optimum,) = sequence_tradeoff(pair, [1.5]), programs.sequence_front(pair, [1.5])
+    (point,), (optimum,) = sequence_tradeoff(pair, [1.5]), programs.front_by_linear_program(pair, [1.5])
     cost = optimum.rejections + 1.5 * optimum.total_variation
     assert 0.99 * (point.rejections + 1.5 * point.total_variation) < cost < 1.01 * point.least
 
@@ -69,7 +69,7 @@ def test_prefixes_heavier_than_the_last_node_are_certified_all_the_same(monkeypa
     for nodes in (3, 20):
         for point, optimum in zip(
             sequence_tradeoff(pair, WEIGHTS, nodes=nodes),
-            programs.sequence_front(pair, WEIGHTS),
+            programs.front_by_linear_program(pair, WEIGHTS),
             strict=True,
         ):
             cost = optimum.rejections + point.weight * optimum.total_variation

@@ -10,12 +10,11 @@ ranges over all algorithms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simlab.decoders import Speculative
-from simlab.evidence import Status
 from simlab.experiments.common.estimates import figure_metadata
 from simlab.experiments.common.settings import Exhibit, Settings, instance
 from simlab.experiments.yin2024.fig4.series import (
@@ -40,6 +39,8 @@ from simlab.theory import (
     sequence_front,
 )
 from simlab.verify import Check
+from simlab.verify.check import Undecided
+from simlab.verify.compare import Claim, equal, undecided
 
 SMALL = 40_000
 """Up to this T V^2, about V = 28 at T = 50, the front is asked for: some seconds."""
@@ -53,6 +54,8 @@ MOST_PREFIXES = 2**16
 SOLVED = 1e-7
 """How far a solved linear program may be from its optimum."""
 
+NO_PROGRAMS = np.empty((0, 3))
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -60,8 +63,8 @@ class Scene:
 
     coin: (E[N_rej] of speculative decoding, TV of drafting alone), the ends of the straight line. curves:
     exact (epsilon, E[N_rej], TV) by replacement. front: from both sides, if it was asked for. programs:
-    (K, 3), weight, E[N_rej] and TV of optimal algorithms by linear programs, or none. cloud: (K, 2), E[N_rej]
-    and TV of random algorithms, or none.
+    (K, 3), weight, E[N_rej] and TV of optimal algorithms by linear programs, or none. undecided: why they
+    were not solved, if so. cloud: (K, 2), E[N_rej] and TV of random algorithms, or none.
     """
 
     pair: ChainPair
@@ -69,6 +72,7 @@ class Scene:
     curves: dict[str, tuple]
     front: Front | None
     programs: np.ndarray
+    undecided: Undecided | None
     cloud: np.ndarray
 
     def coin_loss(self, rejections) -> np.ndarray:
@@ -93,7 +97,7 @@ def present_sequences(
     metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
     files = save_figure(figure, folder, "fig4_sequences", pd.DataFrame(table), metadata)
     exhibit = Exhibit("fig4_sequences", _caption(settings, series, whole, short), files)
-    checks = [_program_check(short)] if len(short.programs) else []
+    checks = [_program_check(short)] if len(short.programs) or short.undecided else []
     return exhibit, checks, _notes(whole, short)
 
 
@@ -104,27 +108,31 @@ def _scene(pair: ChainPair, options: Options, *, seed: int = 0, all_algorithms: 
     front = None
     if pair.horizon * pair.states**2 <= SMALL:
         front = sequence_front(pair, options.queries)
+    solved, reason = _programs(pair, front) if all_algorithms else (NO_PROGRAMS, None)
     return Scene(
         pair=pair,
         coin=(rejections, alone),
         curves={one: exact_curve(pair, one, epsilons) for one in options.replacements},
         front=front,
-        programs=_programs(pair, front) if all_algorithms else np.empty((0, 3)),
+        programs=solved,
+        undecided=reason,
         cloud=_cloud(pair, options.algorithms, seed) if all_algorithms else np.empty((0, 2)),
     )
 
 
-def _programs(pair: ChainPair, front: Front | None) -> np.ndarray:
-    """Optimal algorithms by linear programs, at the weights that the front was asked for."""
+def _programs(pair: ChainPair, front: Front | None) -> tuple[np.ndarray, Undecided | None]:
+    """Optimal algorithms by linear programs, at the weights that the front was asked for, or why not."""
     leaves = int((pair.initial > 0).sum()) * pair.states**pair.horizon
     if front is None or 3 * leaves > MOST_VARIABLES:
-        return np.empty((0, 3))
+        return NO_PROGRAMS, None
     from simlab.verify import programs
 
     weights = np.sort(front.weights)
-    return np.array(
-        [(w, *point) for w, point in zip(weights, programs.sequence_front(pair, weights), strict=True)]
-    )
+    try:
+        points = programs.front_by_linear_program(pair, weights)
+    except Undecided as reason:
+        return NO_PROGRAMS, reason
+    return np.column_stack([weights, points]), None
 
 
 def _cloud(pair: ChainPair, algorithms: int, seed: int) -> np.ndarray:
@@ -265,26 +273,24 @@ def _draw_programs_and_cloud(axes, scene: Scene, height) -> None:
 
 def _program_check(scene: Scene) -> Check:
     """The linear programs' optima between the dynamic programme's two sides."""
+    claim = Claim(
+        "figure 4, front by linear program",
+        "own",
+        "the least E[N_rej] + weight * TV over all algorithms lies between the front's two sides",
+        "linear program",
+        "middle of the two sides",
+    )
     weights, n, loss = scene.programs.T
+    scope = f"{len(weights)} weights, T = {scene.pair.horizon}; tolerance: half the distance of the sides"
+    if scene.undecided:
+        return undecided(claim, f"T = {scene.pair.horizon}", scene.undecided)
     optimum = n + weights * loss
     attained = (scene.front.rejections + weights[:, None] * scene.front.total_variation).min(axis=1)
     least = scene.front.least[np.argsort(scene.front.weights)]
     middle, slack = (attained + least) / 2, (attained - least) / 2 + SOLVED
     worst = int(np.argmax(np.abs(optimum - middle) / slack))
-    difference = float((optimum - middle)[worst])
-    return Check(
-        name="figure 4, front by linear program",
-        source="own",
-        statement="the least E[N_rej] + weight * TV over all algorithms lies between the front's two sides",
-        left=f"linear program, weight {weights[worst]:.4g}",
-        left_value=float(optimum[worst]),
-        right="middle of the two sides",
-        right_value=float(middle[worst]),
-        difference=difference,
-        tolerance=float(slack[worst]),
-        status=Status.PASS if abs(difference) <= slack[worst] else Status.FAIL,
-        scope=f"{len(weights)} weights, T = {scene.pair.horizon}; tolerance: half the distance of the sides",
-    )
+    claim = replace(claim, left=f"{claim.left}, weight {weights[worst]:.4g}")
+    return equal(claim, optimum[worst], middle[worst], tolerance=float(slack[worst]), scope=scope)
 
 
 def _caption(settings: Settings, series: list[Series], whole: Scene, short: Scene) -> str:
@@ -361,7 +367,7 @@ def _notes(whole: Scene, short: Scene) -> list[str]:
                 f"The front over all algorithms at T = {horizon} is left out: with {states} tokens it would "
                 f"take minutes (T V^2 = {horizon * states**2:,}, drawn up to {SMALL:,})."
             )
-    if not len(short.programs):
+    if not len(short.programs) and not short.undecided:
         notes.append(
             f"The linear programs over all algorithms are left out: {short.pair.states}^{short.pair.horizon} "
             "sequences for each x_0 are too many; a smaller experiment.short_horizon may do."
