@@ -24,6 +24,7 @@ SHARED = [
 ]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: type(decoder).__name__)
 def test_counts_say_what_predictions_say(decoder):
     exact = simlab.predict(PAIR, decoder)
@@ -56,6 +57,7 @@ def test_the_definitions_hold_to_the_last_token(decoder):
         assert accepted + calls == 8000 and rejected < calls
 
 
+@pytest.mark.statistical
 def test_another_windows_rates_are_told_apart():
     """Negative control of the first test."""
     exact = simlab.predict(PAIR, simlab.Speculative(2, bonus=True))

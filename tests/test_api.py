@@ -52,6 +52,7 @@ def _verdicts(exact: simlab.Prediction, counts: simlab.Counts) -> list:
     ]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 @pytest.mark.parametrize("name", PAIRS)
 def test_simulation_agrees_with_theory(name, decoder):
@@ -66,6 +67,7 @@ def test_simulation_agrees_with_theory(name, decoder):
 BIASED = [simlab.BiasedSpeculative(epsilon, law) for law in REPLACEMENTS for epsilon in (0, 0.01, 0.1, 1)]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", BIASED, ids=str)
 @pytest.mark.parametrize("name", PAIRS)
 def test_and_so_it_does_where_the_output_is_biased(name, decoder):
@@ -85,6 +87,7 @@ TREES = [
 ]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", TREES, ids=str)
 @pytest.mark.parametrize("name", PAIRS)
 def test_and_so_it_does_where_trees_are_drafted(name, decoder):
@@ -98,6 +101,7 @@ def test_and_so_it_does_where_trees_are_drafted(name, decoder):
     assert [verdict.status for verdict in (*_verdicts(exact, counts), *calls)] == ["PASS"] * 5
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "other",
     [simlab.TreeSpeculative(7, "draft"), simlab.TreeSpeculative(6), simlab.TreeSpeculative(5, "draft")],
@@ -127,6 +131,7 @@ WINDOWS = {
 }
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("rule", WINDOWS)
 @pytest.mark.parametrize("name", PAIRS)
 def test_and_so_it_does_where_windows_are_drafted(name, rule):
@@ -147,6 +152,7 @@ def test_and_so_it_does_where_windows_are_drafted(name, rule):
         assert np.abs(getattr(counts, place) / n - getattr(exact, place)).max(initial=0) < most
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "other",
     [simlab.Speculative(4, bonus=True), simlab.Speculative(3), simlab.ConfidenceSpeculative(0.22, 3)],
@@ -161,6 +167,7 @@ def test_and_the_calls_of_another_window_are_refuted(other):
     assert mean_verdict("drafted", drafted, exact.expected_drafted_tokens, resolution=1.0).status == "FAIL"
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "other", [simlab.BiasedSpeculative(0.02), simlab.BiasedSpeculative(0.01, "draft")], ids=str
 )
@@ -171,6 +178,7 @@ def test_and_the_total_variation_of_another_bias_is_refuted(other):
     assert total_variation_verdict("TV", counts.deviations, *bracket, resolution=0.02).status == "FAIL"
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("predicted", "simulated"),
     [
@@ -229,6 +237,7 @@ def test_a_replacement_that_is_none(replacement):
         simlab.BiasedSpeculative(0.1, replacement)
 
 
+@pytest.mark.statistical
 def test_the_readmes_python_runs(capsys):
     text = (Path(__file__).parent.parent / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)

@@ -13,12 +13,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.processes
 def test_no_room_imports_through_a_wall():
     code = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("module", "slow"),
     [

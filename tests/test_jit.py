@@ -12,6 +12,8 @@ import pytest
 
 import simlab
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = """
 import numpy as np
 from simlab.decoding.core.randomness import seed_state, spare_word

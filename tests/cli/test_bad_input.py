@@ -28,7 +28,6 @@ def complaint(capsys, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("command", ["predict", "run", "reproduce"])
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -74,26 +73,51 @@ def complaint(capsys, tmp_path, monkeypatch):
     ],
     ids=" ".join,
 )
-def test_mistakes_in_settings(complaint, command, words, said):
-    assert said in complaint(command, *words)
+def test_mistakes_in_settings(complaint, words, said):
+    assert said in complaint("predict", *words)
 
 
-@pytest.mark.parametrize("command", ["predict", "run"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pair=papr"], "no pair 'papr': known are bernoulli, corpus, dirichlet, "),
+        (["decoder.drafts=3"], "it is a setting of decoder=batch"),
+        (["tier=huge"], "no tier 'huge': known are paper, smoke"),
+        (["pair.horizon=many"], "horizon = 'many'"),
+        (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
+        (["pair.horizon=2", "pair.horizon=3"], "pair.horizon is given twice"),
+        (["decoder=biased", "decoder.epsilon=nan"], "epsilon = nan: give a finite number >= 0"),
+        (["decoder=biased", "decoder.replacement=foo"], "no replacement 'foo': known are optimal, target"),
+        (["decoder=tree", "decoder.shape=ring"], "shape = 'ring': give one of tree, chain"),
+    ],
+    ids=" ".join,
+)
+def test_a_run_reads_settings_as_predict_does(complaint, words, said):
+    """A mistake of each kind: a choice, a setting, a size, a value, a file, a word said twice."""
+    assert said in complaint("run", *words)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("pair=papr", "no pair 'papr'"), ("pair.horizon=many", "horizon = 'many'")]
+)
+def test_reproduce_reads_settings_as_predict_does(complaint, word, said):
+    assert said in complaint("reproduce", word)
+
+
 @pytest.mark.parametrize(
     ("word", "shown"),
     [("-1", "-1"), ("-1e-9", "-1e-09"), ("nan", "nan"), ("inf", "inf"), ("abc", "'abc'"), ("null", "None")],
 )
-def test_epsilons_that_are_none(complaint, command, word, shown):
-    line = complaint(command, "decoder=biased", f"decoder.epsilon={word}")
+def test_epsilons_that_are_none(complaint, word, shown):
+    line = complaint("predict", "decoder=biased", f"decoder.epsilon={word}")
     assert f"epsilon = {shown}: give a finite number >= 0" in line
 
 
-@pytest.mark.parametrize("command", ["predict", "run"])
 @pytest.mark.parametrize(
     ("word", "shown"), [("foo", "'foo'"), ("OPTIMAL", "'OPTIMAL'"), ("", "''"), ("null", "None"), ("3", "3")]
 )
-def test_replacements_that_are_none(complaint, command, word, shown):
-    line = complaint(command, "decoder=biased", f"decoder.replacement={word}")
+def test_replacements_that_are_none(complaint, word, shown):
+    line = complaint("predict", "decoder=biased", f"decoder.replacement={word}")
     assert f"no replacement {shown}: known are optimal, target, draft, residual" in line
 
 
@@ -295,7 +319,6 @@ def test_policies_that_cannot_be_read(complaint, tmp_path):
     assert "longest = 3: it limits policy=optimal" in line
 
 
-@pytest.mark.parametrize("command", ["predict", "run"])
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -306,8 +329,8 @@ def test_policies_that_cannot_be_read(complaint, tmp_path):
         ("shape=ring", "shape = 'ring': give one of tree, chain"),
     ],
 )
-def test_mistakes_in_the_settings_of_trees(complaint, command, setting, said):
-    assert said in complaint(command, "decoder=tree", f"decoder.{setting}")
+def test_mistakes_in_the_settings_of_trees(complaint, setting, said):
+    assert said in complaint("predict", "decoder=tree", f"decoder.{setting}")
 
 
 @pytest.mark.parametrize("command", ["predict", "run"])

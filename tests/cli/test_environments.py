@@ -73,6 +73,7 @@ def test_status_shows_both_kinds(command):
     assert documents[JOBS[2].task.id]["mean_rejections"] > 0
 
 
+@pytest.mark.figures
 def test_the_page_says_what_was_simulated(command, tmp_path):
     command("run", "run=serial")
     command("report")

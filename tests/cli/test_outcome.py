@@ -37,6 +37,7 @@ def documents(folder, name="outcome.json"):
     return {path.parent.name: json.loads(path.read_text()) for path in folder.rglob(name)}
 
 
+@pytest.mark.figures
 def test_the_outcome_of_a_figure_says_where_it_comes_from(run, tmp_path):
     run("run", "experiment=fig2", *SMALL)
     (folder,) = (tmp_path / "results").glob("fig2-*")

@@ -75,6 +75,7 @@ def test_the_table_marks_the_best_and_those_about_it(plan):
     assert max(map(len, printed.splitlines())) <= 80
 
 
+@pytest.mark.figures
 def test_the_picture_its_numbers_and_the_same_bytes_again(drawn, tmp_path):
     (tmp_path / "rates.csv").write_text(COUNTS)
     folder = tmp_path / "results" / "plan"
@@ -230,6 +231,7 @@ def test_a_home_folder_is_spelled_out(plan, tmp_path, monkeypatch):
     assert "best window 5" in plan("rates='~/mine.csv'")
 
 
+@pytest.mark.figures
 def test_labels_tell_what_tells_plans_apart(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr("simlab.report.planplot.draw_plans", lambda figure, plans, near: seen.extend(plans))

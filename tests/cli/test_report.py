@@ -13,6 +13,8 @@ from simlab.cli.config.compose import compose_points
 from simlab.cli.main import main
 from simlab.report.rows import claim
 
+pytestmark = pytest.mark.figures
+
 SMALL = ["run=serial", "trajectories=2000", "tier.running_average=200"]
 LISTED = "reproduce=[['experiment=fig2'],['experiment=drafts']]"
 

@@ -63,6 +63,7 @@ def _words(pair, tmp_path):
     return ["pair=file", "pair.path=mine.npz"]
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize(
     ("experiment", "pair"),
     [*(("fig2", pair) for pair in PAIRS), *(("fig5", pair) for pair in ("paper", "corpus", "file"))],
@@ -80,6 +81,7 @@ def test_every_figure_runs_on_every_pair_in_the_smoke_tier(run, tmp_path, experi
     assert ("The paper prints E[N_rej] = 16.41" in out) == (experiment == "fig2" and pair == "paper")
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", ["autoregressive", "speculative", "batch", "biased", "tree"])
 @pytest.mark.parametrize("pair", ["paper", "corpus"])
 def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
@@ -100,6 +102,7 @@ def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
         assert not [name for name in table if "call" in name or "bonus" in name]
 
 
+@pytest.mark.statistical
 def test_a_grid_of_biased_decoders(run, tmp_path):
     words = ["decoder=biased", "decoder.epsilon=0.1,0.2", "decoder.replacement=optimal,draft"]
     out = run("run", *words, "pair.horizon=6", "run=serial", "trajectories=400000")
@@ -117,6 +120,7 @@ def test_a_grid_of_biased_decoders(run, tmp_path):
     assert out.count("sequence total variation") == 4 and out.count("tokens follow the predicted law") == 4
 
 
+@pytest.mark.statistical
 def test_a_grid_of_tree_decoders(run, tmp_path):
     words = ["decoder=tree", "decoder.capacity=1,4,16", "decoder.drafted_by=target,draft"]
     out = run("run", *words, "pair.horizon=12", "run=serial", "trajectories=400000")
@@ -146,6 +150,7 @@ WINDOWS = {
 }
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("words", WINDOWS)
 def test_every_decoder_of_windows_runs_in_a_study(run, tmp_path, words):
     run("run", *words.split(), "pair.horizon=7", "run=serial", "trajectories=400000", "cost.draft=0.2")
@@ -167,6 +172,7 @@ def test_every_decoder_of_windows_runs_in_a_study(run, tmp_path, words):
     assert (row["cost.draft"], row["cost.target"]) == (0.2, 1)
 
 
+@pytest.mark.statistical
 def test_policies_are_optimal_or_read_and_named_by_their_digest(run, tmp_path):
     words = ["pair.horizon=6", "run=serial", "trajectories=100000", "cost.draft=0.3"]
     policy = optimal_policy(paper(6), CostModel(0.3, 1))
@@ -186,6 +192,7 @@ def test_policies_are_optimal_or_read_and_named_by_their_digest(run, tmp_path):
     assert np.sum(cheap["decoder"]["windows"]) > policy.windows.sum()
 
 
+@pytest.mark.statistical
 def test_windows_beside_other_decoders_in_one_table(run, tmp_path):
     words = ["pair.horizon=5", "run=serial", "trajectories=20000"]
     run("run", "decoder=speculative,tree,block,batch", *words)
@@ -197,6 +204,7 @@ def test_windows_beside_other_decoders_in_one_table(run, tmp_path):
     assert table.speedup_exact[0] == told(CostModel(0.05, 1).speedup(predict(paper(5), Speculative())))
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("wrong", ["target_calls", "drafted_tokens"])
 def test_calls_and_drafted_tokens_of_another_window_fail(run, tmp_path, wrong):
     """Negative control: one histogram alone is another decoder's; all else is right."""
@@ -219,6 +227,7 @@ def test_calls_and_drafted_tokens_of_another_window_fail(run, tmp_path, wrong):
     assert failed == (calls if wrong == "target_calls" else ["E[drafted tokens]"])
 
 
+@pytest.mark.statistical
 def test_trees_beside_other_decoders_in_one_table(run, tmp_path):
     run("run", "decoder=speculative,tree,biased", "pair.horizon=6", "run=serial", "trajectories=20000")
     table = pd.read_csv(only(tmp_path, "study.csv"))
@@ -232,6 +241,7 @@ def test_trees_beside_other_decoders_in_one_table(run, tmp_path):
     assert table.loc[1, ["total_variation_exact_low", "total_variation_exact_high", "kl"]].tolist() == [0] * 3
 
 
+@pytest.mark.statistical
 def test_calls_of_another_capacity_fail(run, tmp_path):
     """Negative control: the calls alone are another decoder's; all else is right."""
     from simlab import simulate
@@ -250,6 +260,7 @@ def test_calls_of_another_capacity_fail(run, tmp_path):
     assert failed == ["E[target calls]", "law of target calls"]
 
 
+@pytest.mark.statistical
 def test_biased_and_unbiased_decoders_in_one_table(run, tmp_path):
     run("run", "decoder=speculative,biased", "pair.horizon=6", "run=serial", "trajectories=20000")
     table = pd.read_csv(only(tmp_path, "study.csv"))
@@ -259,6 +270,7 @@ def test_biased_and_unbiased_decoders_in_one_table(run, tmp_path):
     assert table.loc[0, ["total_variation_exact_low", "total_variation_exact_high", "kl"]].tolist() == [0] * 3
 
 
+@pytest.mark.statistical
 def test_deviations_of_another_epsilon_fail(run, tmp_path):
     """Negative control: the deviations alone are another decoder's; all else is right."""
     from simlab import simulate
@@ -278,6 +290,7 @@ def test_deviations_of_another_epsilon_fail(run, tmp_path):
     ]
 
 
+@pytest.mark.statistical
 def test_a_grid_on_the_command_line_is_one_tidy_table(run, tmp_path):
     words = ["decoder=batch", "decoder.drafts=1,2,4,8", "pair.horizon=50,100", "run=serial"]
     run("run", *words, "trajectories=20000")
@@ -292,6 +305,7 @@ def test_a_grid_on_the_command_line_is_one_tidy_table(run, tmp_path):
         assert row.rejections_exact == told(exact.expected_rejections)
 
 
+@pytest.mark.statistical
 def test_a_grid_in_a_config_and_over_pairs(run, tmp_path):
     run("run", "experiment=drafts", "trajectories=2000", "run=serial", "pair.horizon=9")
     table = pd.read_csv(only(tmp_path, "drafts.csv"))
@@ -302,6 +316,7 @@ def test_a_grid_in_a_config_and_over_pairs(run, tmp_path):
     assert table["pair.blur"].isna().tolist() == [True, False]
 
 
+@pytest.mark.statistical
 def test_a_run_may_stop_at_a_half_width(run, tmp_path):
     run("run", "half_width=0.05", "trajectories=10_000_000", "batch_size=4096", "run=serial")
     table = pd.read_csv(only(tmp_path, "study.csv"))
@@ -313,6 +328,7 @@ def test_a_run_may_stop_at_a_half_width(run, tmp_path):
     assert all("at each of 2442 sizes" in verdict["method"] for verdict in verdicts[1:])
 
 
+@pytest.mark.figures
 def test_other_settings_never_overwrite_a_figure(run, tmp_path):
     words = ["run", "experiment=fig2", "run=serial", "trajectories=2000", "tier.running_average=200"]
     for more in ([], ["pair.seed=11"], ["decoder=batch"], ["pair.horizon=9", "confidence=0.99"]):
@@ -335,6 +351,7 @@ def test_a_sample_too_small_to_tell_is_inconclusive_not_a_pass(run, tmp_path):
     assert {verdict["status"] for verdict in verdicts} == {"INCONCLUSIVE"}
 
 
+@pytest.mark.statistical
 def test_a_verdict_that_fails_makes_the_exit_code_1(run, tmp_path):
     """Negative control: the ledger is fed with honest counts of another pair under this task's name."""
     from simlab import simulate
@@ -352,6 +369,7 @@ def test_a_verdict_that_fails_makes_the_exit_code_1(run, tmp_path):
 SOME = "reproduce=[['experiment=fig2'],['experiment=fig3'],['experiment=fig2','pair=corpus']]"
 
 
+@pytest.mark.figures
 def test_reproduce_runs_what_is_listed_and_writes_one_file_of_verdicts(run, tmp_path):
     """A part of the list: each experiment has tests of its own, and the next test plans them all."""
     sizes = ["trajectories=30000", "tier.running_average=1000"]

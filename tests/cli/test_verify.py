@@ -48,6 +48,7 @@ def verify(tmp_path, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.statistical
 def test_every_theorem_on_the_papers_pair(verify, tmp_path):
     out = verify(*SMALL).out
     (folder,) = (tmp_path / "results").glob("verify-paper*")
@@ -63,6 +64,7 @@ def test_every_theorem_on_the_papers_pair(verify, tmp_path):
     assert [check["name"] for check in document["checks"]] == NAMES
 
 
+@pytest.mark.statistical
 def test_several_pairs_as_json_and_again_without_simulating(verify):
     words = [
         "pair=uniform,bernoulli",
@@ -80,6 +82,7 @@ def test_several_pairs_as_json_and_again_without_simulating(verify):
         assert list(statuses) == NAMES and "FAIL" not in statuses.values()
 
 
+@pytest.mark.statistical
 def test_a_file_with_odd_rows(verify, tmp_path):
     draft = np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     target = np.array([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
@@ -89,6 +92,7 @@ def test_a_file_with_odd_rows(verify, tmp_path):
     assert "all 3 x, the same at every t" in out
 
 
+@pytest.mark.statistical
 def test_the_settings_choose_the_decoders(verify):
     words = ["experiment.drafts=[3]", "experiment.epsilon=0.3", "experiment.replacement=draft"]
     (one,) = json.loads(verify(*SMALL, *words, "--json").out)
@@ -98,6 +102,7 @@ def test_the_settings_choose_the_decoders(verify):
     assert all("epsilon 0.3, replacement draft" in scope for scope in scopes)
 
 
+@pytest.mark.statistical
 def test_what_cannot_be_decided_is_a_row_and_the_others_go_on(verify, monkeypatch):
     def fails(error):
         def check(*_):
@@ -127,6 +132,7 @@ def test_a_mistake_in_a_check_is_a_mistake(verify, monkeypatch):
     assert "experiment.something = 3: give 4" in verify(*SMALL, code=2).err
 
 
+@pytest.mark.statistical
 def test_a_check_that_fails_makes_the_exit_code_1(verify, tmp_path):
     """Negative control: the ledger holds honest counts of another pair under this task's name."""
     task = Task(pair_identity(paper(6), "paper", horizon=6), Speculative(), 0)

@@ -47,6 +47,7 @@ CHAINS = {f"T={t} V={v}": rational_chains(t, v, seed=11, zeros=zeros) for t, v, 
 CHAINS |= {"draft = target": equal_chains(), "disjoint": disjoint_chains()}
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 @pytest.mark.parametrize("chains", CHAINS)
 def test_tokens_rejections_and_deviations_follow_the_oracle(chains, decoder):
@@ -120,6 +121,7 @@ def numpy_paths(pair, decoder, shared):
     return np.array(tokens).T, np.array(rejected).T
 
 
+@pytest.mark.statistical
 def test_catches_deviations_from_another_output(dense):
     right, wrong = (build_tables(as_pair(*dense), BiasedSpeculative(e, "target")) for e in (0.1, 0.05))
     exact = float(total_variation(*dense, BiasedSpeculative(0.1, "target")))
@@ -141,6 +143,7 @@ def output_chain(pair, decoder):
     return accepted + (1 - accepted.sum(-1, keepdims=True)) * law / law.sum(-1, keepdims=True)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("trajectories", [1, 33, CHUNK, CHUNK + 1, BLOCK + 777])
 @pytest.mark.parametrize("decoder", [BiasedSpeculative(0.02), BiasedSpeculative(0.1, "draft")], ids=str)
 def test_deviations_are_those_of_the_paths(decoder, trajectories):
@@ -189,6 +192,7 @@ def test_whole_levels_are_not_rounded(weight, level):
 # The edges: nothing accepted in excess, everything accepted, equal rows, any legal pair.
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("replacement", ["optimal", "residual"])
 @pytest.mark.parametrize("states", [7, 100])

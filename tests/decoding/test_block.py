@@ -39,6 +39,7 @@ def whole_calls(tokens, rejected, calls):
     return len(calls), sum(drafted for drafted, _ in calls)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize(("horizon", "states", "zeros"), SIZES)
 def test_tokens_and_calls_follow_the_oracle(window, horizon, states, zeros):
@@ -164,6 +165,7 @@ def test_equal_models_accept_all_and_disjoint_ones_nothing():
     assert counts.target_calls.tolist() == [0, 0, 0, 1000] and counts.rejections[2] == 1000
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("pair", "window"),

@@ -65,6 +65,7 @@ def test_zipf_is_exact_at_every_capacity(states, exponent):
     assert np.abs(simulated(law, capacities, 1).accepted[0] - expected).max() <= 1
 
 
+@pytest.mark.statistical
 def test_a_large_tree_of_one_row_has_its_exact_value():
     """Against NumPy, which makes all prefixes level by level and sorts them."""
     law, capacity = Zipf(64, 1.0), 100_000
@@ -144,6 +145,7 @@ def as_law(rows, weights) -> Rows:
     return Rows([[float(entry) for entry in row] for row in rows], [float(weight) for weight in weights])
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_the_joint_law_of_all_capacities_is_exact(case, seed):
@@ -152,6 +154,7 @@ def test_the_joint_law_of_all_capacities_is_exact(case, seed):
     assert mismatches(law_in_units(rows, weights), tally(found.accepted)) == []
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("case", CASES)
 def test_the_reference_has_the_exact_law(case):
     rows, weights = CASES[case]
@@ -233,6 +236,7 @@ DENSE = [
 ]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("law", DENSE, ids=lambda law: law.label)
 def test_small_trees_agree_with_whole_rows(law):
     found = simulated(law, [1, 2], 50_000, seed=4).accepted
@@ -246,6 +250,7 @@ def test_another_concentration_is_caught():
     assert far_apart(simulated(Dirichlet(10, 0.28), [1, 2], 100_000).values[:, 0], expected)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "law", [Dirichlet(6, 0.3), Dirichlet(12, 2.0), Softmax(6, 2.0)], ids=lambda law: law.label
 )
@@ -299,6 +304,7 @@ def test_values_rise_by_falling_steps_and_never_pass_the_capacity(law, most, see
     assert (found.accepted <= np.arange(1, most + 1) * UNITS).all()
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("law", [*DENSE[2:5], Softmax(16, 3.0), Zipf(64, 1.0)], ids=lambda law: law.label)
 def test_a_smaller_question_has_the_same_answer_in_law(law):
     """The trees are nested: what is dropped for the sake of P = 500 has no part in P = 20."""
@@ -307,6 +313,7 @@ def test_a_smaller_question_has_the_same_answer_in_law(law):
     assert not far_apart(together, alone)
 
 
+@pytest.mark.statistical
 def test_a_million_nodes():
     (found,) = simulated(Dirichlet(64, 0.1), [10, 1_000_000], 1).values
     assert found[0] < found[1] < 10
@@ -326,6 +333,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.processes
 def test_compiled_or_not_the_counts_are_the_same():
     """Uncompiled an index outside of an array is an error, too."""
     runs = []

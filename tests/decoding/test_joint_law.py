@@ -16,6 +16,8 @@ from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
 
+pytestmark = pytest.mark.statistical
+
 DECODERS = [Autoregressive(), Speculative(), *(BatchSpeculative(m) for m in (1, 2, 3, 4))]
 N = 200_000
 

@@ -15,6 +15,8 @@ from simlab.decoding.simulate import BLOCK, LARGE_BLOCK, LARGE_STEP, record_path
 from simlab.pairs import ChainPair
 from tests.oracles.statistics import mismatches
 
+pytestmark = pytest.mark.statistical
+
 STATES, HORIZON = 300, 3
 N = LARGE_BLOCK + 90_000  # two blocks, the second with a last chunk that is not full
 DECODERS = [Autoregressive(), Speculative(), BatchSpeculative(3), BiasedSpeculative(0.004, "target")]

@@ -16,6 +16,8 @@ from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches
 
+pytestmark = pytest.mark.statistical
+
 N = 400_000
 CHAINS = rational_chains(2, 2, seed=6, zeros=0.0)
 DECODERS = [Autoregressive(), Speculative(), BatchSpeculative(3), BiasedSpeculative(0.1, "target")]

@@ -53,6 +53,7 @@ def test_any_legal_pair_is_simulated_within_its_support(pair):
             assert not counts.tokens[t][~reachable].any()
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 @pytest.mark.parametrize("trajectories", [1, 33, CHUNK, CHUNK + 1, BLOCK + 777])
 def test_counts_are_those_of_the_paths(decoder, trajectories):
@@ -66,6 +67,7 @@ def test_counts_are_those_of_the_paths(decoder, trajectories):
         assert np.array_equal(np.bincount(paths.tokens[:, t], minlength=9), counts.tokens[t])
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("decoder", "exact"),
     [
@@ -242,6 +244,7 @@ print(numba.config.DISABLE_JIT, file=sys.stderr)
 """
 
 
+@pytest.mark.processes
 def test_uncompiled_python_gives_the_same_counts():
     outputs = []
     for disabled in ("0", "1"):

@@ -87,6 +87,7 @@ def histogram(counts: np.ndarray) -> Counter:
     return Counter({n: int(times) for n, times in enumerate(counts) if times})
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 @pytest.mark.parametrize("chains", CHAINS)
 def test_tokens_bonus_tokens_and_calls_follow_the_oracle(chains, decoder):
@@ -189,6 +190,7 @@ def test_catches_tokens_of_the_draft(dense):
     assert spoilt(TreeSpeculative(4), dense, lambda tables: replace(tables, target=drawn))
 
 
+@pytest.mark.statistical
 def test_catches_calls_that_are_off_by_one_at_the_horizon(dense):
     """A call that ends with the last token, bonus or not, counts once: neither never nor twice."""
     decoder = TreeSpeculative(3)
@@ -287,6 +289,7 @@ def test_a_stationary_chooser_has_one_tree_for_each_depth():
     assert len(set(shared.roots[:3].tolist())) == 3
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("decoder", [TreeSpeculative(9), TreeSpeculative(30, "draft")], ids=str)
 @pytest.mark.parametrize("states", [1, 2, 5, 9])
@@ -352,6 +355,7 @@ def test_certain_tokens_come_capacity_plus_one_a_call():
         assert counts.target_calls[-(-23 // (capacity + 1))] == 7
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("pair", "decoder"),

@@ -127,6 +127,7 @@ def test_uniforms(seed):
     assert strays(sample**1.02, lambda x: x)  # a control: off by 0.007
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_normals(seed):
     sample = drawn(_normals, seed, 2 * MANY)
@@ -165,6 +166,7 @@ def test_normals_without_what_lies_between_a_layer_and_the_curve_are_caught():
     assert squares_stray(staircase)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("shape", [0.003, 0.1, 0.5, 1.0, 1.1, 2.5, 40.0, 1e6])
 def test_gammas(shape):
     count = MANY // 2
@@ -178,6 +180,7 @@ def test_gammas(shape):
     assert shape > 1e4 or strays(some, lambda x: (other.cdf(x) - other.cdf(1e-304)) / other.sf(1e-304))
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("shape", [0.5, 2.5])
 def test_the_sum_of_gammas_is_one(shape):
     """Of shape n a; with 1% more for the shape that a small one is raised to it is too large."""
@@ -203,6 +206,7 @@ print(json.dumps([float(x).hex() for x in drawn]))
 """
 
 
+@pytest.mark.processes
 def test_compiled_or_not_the_bits_are_the_same():
     """No contraction, no fused operations: what the compiler makes is the arithmetic that is written."""
     stream = new_stream(np.random.SeedSequence(3))

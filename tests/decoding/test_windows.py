@@ -68,6 +68,7 @@ NAMES = list(decoders(1, 1))
 SHAPES = [(4, 3, 0.0), (3, 3, 0.3), (5, 2, 0.2), (2, 4, 0.5), (1, 4, 0.2), (3, 1, 0)]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("horizon", "states", "zeros"), SHAPES)
 def test_tokens_calls_and_drafted_tokens_follow_their_law(name, horizon, states, zeros):
@@ -236,6 +237,7 @@ def test_long_windows_are_counted_by_place(kind, horizon):
     assert counts.reached_by_place[FEW_PLACES - 4 :].any() or kind == "sure"
 
 
+@pytest.mark.statistical
 def test_blocks_of_trajectories_do_not_mix():
     """More trajectories than a block holds: nothing of one block's last calls is left in the next."""
     pair, decoder = paper(3), Speculative(2, bonus=True)
@@ -391,11 +393,13 @@ def caught(decoder, change, chains) -> tuple[bool, bool]:
     return bool(mismatches(joint, outcomes(paths.tokens, paths.rejected))), bool(wrong)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("decoder", [Speculative(2, bonus=True), ConfidenceSpeculative(0.45, 3)], ids=str)
 def test_what_is_not_spoilt_is_not_caught(decoder, dense):
     assert caught(decoder, lambda tables: tables, dense) == (False, False)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "decoder",
     [Speculative(2, bonus=True), ConfidenceSpeculative(0.45, 3), policy(4, 3)],
@@ -406,11 +410,13 @@ def test_catches_a_bonus_token_from_the_draft(decoder, dense):
     assert caught(decoder, lambda tables: replace(tables, target=alias_table(draft)), dense)[0]
 
 
+@pytest.mark.statistical
 def test_catches_a_bonus_token_from_the_residual(dense):
     decoder = Speculative(1, bonus=True)
     assert caught(decoder, lambda tables: replace(tables, target=tables.residual), dense)[0]
 
 
+@pytest.mark.statistical
 def test_catches_a_window_that_drafts_the_last_token(dense):
     """min(window, R) in place of min(window, R - 1) with the bonus token."""
 
@@ -421,6 +427,7 @@ def test_catches_a_window_that_drafts_the_last_token(dense):
     assert caught(Speculative(2, bonus=True), longer, dense) == (True, True)
 
 
+@pytest.mark.statistical
 def test_catches_a_window_too_short_by_one_at_the_horizon(dense):
     def shorter(tables):
         limits = np.maximum(np.minimum(2, np.arange(4, 0, -1) - 2), 0)[:, None].astype(np.uint16)
@@ -429,6 +436,7 @@ def test_catches_a_window_too_short_by_one_at_the_horizon(dense):
     assert caught(Speculative(2, bonus=True), shorter, dense) == (True, True)
 
 
+@pytest.mark.statistical
 def test_catches_a_policy_read_a_step_late(dense):
     def late(tables):
         limits = np.minimum(np.roll(tables.limits, 1, axis=0), np.arange(3, -1, -1)[:, None]).astype(
@@ -439,12 +447,14 @@ def test_catches_a_policy_read_a_step_late(dense):
     assert caught(policy(4, 3), late, dense) == (True, True)
 
 
+@pytest.mark.statistical
 def test_catches_confidence_read_at_the_wrong_token(dense):
     decoder = ConfidenceSpeculative(0.45, 3)
     rolled = caught(decoder, lambda tables: replace(tables, unsure=np.roll(tables.unsure, 1, axis=1)), dense)
     assert rolled == (True, True)
 
 
+@pytest.mark.statistical
 def test_catches_a_draft_that_never_goes_on_behind_a_rejection(dense):
     """The counts of drafted tokens, which nothing else sees."""
     decoder = ConfidenceSpeculative(0.45, 3)

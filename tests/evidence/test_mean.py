@@ -113,6 +113,7 @@ def test_the_coverage_check_catches_the_normal_interval():
     assert worst_miss(lambda h: normal_interval(h, 4.9), 40, 1, coins()) > 1e-6 * 1000
 
 
+@pytest.mark.statistical
 def test_simulated_coverage_and_its_control():
     """At 80%, of 120 samples a valid interval misses more than 47 with probability 4.1e-7 (Bin(120, 1/5))."""
     rng = np.random.default_rng(20)

@@ -60,6 +60,7 @@ def test_the_unit_makes_no_difference(values, unit, error):
     assert 0 <= one.low <= one.estimate <= one.high <= 1
 
 
+@pytest.mark.statistical
 def test_simulated_coverage_and_its_control():
     """At 80%, of 120 samples a valid interval misses more than 47 with probability 4.1e-7 (Bin(120, 1/5))."""
     random = np.random.default_rng(21)
@@ -255,6 +256,7 @@ def test_values_that_were_cut_off_neither_raise_nor_hide_an_alarm():
     assert bound_verdict("x", np.minimum(values, 4), 2.0, **cut).status == Status.FAIL
 
 
+@pytest.mark.statistical
 def test_false_alarms_of_a_bound_and_their_control():
     """At a false alarm of 0.1 and a mean that is the bound: of 150 samples more than 35 with probability
     7e-7 (Bin(150, 0.1)). A bound 0.4 below the mean is flagged in most.

@@ -56,6 +56,7 @@ def fixed_ends(error):
     return table(ends)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("error", [0.1, 1e-6])
 def test_exact_time_uniform_coverage_and_its_control(error):
     """A fixed-size interval looked at after every batch misses too often: the same check must catch it."""
@@ -95,6 +96,7 @@ def test_the_ends_are_where_the_wealth_reaches_its_threshold(error):
         assert reached[0] == pytest.approx(math.log(2 / error), abs=1e-9)
 
 
+@pytest.mark.statistical
 def test_simulated_time_uniform_coverage_and_its_control():
     """150 runs of 60 batches at 75%: more than 64 misses have probability 7e-7 (Bin(150, 1/4))."""
     rng = np.random.default_rng(7)

@@ -21,6 +21,7 @@ def played(expected, random, ties=0.0) -> int:
     return int(np.where(tied, 1, 2 * won).sum())
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("ties", [0.0, 0.8])
 @pytest.mark.parametrize("seed", range(3))
 def test_it_holds_the_mean_expectation_of_matches_that_are_not_alike(seed, ties):

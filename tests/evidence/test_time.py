@@ -55,6 +55,7 @@ def normal_interval(calls, drafted, draft_cost, target_cost):
     return middle, middle - half, middle + half
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("error", [0.2, 1e-6])
 def test_exact_coverage_whatever_the_dependence(name, error):

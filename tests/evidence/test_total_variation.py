@@ -42,6 +42,7 @@ def test_the_interval_is_that_of_the_mean_level():
         )
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("exact", [0.002, 0.25])
 def test_coverage_at_a_moderate_level(exact):
     """At 90%, of 80 intervals more than 23 miss with probability 6e-7; all miss a mean twice as large."""
@@ -59,6 +60,7 @@ def test_the_interval_stays_between_0_and_1_and_widens_with_the_looks(deviations
     assert once.high - 1e-12 <= often.high <= 1
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("looks", [1, 300])
 @pytest.mark.parametrize("width", [0.0, 0.004])
 @pytest.mark.parametrize("seed", [1, 2, 3])

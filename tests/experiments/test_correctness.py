@@ -18,6 +18,8 @@ from simlab.runs import HalfWidth
 from simlab.theory.mistakes import MISTAKES, correct_step
 from tests.experiments.points import point, simulated
 
+pytestmark = pytest.mark.figures
+
 matplotlib.use("Agg")
 WORKED = {"draft": [0.3, 0.4, 0.2, 0.1], "target": [0.4, 0.3, 0.2, 0.1]}
 OTHER = {"draft": [0.4, 0.3, 0.2, 0.1], "target": [0.1, 0.2, 0.3, 0.4]}

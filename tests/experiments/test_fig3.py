@@ -15,6 +15,8 @@ from simlab.pairs import bernoulli, uniform
 from simlab.theory import predict
 from tests.experiments.points import point, simulated
 
+pytestmark = pytest.mark.figures
+
 OPTIONS = {"target": 0.5, "bernoulli": [0.75, 0.25, 0.6], "states": 6, "uniform": [4, 1], "drafts": [2, 1, 5]}
 
 

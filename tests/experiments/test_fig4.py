@@ -20,6 +20,8 @@ from simlab.report import new_figure, style
 from simlab.theory import Bracket, chains_total_variation, predict, sequence_total_variation
 from tests.experiments.points import point, simulated
 
+pytestmark = pytest.mark.figures
+
 OPTIONS = {
     "epsilons": [0.1, 0, 0.03, 2],
     "replacements": ["optimal", "residual", "target", "draft"],

@@ -20,6 +20,8 @@ from simlab.runs.progress import gather
 from simlab.theory.speed_of_light import dual_bound, moments, sharper_bound
 from tests.experiments.points import point
 
+pytestmark = pytest.mark.figures
+
 OPTIONS = {
     "laws": [
         {"name": "dirichlet", "states": 8, "concentration": 0.3},

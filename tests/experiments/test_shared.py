@@ -17,6 +17,7 @@ from tests.experiments.points import point, simulated
 MEANS = ("E[N_rej]", "E[target calls]", "E[drafted tokens]")
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("running", [False, True], ids=["fixed", "running"])
 def test_a_mean_is_held_against_the_whole_bracket(tmp_path, seed, running):

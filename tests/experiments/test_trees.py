@@ -26,6 +26,8 @@ from simlab.theory import expected_accepted, expected_target_calls, optimal_tree
 from tests.experiments.points import point, simulated, table
 from tests.strategies import examples
 
+pytestmark = pytest.mark.figures
+
 OPTIONS = {
     "capacities": [1, 3, 9],
     "simulated": [1, 4],

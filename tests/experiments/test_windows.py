@@ -30,6 +30,8 @@ from simlab.report import style
 from simlab.theory import best_window, mean_acceptance, memoryless, optimal_policy, predict
 from tests.experiments.points import point, simulated, table
 
+pytestmark = pytest.mark.figures
+
 OPTIONS = {
     "acceptances": [0.4, 0.9],
     "horizon": 9,

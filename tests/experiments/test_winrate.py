@@ -15,6 +15,8 @@ from simlab.experiments.yin2024 import winrate
 from simlab.pairs import dirichlet, paper
 from simlab.theory import win_rates
 
+pytestmark = pytest.mark.figures
+
 SMALL = ["pair.horizon=8", "experiment.prompts=40", "experiment.pairs=300"]
 
 

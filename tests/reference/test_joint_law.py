@@ -29,6 +29,8 @@ from tests.oracles.enumerate import drafted_tree, joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches
 
+pytestmark = pytest.mark.statistical
+
 N = 30_000
 
 

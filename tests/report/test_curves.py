@@ -12,6 +12,8 @@ from simlab.report.curves import Curve, draw_comparison, draw_curves, draw_fan, 
 from simlab.report.style import ALARM_COLOUR
 from tests.report.test_draw import overlapping_texts
 
+pytestmark = pytest.mark.figures
+
 X = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 POINTS = X[[0, 2, 4]]
 

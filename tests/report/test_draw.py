@@ -26,6 +26,8 @@ from simlab.report import (
 from simlab.report.draw import moved_apart
 from simlab.report.style import ALARM_COLOUR, percent
 
+pytestmark = pytest.mark.figures
+
 PMF = np.array([math.comb(50, n) * 0.33**n * 0.67 ** (50 - n) for n in range(51)])
 CONFIDENCE = 1 - 1e-6
 

@@ -9,6 +9,8 @@ from simlab.evidence import Interval
 from simlab.report import new_figure, style
 from simlab.report.lightplot import BOUNDS, draw_accepted, draw_entropies, draw_gaps
 
+pytestmark = pytest.mark.figures
+
 CAPACITIES = np.array([1, 10, 1000])
 ESTIMATES = np.array([0.3, 1.2, 3.0])
 INTERVAL = Interval(ESTIMATES, ESTIMATES - 0.1, ESTIMATES + 0.2)

@@ -67,6 +67,7 @@ def figure(tmp_path_factory):
     return a_figure(tmp_path_factory.mktemp("figure"))
 
 
+@pytest.mark.figures
 def test_a_full_page_is_well_formed_and_its_ids_are_unique(figure):
     text = page(
         experiment(figures=[figure, {**figure, "name": "again"}], checks=[check()], notes=["A note."]),

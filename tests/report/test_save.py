@@ -17,6 +17,8 @@ from PIL import Image
 from simlab.errors import SimlabError
 from simlab.report import new_figure, save_figure, style, write_whole
 
+pytestmark = pytest.mark.figures
+
 METADATA = {"seed": "7", "trajectories": "1000000", "tasks": "0123abcd, 4567ef89"}
 TABLE = pd.DataFrame({"n": [1, 2], "estimate": [0.1 + 0.2, 1 / 3], "verdict": ["PASS", "FAIL"]})
 

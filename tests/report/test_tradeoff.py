@@ -11,6 +11,8 @@ from simlab.report import new_figure, style
 from simlab.report.style import ALARM_COLOUR
 from simlab.report.tradeoff import draw_rectangles, draw_residual_plane, root_axis, shade_regions
 
+pytestmark = pytest.mark.figures
+
 X = Interval(np.array([0.1, 0.2]), np.array([0.05, 0.19]), np.array([0.12, 0.25]))
 Y = Interval(np.array([0.3, 0.1]), np.array([0.28, 0.0]), np.array([0.33, 0.4]))
 

@@ -24,6 +24,8 @@ from simlab.report.treeplot import (
 from tests.report.test_draw import overlapping_texts
 from tests.strategies import examples
 
+pytestmark = pytest.mark.figures
+
 
 def trees(most: int = 40):
     """Parents of a tree, each before its children."""

@@ -19,6 +19,8 @@ from simlab.report.windowplot import (
     window_legend,
 )
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture
 def axes():

@@ -87,6 +87,7 @@ def test_summaries(path):
     assert (found[empty.id].batches, found[empty.id].mean) == (0, None)
 
 
+@pytest.mark.statistical
 def test_summaries_take_the_same_memory_however_many_batches(path):
     task = a_task()
 

@@ -277,6 +277,7 @@ def test_bad_arguments_are_named(make, message):
         make()
 
 
+@pytest.mark.statistical
 def test_simulate_is_one_task_on_the_pairs_digest():
     expected = only(run([Job(Task({"digest": PAIR.digest}, Speculative(), 5), PAIR, Trajectories(300_000))]))
     for workers in (1, 2, 5):

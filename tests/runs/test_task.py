@@ -134,6 +134,7 @@ def test_a_policy_is_named_by_what_it_says():
     assert Policy(table).digest in canonical_json(tasks.pop())
 
 
+@pytest.mark.processes
 def test_the_id_is_the_same_in_another_process():
     task = Task({"ε": 0.1, "b": [1e300, 1e-5]}, Speculative(), 2**200)
     script = (

@@ -374,6 +374,7 @@ def test_rules_drawn_at_random_are_what_they_are_called(draw):
             assert (rules >= fair - 1e-15).all()
 
 
+@pytest.mark.statistical
 def test_a_simulated_check_is_as_its_verdict(monkeypatch):
     pair = PAIRS["paper"]
     counts = simlab.simulate(pair, simlab.Speculative(), trajectories=100_000, seed=3)
