@@ -385,6 +385,7 @@ def test_reproduce_runs_what_is_listed_and_writes_one_file_of_verdicts(run, tmp_
     assert (tmp_path / "here" / "report" / "index.html").stat().st_size > 100_000
 
 
+@pytest.mark.statistical
 def test_reproduce_lists_every_experiment_and_each_can_be_planned():
     planned = []
     for configs in listed_experiments(["tier=smoke"]):

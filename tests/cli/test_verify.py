@@ -124,6 +124,7 @@ def test_what_cannot_be_decided_is_a_row_and_the_others_go_on(verify, monkeypatc
     assert {check["status"] for check in checks.values()} == {"PASS"}
 
 
+@pytest.mark.statistical
 def test_a_mistake_in_a_check_is_a_mistake(verify, monkeypatch):
     def wrong(*_):
         raise SimlabError("experiment.something = 3: give 4")
@@ -166,6 +167,7 @@ def test_mistakes_are_one_line_and_nothing_is_simulated(verify, tmp_path, words,
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.statistical
 def test_a_large_pair_leaves_the_front_of_sequences_out_and_says_so(verify):
     words = ["pair=dirichlet", "pair.states=41", "pair.horizon=2", "trajectories=20000", "run=serial"]
     out = verify(*words, "experiment.places=5").out
