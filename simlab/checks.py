@@ -14,26 +14,32 @@ import numpy as np
 from simlab.errors import SimlabError
 
 
+def shortened(value, longest: int = 80) -> str:
+    """repr(value) on one line for a message, cut after `longest` characters: arrays never print whole."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
 def check_count(name: str, value, least: int = 1, most: int | None = None) -> int:
     """`value` as an int with least <= value <= most; raises SimlabError naming it otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise SimlabError(f"{name} = {value!r}: give a whole number of at least {least}")
+        raise SimlabError(f"{name} = {shortened(value)}: give a whole number of at least {least}")
     if most is not None and value > most:
-        raise SimlabError(f"{name} = {value!r}: give a whole number of at most {most}")
+        raise SimlabError(f"{name} = {shortened(value)}: give a whole number of at most {most}")
     return int(value)
 
 
 def check_flag(name: str, value) -> bool:
     """`value` as a bool; raises SimlabError naming it for anything but true and false."""
     if not isinstance(value, bool | np.bool_):
-        raise SimlabError(f"{name} = {value!r}: give true or false")
+        raise SimlabError(f"{name} = {shortened(value)}: give true or false")
     return bool(value)
 
 
 def check_path(name: str, value) -> str | os.PathLike:
     """`value` if it can be a path; raises SimlabError naming it otherwise."""
     if not isinstance(value, (str, os.PathLike)):
-        raise SimlabError(f"{name} = {value!r}: give a path, as text")
+        raise SimlabError(f"{name} = {shortened(value)}: give a path, as text")
     return value
 
 
@@ -46,7 +52,7 @@ def check_number(
         return float(value)
     bounds = [f"> {above:g}"] * (above > -math.inf) + [f">= {least:g}"] * (least > -math.inf)
     bounds += [f"<= {most:g}"] * (most < math.inf)
-    raise SimlabError(f"{name} = {value!r}: give a finite number {' and '.join(bounds)}".rstrip())
+    raise SimlabError(f"{name} = {shortened(value)}: give a finite number {' and '.join(bounds)}".rstrip())
 
 
 def _fits(value: Real) -> bool:

@@ -211,10 +211,10 @@ def test_counts_add_and_refuse_what_does_not_belong_together():
         ({"trajectories": 2.5}, "trajectories"),
         ({"trajectories": 10, "seed": -1}, "seed"),
         ({"trajectories": 10, "workers": 0}, "workers"),
-        ({"trajectories": 10, "decoder": "speculative"}, "is no decoder"),
+        ({"trajectories": 10, "decoder": "speculative"}, "is not a decoder"),
         ({"trajectories": 10, "decoder": simlab.BatchSpeculative(float("inf"))}, "finite"),
-        ({"trajectories": 10, "decoder": simlab.BiasedSpeculative}, "is no decoder"),
-        ({"trajectories": 10, "pair": np.eye(2)}, "give a simlab.ChainPair"),
+        ({"trajectories": 10, "decoder": simlab.BiasedSpeculative}, "is not a decoder"),
+        ({"trajectories": 10, "pair": np.eye(2)}, "expected a simlab.ChainPair"),
     ],
     ids=str,
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simlab.decoders import Autoregressive
-from simlab.decoding.core.chunks import CHUNK, U, advance, collect, draw, new_scratch
+from simlab.decoding.core.bits import U
+from simlab.decoding.core.chunks import CHUNK, advance, collect, draw, new_scratch
 from simlab.decoding.core.tables import AliasTable, alias_table, initial_table, step_of
-from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
@@ -21,6 +22,15 @@ class AutoregressiveTables:
     initial: AliasTable
     target: AliasTable
 
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+        return Room()
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`."""
+        _sample(self.initial, self.target, U(trajectories), U(block), state, tally)
+
 
 def bytes_per_row(pair: ChainPair, decoder: Autoregressive) -> int:
     """What the tables take for each of their S * V rows."""
@@ -32,11 +42,6 @@ def tables(pair: ChainPair, decoder: Autoregressive) -> AutoregressiveTables:
     return AutoregressiveTables(
         pair.horizon, pair.states, initial_table(pair.initial), alias_table(pair.target_rows)
     )
-
-
-def sample(tables: AutoregressiveTables, trajectories: int, block: int, state, tally: Tally) -> None:
-    """Simulate, adding to `tally`."""
-    _sample(tables.initial, tables.target, U(trajectories), U(block), state, tally)
 
 
 @compiled

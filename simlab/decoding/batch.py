@@ -27,9 +27,9 @@ import numpy as np
 
 from simlab.decoders import BatchSpeculative
 from simlab.decoding.core.alias import pack_row
+from simlab.decoding.core.bits import U11, UNIT, U
 from simlab.decoding.core.chunks import (
     CHUNK,
-    U,
     advance,
     choose,
     collect,
@@ -49,12 +49,9 @@ from simlab.decoding.core.tables import (
     step_of,
     usable,
 )
-from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
-
-_11 = U(11)
-_UNIT = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +70,25 @@ class BatchTables:
     ratios: np.ndarray
     limits: np.ndarray
     final: AliasTable
+
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+        return Room()
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`."""
+        _sample(
+            self.initial,
+            self.drafts,
+            self.residual,
+            (self.ratios, self.limits),
+            self.final,
+            U(trajectories),
+            U(block),
+            state,
+            tally,
+        )
 
 
 def bytes_per_row(pair: ChainPair, decoder: BatchSpeculative) -> int:
@@ -124,21 +140,6 @@ def _pack_tries(draft, target, ratios, limits, entries, lows):
                 weights[y] = max(goal[y] - drafted[y] * spent, 0.0)
             usable(weights, goal)
             pack_row(weights, entries[step, row], lows[step, row], shares, aliases, stack)
-
-
-def sample(tables: BatchTables, trajectories: int, block: int, state, tally: Tally) -> None:
-    """Simulate, adding to `tally`."""
-    _sample(
-        tables.initial,
-        tables.drafts,
-        tables.residual,
-        (tables.ratios, tables.limits),
-        tables.final,
-        U(trajectories),
-        U(block),
-        state,
-        tally,
-    )
 
 
 @compiled
@@ -205,7 +206,7 @@ def try_again(drafts, ratios, limits, m, last, begin, states, failures, count, s
     still = U(0)
     for j in range(count):
         place, x = failures[j], U(origins[j])
-        uniform = np.float64(words[j] >> _11) * _UNIT
+        uniform = np.float64(words[j] >> U11) * UNIT
         failed = limits[x, m, 0] + uniform * limits[x, m, 1] >= ratios[x * states + U(drafted[j])]
         scratch.tokens[place] = drafted[j]
         scratch.rejected[place] = np.uint16(failed)

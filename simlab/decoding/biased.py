@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.decoders import BiasedSpeculative
+from simlab.decoding.core.bits import U11, UNIT, U
 from simlab.decoding.core.chunks import (
     CHUNK,
-    U,
     advance,
     choose,
     collect,
@@ -46,15 +46,14 @@ from simlab.decoding.core.tables import (
     step_of,
     usable,
 )
-from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.counts import DEVIATION_LEVELS
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 RESIDUAL, TARGET, DRAFT = 0, 1, 2
 """The laws that replace a rejected token."""
 _REPLACEMENTS = {"optimal": RESIDUAL, "residual": RESIDUAL, "target": TARGET, "draft": DRAFT}
-_11 = U(11)
-_UNIT = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +70,25 @@ class BiasedTables:
     drafts: DraftTable
     replacement: AliasTable
     ratios: np.ndarray
+
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+        return Room(levels=DEVIATION_LEVELS + 1)
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`; the second generator of `state` is the one that rounds deviations."""
+        _sample(
+            self.initial,
+            self.drafts,
+            self.replacement,
+            self.ratios,
+            U(trajectories),
+            U(block),
+            state[:4],
+            state[4:],
+            tally,
+        )
 
 
 def bytes_per_row(pair: ChainPair, decoder: BiasedSpeculative) -> int:
@@ -120,21 +138,6 @@ def _fill_ratios(draft, target, epsilon, law, ratios):
             for y in range(states):
                 output = accepted[y] + scale * weights[y]
                 ratios[step, row][y] = goal[y] / output if output > 0.0 else 1.0
-
-
-def sample(tables: BiasedTables, trajectories: int, block: int, state, tally: Tally) -> None:
-    """Simulate, adding to `tally`; the second generator of `state` is the one that rounds deviations."""
-    _sample(
-        tables.initial,
-        tables.drafts,
-        tables.replacement,
-        tables.ratios,
-        U(trajectories),
-        U(block),
-        state[:4],
-        state[4:],
-        tally,
-    )
 
 
 @compiled
@@ -198,4 +201,4 @@ def count_deviations(weights, size, words, rounding, deviations):
             weight = weights[begin + i]
             exact = levels * (1.0 - weight) if weight < 1.0 else 0.0
             level = int(exact)
-            deviations[level + int(np.float64(words[i] >> _11) * _UNIT < exact - level)] += 1
+            deviations[level + int(np.float64(words[i] >> U11) * UNIT < exact - level)] += 1

@@ -22,17 +22,14 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoders import BlockSpeculative, longest_window
+from simlab.decoding.core.bits import LOW16, LOW32, U11, U16, U32, UNIT, U
 from simlab.decoding.core.calls import check_counted
-from simlab.decoding.core.chunks import U
 from simlab.decoding.core.randomness import BATCH, fill
 from simlab.decoding.core.tables import AliasTable, alias_table, distinct_steps, initial_table, step_of
-from simlab.decoding.core.tally import Tally
+from simlab.decoding.core.tally import Room, Tally
 from simlab.jit import compiled, inlined
 from simlab.pairs.pair import ChainPair
 
-_11, _16, _32 = U(11), U(16), U(32)
-_LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
-_UNIT = 2.0**-53
 RATIO, TARGET, DRAFT = range(3)
 _LANES, _LEAST_LANES = 2**14, 64
 _LANE_PLACES = 2**17
@@ -66,6 +63,24 @@ class BlockTables:
     excess: Excess
     longest: int
     most_drafted: int
+
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+        return Room(0, self.horizon + 1, self.most_drafted + 1, self.longest)
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`. block, of samplers that go step by step, is of no use here."""
+        _sample(
+            self.initial,
+            (self.draft, self.target),
+            self.ratios,
+            self.excess,
+            self.longest,
+            trajectories,
+            state,
+            tally,
+        )
 
 
 class Lanes(NamedTuple):
@@ -135,20 +150,6 @@ def _sorted_rows(pair: ChainPair) -> tuple[np.ndarray, Excess]:
     return ratios, excess
 
 
-def sample(tables: BlockTables, trajectories: int, block: int, state, tally: Tally) -> None:
-    """Simulate, adding to `tally`. block, of samplers that go step by step, is of no use here."""
-    _sample(
-        tables.initial,
-        (tables.draft, tables.target),
-        tables.ratios,
-        tables.excess,
-        tables.longest,
-        trajectories,
-        state,
-        tally,
-    )
-
-
 @compiled
 def _sample(initial, laws, ratios, excess, window, trajectories, state, tally):
     horizon = tally.tokens.shape[0]
@@ -213,15 +214,15 @@ def new_ends(window):
 @inlined
 def token_of(entries, lows, step, row, states, word):
     """The token that a word draws from the row of an alias table that begins at `row` (see alias.py)."""
-    tail = (word & _LOW32) * states
-    product = (word >> _32) * states + (tail >> _32)
-    slot, fraction = product >> _32, product & _LOW32
+    tail = (word & LOW32) * states
+    product = (word >> U32) * states + (tail >> U32)
+    slot, fraction = product >> U32, product & LOW32
     entry = U(entries[step, row + np.int64(slot)])
-    coin, threshold = fraction >> _16, entry & _LOW16
+    coin, threshold = fraction >> U16, entry & LOW16
     kept = coin < threshold
     if coin == threshold:  # once in 65,536 draws
-        kept = ((fraction & _LOW16) << _16) | (tail & _LOW32) >> _16 < U(lows[step, row + np.int64(slot)])
-    return np.int64(slot if kept else entry >> _16)
+        kept = ((fraction & LOW16) << U16) | (tail & LOW32) >> U16 < U(lows[step, row + np.int64(slot)])
+    return np.int64(slot if kept else entry >> U16)
 
 
 @inlined
@@ -288,7 +289,7 @@ def ask_place(excess, t, i, drafted, undecided, count, state, lanes):
                 row = np.int64(tokens[lane, i]) * states
                 _, mass = excess_of(sums, step, row, states, share)
                 share = mass / (mass + 1.0 - share)
-            going = np.float64(words[j] >> _11) * _UNIT >= share
+            going = np.float64(words[j] >> U11) * UNIT >= share
         accepted[lane] = i
         undecided[still] = lane
         still += int(going)
@@ -334,7 +335,7 @@ def end_calls(law, excess, t, drafted, running, count, start, state, lanes, tall
         if rejected:
             step, share = now if moving else 0, shares[lane, accepted]
             positive, mass = excess_of(sums, step, row, states, share)
-            level = np.float64(words[j] >> _11) * _UNIT * mass
+            level = np.float64(words[j] >> U11) * UNIT * mass
             low, high = 0, positive - 1  # whatever the rounding, a token with share * target > draft
             while low < high:
                 middle = (low + high) // 2

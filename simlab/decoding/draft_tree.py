@@ -18,9 +18,9 @@ import numpy as np
 
 from simlab.decoders import TreeSpeculative
 from simlab.decoding.core.alias import pack_row
+from simlab.decoding.core.bits import HALF, LOW16, NEAR, SHORT, U0, U1, U2, U16, U32, U
 from simlab.decoding.core.chunks import (
     CHUNK,
-    U,
     advance,
     any_of,
     collect,
@@ -33,13 +33,9 @@ from simlab.decoding.core.chunks import (
 from simlab.decoding.core.forest import MASK, SHIFT, Forest, grow_forest, sorted_rows
 from simlab.decoding.core.randomness import fill, spare_word
 from simlab.decoding.core.tables import AliasTable, initial_table, step_of
-from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
-
-_0, _1, _2, _16, _32 = U(0), U(1), U(2), U(16), U(32)
-_LOW16 = U(0xFFFF)
-_SHORT, _HALF, _NEAR = np.uint32(0xFFFF), np.uint32(16), np.uint32(2)
 
 
 class RankedTable(NamedTuple):
@@ -62,6 +58,15 @@ class TreeTables:
     initial: AliasTable
     target: RankedTable
     forest: Forest
+
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+        return Room(calls=self.horizon + 1)
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`."""
+        _sample(self.initial, self.target, self.forest, U(trajectories), U(block), state, tally)
 
 
 def bytes_per_row(pair: ChainPair, decoder: TreeSpeculative) -> int:
@@ -99,13 +104,8 @@ def _pack_ranked(target, ranks, halves, lows):
             pack_row(target[step_of(target, step), x], entries, lows[step, row], shares, aliases, stack)
             for y in range(states):
                 halves[step, 2 * (x * states + y)] = entries[y]
-                both = (U(places[aliases[y]]) << _16) | U(places[y])
+                both = (U(places[aliases[y]]) << U16) | U(places[y])
                 halves[step, 2 * (x * states + y) + 1] = np.uint32(both)
-
-
-def sample(tables: TreeTables, trajectories: int, block: int, state, tally: Tally) -> None:
-    """Simulate, adding to `tally`."""
-    _sample(tables.initial, tables.target, tables.forest, U(trajectories), U(block), state, tally)
 
 
 @compiled
@@ -143,8 +143,8 @@ def draw_ranked(table, last, states, count, scratch, state, ranks):
     """`draw` from a RankedTable of one step: fill scratch.tokens, and `ranks` with their ranks."""
     count = padded(count)
     slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
-    fill(state, scratch.words, count // _2)
-    locate(last, _0, scratch.uniforms, states, count, slots, coins, places)
+    fill(state, scratch.words, count // U2)
+    locate(last, U0, scratch.uniforms, states, count, slots, coins, places)
     look_up(table.records, places, count, scratch.records)
     select_ranked(scratch.halves, slots, coins, count, scratch.tokens, ranks, ties)
     if any_of(ties, count):
@@ -155,14 +155,14 @@ def draw_ranked(table, last, states, count, scratch, state, ranks):
 def select_ranked(halves, slots, coins, count, tokens, ranks, ties):
     """`select`, and with each token its rank. halves: uint32 (2 * CHUNK,), pairs (alias entry, ranks)."""
     for i in range(count):
-        entry, both = halves[_2 * i], halves[_2 * i + _1]
+        entry, both = halves[U2 * i], halves[U2 * i + U1]
         coin = np.uint32(coins[i])
-        threshold = np.uint32(entry & _SHORT)
+        threshold = np.uint32(entry & SHORT)
         kept = coin < threshold
-        tokens[i] = np.uint16(slots[i] if kept else np.uint32(entry >> _HALF))
-        ranks[i] = np.uint16(np.uint32(both & _SHORT) if kept else np.uint32(both >> _HALF))
-        below = np.uint32(np.uint32(threshold - coin) & _SHORT)
-        ties[i] = np.uint16((below < _NEAR) | (coin == _SHORT))
+        tokens[i] = np.uint16(slots[i] if kept else np.uint32(entry >> HALF))
+        ranks[i] = np.uint16(np.uint32(both & SHORT) if kept else np.uint32(both >> HALF))
+        below = np.uint32(np.uint32(threshold - coin) & SHORT)
+        ties[i] = np.uint16((below < NEAR) | (coin == SHORT))
 
 
 @compiled
@@ -174,9 +174,9 @@ def mend_ranked(table, last, states, count, scratch, state, ranks):
             token, place, kept = exact_draw(
                 table.records, table.lows, last[i], states, scratch.uniforms[i], more
             )
-            both = table.records[place] >> _32
+            both = table.records[place] >> U32
             scratch.tokens[i] = np.uint16(token)
-            ranks[i] = np.uint16((both & _LOW16) if kept else (both >> _16))
+            ranks[i] = np.uint16((both & LOW16) if kept else (both >> U16))
 
 
 @compiled
@@ -192,8 +192,8 @@ def walk(ranks, roots, count, scratch, words, places):
         drafted = U(place < (word & MASK))
         # Chosen by arithmetic: which one it is cannot be foretold, and a branch would be taken amiss.
         child, root = (word >> SHIFT) + place, roots + U(tokens[i])
-        places[i] = (child & (_0 - drafted)) | (root & (drafted - _1))
-        rejected[i] = np.uint16(_1 - drafted)
+        places[i] = (child & (U0 - drafted)) | (root & (drafted - U1))
+        rejected[i] = np.uint16(U1 - drafted)
 
 
 @compiled

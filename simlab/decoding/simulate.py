@@ -3,77 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.decoders import (
-    AdaptiveSpeculative,
-    Autoregressive,
-    BatchSpeculative,
-    BiasedSpeculative,
-    BlockSpeculative,
-    ConfidenceSpeculative,
-    Decoder,
-    Speculative,
-    TreeSpeculative,
-    decoder_name,
-    is_plain,
-)
-from simlab.decoding import autoregressive, batch, biased, speculative, windows
-from simlab.decoding import block_verification as blockwise
-from simlab.decoding import draft_tree as tree
-from simlab.decoding.autoregressive import AutoregressiveTables
-from simlab.decoding.batch import BatchTables
-from simlab.decoding.biased import BiasedTables
-from simlab.decoding.block_verification import BlockTables
+from simlab.decoders import Decoder, check_finite, module_for
 from simlab.decoding.core.randomness import seed_state
-from simlab.decoding.core.tables import check_size, initial_table, memory_error
-from simlab.decoding.core.tally import Room, new_tally
-from simlab.decoding.counts import DEVIATION_LEVELS, Counts
-from simlab.decoding.draft_tree import TreeTables
-from simlab.decoding.speculative import SpeculativeTables
-from simlab.decoding.windows import WindowTables
-from simlab.errors import SimlabError
+from simlab.decoding.core.tables import AliasTable, check_size, initial_table, memory_error
+from simlab.decoding.core.tally import Room, Tally, new_tally
+from simlab.decoding.counts import Counts
 from simlab.pairs.pair import ChainPair
 
-Tables = (
-    AutoregressiveTables
-    | SpeculativeTables
-    | BatchTables
-    | BiasedTables
-    | TreeTables
-    | WindowTables
-    | BlockTables
-)
-
-_BY_DECODER = {
-    Autoregressive: autoregressive,
-    Speculative: windows,  # but for the plain one
-    BatchSpeculative: batch,
-    BiasedSpeculative: biased,
-    TreeSpeculative: tree,
-    AdaptiveSpeculative: windows,
-    ConfidenceSpeculative: windows,
-    BlockSpeculative: blockwise,
+SAMPLERS = {
+    "autoregressive": "simlab.decoding.autoregressive",
+    "horizon": "simlab.decoding.speculative",
+    "windows": "simlab.decoding.windows",
+    "block": "simlab.decoding.block_verification",
+    "batch": "simlab.decoding.batch",
+    "biased": "simlab.decoding.biased",
+    "tree": "simlab.decoding.draft_tree",
 }
-_BY_TABLES = {
-    AutoregressiveTables: autoregressive,
-    SpeculativeTables: speculative,
-    BatchTables: batch,
-    BiasedTables: biased,
-    TreeTables: tree,
-    WindowTables: windows,
-    BlockTables: blockwise,
-}
+"""By algorithm, the module with its `tables(pair, decoder) -> Tables` and its `bytes_per_row(pair, decoder)`,
+what the tables take for each of their S * V rows."""
 
 BLOCK, LARGE_BLOCK = 2**16, 2**18
 """Trajectories that go through one step before the next. Where a step's tables do not fit the L2 cache, more
 of them share the price of fetching the tables from memory."""
 LARGE_STEP = 2**20
 """Bytes of one step's records and residual from which the large block pays."""
+
+
+class Tables(Protocol):
+    """What a sampler looks up for a horizon of T steps over V states: a frozen dataclass of its module."""
+
+    horizon: int
+    states: int
+    initial: AliasTable
+
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`; block: how many trajectories go through a step before the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,37 +66,24 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
     """What the decoder's sampler looks up, built once for any number of trajectories.
 
     A pair whose chains are both stationary gets one copy of tables, whatever its horizon. Raises SimlabError
-    for drafts = inf, V > 65536, T > 65535, a policy that does not fit the pair, a window so long that the
-    drafted tokens are too many to count, and where the tables do not fit into memory.
+    for a decoder without a sampler, drafts = inf, V > 65536, T > 65535, a policy of another pair, a window so
+    long that the drafted tokens are too many to count, and tables that do not fit into memory.
     """
-    decoder_name(decoder)
-    if isinstance(decoder, BatchSpeculative) and decoder.drafts == math.inf:
-        raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
-    algorithm = speculative if is_plain(decoder) else _BY_DECODER[type(decoder)]
-    needed = check_size(pair, algorithm.bytes_per_row(pair, decoder))
+    check_finite(decoder)
+    sampler = module_for(decoder, SAMPLERS, "sampler")
+    needed = check_size(pair, sampler.bytes_per_row(pair, decoder))
     try:
-        return algorithm.tables(pair, decoder)
+        return sampler.tables(pair, decoder)
     except MemoryError as error:
         raise memory_error(needed) from error
 
 
-def _room(tables: Tables) -> Room:
-    """What is counted beside tokens and rejections."""
-    if isinstance(tables, BiasedTables):
-        return Room(levels=DEVIATION_LEVELS + 1)
-    if isinstance(tables, TreeTables):
-        return Room(calls=tables.horizon + 1)
-    if isinstance(tables, WindowTables | BlockTables):
-        return Room(0, tables.horizon + 1, tables.most_drafted + 1, tables.longest)
-    return Room()
-
-
 def _sample(tables: Tables, trajectories: int, seed: np.random.SeedSequence, recorded: int = 0):
-    tally = new_tally(tables.horizon, tables.states, _room(tables), recorded)
+    tally = new_tally(tables.horizon, tables.states, tables.room, recorded)
     block = min(LARGE_BLOCK if 12 * tables.states**2 > LARGE_STEP else BLOCK, trajectories)
     with np.errstate(over="ignore"):  # uncompiled, numpy would notice that the generator wraps around
         state = seed_state(seed, generators=2)
-        _BY_TABLES[type(tables)].sample(tables, trajectories, block, state, tally)
+        tables.sample(trajectories, block, state, tally)
     return tally
 
 

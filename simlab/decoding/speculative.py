@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simlab.decoders import Speculative
+from simlab.decoding.core.bits import U
 from simlab.decoding.core.chunks import (
     CHUNK,
-    U,
     advance,
     choose,
     collect,
@@ -28,7 +28,7 @@ from simlab.decoding.core.tables import (
     residual_table,
     step_of,
 )
-from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
@@ -42,6 +42,15 @@ class SpeculativeTables:
     initial: AliasTable
     drafts: DraftTable
     residual: AliasTable
+
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+        return Room()
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`."""
+        _sample(self.initial, self.drafts, self.residual, U(trajectories), U(block), state, tally)
 
 
 def bytes_per_row(pair: ChainPair, decoder: Speculative) -> int:
@@ -58,11 +67,6 @@ def tables(pair: ChainPair, decoder: Speculative) -> SpeculativeTables:
         draft_table(pair.draft_rows, pair.target_rows),
         residual_table(pair.draft_rows, pair.target_rows),
     )
-
-
-def sample(tables: SpeculativeTables, trajectories: int, block: int, state, tally: Tally) -> None:
-    """Simulate, adding to `tally`."""
-    _sample(tables.initial, tables.drafts, tables.residual, U(trajectories), U(block), state, tally)
 
 
 @compiled

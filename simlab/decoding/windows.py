@@ -22,9 +22,9 @@ from simlab.decoders import (
     AdaptiveSpeculative,
     ConfidenceSpeculative,
     Speculative,
-    has_bonus,
     longest_window,
 )
+from simlab.decoding.core.bits import U1, U3, YES, U
 from simlab.decoding.core.calls import (
     begin_calls,
     check_counted,
@@ -39,7 +39,6 @@ from simlab.decoding.core.calls import (
 )
 from simlab.decoding.core.chunks import (
     CHUNK,
-    U,
     advance,
     choose,
     collect,
@@ -59,12 +58,11 @@ from simlab.decoding.core.tables import (
     residual_table,
     step_of,
 )
-from simlab.decoding.core.tally import Tally, count_block, first_tokens, new_block, note
+from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
-_1, _3, _YES = U(1), U(3), np.uint16(1)
 
 
 class Ghosts(NamedTuple):
@@ -98,16 +96,35 @@ class WindowTables:
     longest: int
     most_drafted: int
 
+    @property
+    def room(self) -> Room:
+        """What is counted beside tokens and rejections."""
+        return Room(0, self.horizon + 1, self.most_drafted + 1, self.longest)
+
+    def sample(self, trajectories: int, block: int, state, tally: Tally) -> None:
+        """Simulate, adding to `tally`."""
+        _sample(
+            self.initial,
+            self.drafts,
+            (self.residual, self.target),
+            (self.limits, self.unsure),
+            self.bonus,
+            U(trajectories),
+            U(block),
+            state,
+            tally,
+        )
+
 
 def bytes_per_row(pair: ChainPair, decoder: Decoder) -> int:
     """What the tables take for each of their S * V rows, but for the limits."""
-    return (32 if has_bonus(decoder) else 24) * pair.states
+    return (32 if decoder.has_bonus else 24) * pair.states
 
 
 def tables(pair: ChainPair, decoder: Decoder) -> WindowTables:
     """Build the tables. Raises SimlabError for a policy that does not fit the pair, and where more tokens
     can be drafted than are counted."""
-    bonus, longest = has_bonus(decoder), longest_window(decoder, pair.horizon)
+    bonus, longest = decoder.has_bonus, longest_window(decoder, pair.horizon)
     limits = window_limits(pair, decoder)
     none = np.zeros((1, 0), np.uint32)
     return WindowTables(
@@ -127,7 +144,7 @@ def tables(pair: ChainPair, decoder: Decoder) -> WindowTables:
 
 def window_limits(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """How many tokens a call drafts at most, by position and last token: uint16 (T, V) or (T, 1)."""
-    left = np.arange(pair.horizon, 0, -1)[:, None] - has_bonus(decoder)
+    left = np.arange(pair.horizon, 0, -1)[:, None] - decoder.has_bonus
     if isinstance(decoder, AdaptiveSpeculative):
         decoder.policy.check_fits(pair.horizon, pair.states)
         check_memory(10 * decoder.policy.windows.size)
@@ -144,21 +161,6 @@ def unsure_places(pair: ChainPair, decoder: Decoder) -> np.ndarray:
         return np.zeros((0, pair.states), np.uint16)
     unsure = (pair.draft_rows.max(axis=-1) < decoder.threshold).astype(np.uint16)
     return unsure if unsure.any() else unsure[:0]
-
-
-def sample(tables: WindowTables, trajectories: int, block: int, state, tally: Tally) -> None:
-    """Simulate, adding to `tally`."""
-    _sample(
-        tables.initial,
-        tables.drafts,
-        (tables.residual, tables.target),
-        (tables.limits, tables.unsure),
-        tables.bonus,
-        U(trajectories),
-        U(block),
-        state,
-        tally,
-    )
 
 
 @compiled
@@ -216,7 +218,7 @@ def doubt(unsure, last, begin, count, calls, scratch):
     for i in range(count):
         bonus[i] = np.uint16(bonus[i] | stops[i])
     for i in range(count):
-        verified[i] = np.uint16(_YES - bonus[i])
+        verified[i] = np.uint16(YES - bonus[i])
     for i in range(count):
         rejected[i] = np.uint16(rejected[i] & verified[i])
     drafted = calls.drafted[begin:]
@@ -242,7 +244,7 @@ def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state,
     owners, nexts, tokens, drawn = ghosts.owners, ghosts.places, ghosts.tokens, ghosts.drawn
     for j in range(failed):
         owner = begin + U(scratch.chosen[j])
-        owners[j], nexts[j] = owner, U(calls.accepted[owner]) + _1
+        owners[j], nexts[j] = owner, U(calls.accepted[owner]) + U1
         drawn[j] = scratch.tokens[scratch.chosen[j]]
     running = failed
     for t in range(time + 1, horizon):
@@ -253,8 +255,8 @@ def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state,
             # Whether it goes on cannot be foretold: without a branch.
             on = U(place < U(calls.goal[owner])) & U(stops[token] == 0)
             calls.drafted[owner] += np.uint32(on)
-            places.further[U(j) & _3, place] += np.int64(on)
-            owners[alive], nexts[alive], tokens[alive] = owner, place + _1, token
+            places.further[U(j) & U3, place] += np.int64(on)
+            owners[alive], nexts[alive], tokens[alive] = owner, place + U1, token
             alive += on
         running = alive
         if running == 0:

@@ -12,7 +12,7 @@ from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.laws.rows import Rows
 from simlab.pairs.corpus import text_tokens
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 
 MODELS = ("target", "draft")
 MOST_BYTES = 2**31
@@ -27,8 +27,7 @@ def rows_of_pair(pair: ChainPair, model: str = "target", source: str | None = No
     visited none: K <= T * V. model: "target" or "draft". source: as `Rows` takes it. Raises SimlabError for
     another model.
     """
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"pair is of type {type(pair).__name__}: give a simlab.ChainPair")
+    check_pair(pair)
     if model not in MODELS:
         raise SimlabError(f"model = {model!r}: give one of {', '.join(MODELS)}")
     chain, rows = getattr(pair, model), getattr(pair, f"{model}_rows")

@@ -284,6 +284,12 @@ class ChainPair:
         return _restore, (self.draft_rows, self.target_rows, self.initial, self.horizon, self.normalised)
 
 
+def check_pair(pair) -> None:
+    """Raises SimlabError if `pair` is not a ChainPair."""
+    if not isinstance(pair, ChainPair):
+        raise SimlabError(f"{type(pair).__name__} is not a pair; expected a simlab.ChainPair")
+
+
 def _check_shape(name: str, chain: np.ndarray) -> None:
     if chain.ndim != 3 or chain.shape[1] != chain.shape[2] or 0 in chain.shape:
         hint = "; for a chain that is the same at every step use ChainPair.stationary"

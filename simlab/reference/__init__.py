@@ -6,30 +6,25 @@ One file per algorithm, each following the printed algorithm line by line. Nothi
 
 from __future__ import annotations
 
-import functools
-import math
 import random
 
-from simlab.decoders import (
-    AdaptiveSpeculative,
-    Autoregressive,
-    BiasedSpeculative,
-    BlockSpeculative,
-    ConfidenceSpeculative,
-    Decoder,
-    Speculative,
-    TreeSpeculative,
-    decoder_name,
-    is_plain,
-)
-from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair, check_count
-from simlab.reference import autoregressive, batch, biased, speculative, tree, windows
-from simlab.reference import block_verification as blockwise
-from simlab.reference.draws import draw
+from simlab.decoders import Decoder, check_finite, module_for
+from simlab.pairs.pair import ChainPair, check_count, check_pair
+from simlab.reference.draws import Chains, draw
 from simlab.reference.trace import NOBODY, Recorder, Trajectory, Watcher
 
-__all__ = ["simulate", "trace_one"]
+__all__ = ["REFERENCES", "simulate", "trace_one"]
+
+REFERENCES = {
+    "autoregressive": "simlab.reference.autoregressive",
+    "horizon": "simlab.reference.speculative",
+    "windows": "simlab.reference.windows",
+    "block": "simlab.reference.block_verification",
+    "batch": "simlab.reference.batch",
+    "biased": "simlab.reference.biased",
+    "tree": "simlab.reference.tree",
+}
+"""By algorithm, the module with its `decode(chains, start, decoder, rng, watcher) -> (tokens, rejected)`."""
 
 
 def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[tuple[list[int], list[bool]]]:
@@ -37,8 +32,8 @@ def simulate(pair: ChainPair, decoder: Decoder, trajectories: int, rng) -> list[
     "rejected" are the bonus tokens.
 
     rng: a random.Random or a numpy Generator; its `random()` is the only source of randomness. Raises
-    SimlabError for what is no decoder, for drafts = inf, for a policy that does not fit the pair, and for a
-    number of trajectories below 1.
+    SimlabError if it is not a decoder or has no reference, for drafts = inf, for a policy that does not fit
+    the pair, and for a number of trajectories below 1.
     """
     return _simulate(pair, decoder, check_count("trajectories", trajectories), rng, NOBODY)
 
@@ -53,38 +48,14 @@ def trace_one(pair: ChainPair, decoder: Decoder, seed: int = 0) -> Trajectory:
             print(call.position, [(token.token, token.outcome) for token in call.drafted], call.tokens)
     """
     seed = check_count("seed", seed, least=0)
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"pair is of type {type(pair).__name__}: give a simlab.ChainPair")
+    check_pair(pair)
     recorder = Recorder(pair.draft.tolist(), pair.target.tolist())
     [(tokens, rejected)] = _simulate(pair, decoder, 1, random.Random(seed), recorder)
     return recorder.trajectory(tokens, rejected)
 
 
 def _simulate(pair, decoder, trajectories: int, rng, watcher: Watcher) -> list[tuple[list[int], list[bool]]]:
-    name = decoder_name(decoder)
-    if name == "batch" and decoder.drafts == math.inf:
-        raise SimlabError("drafts = inf: an exact limit; simulate needs a finite number")
-    if isinstance(decoder, AdaptiveSpeculative):
-        decoder.policy.check_fits(pair.horizon, pair.states)
-    draft, target, initial = pair.draft.tolist(), pair.target.tolist(), pair.initial.tolist()
-    if isinstance(decoder, TreeSpeculative):
-        chooser = target if decoder.drafted_by == "target" else draft
-        drafted = functools.cache(lambda time, token: tree.draft_tree(chooser, time, token, decoder))
-    paths = []
-    for _ in range(trajectories):
-        start = draw(initial, rng)
-        if isinstance(decoder, Autoregressive):
-            paths.append(autoregressive.decode(target, start, rng, watcher))
-        elif is_plain(decoder):
-            paths.append(speculative.decode(draft, target, start, rng, watcher))
-        elif isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative):
-            paths.append(windows.decode(draft, target, start, decoder, rng, watcher))
-        elif isinstance(decoder, BlockSpeculative):
-            paths.append(blockwise.decode(draft, target, start, decoder, rng, watcher))
-        elif isinstance(decoder, BiasedSpeculative):
-            paths.append(biased.decode(draft, target, start, decoder, rng, watcher))
-        elif isinstance(decoder, TreeSpeculative):
-            paths.append(tree.decode(target, start, drafted, rng, watcher))
-        else:
-            paths.append(batch.decode(draft, target, start, decoder.drafts, rng, watcher))
-    return paths
+    check_finite(decoder)
+    decode = module_for(decoder, REFERENCES, "reference").decode
+    chains, initial = Chains(pair.draft.tolist(), pair.target.tolist()), pair.initial.tolist()
+    return [decode(chains, draw(initial, rng), decoder, rng, watcher) for _ in range(trajectories)]

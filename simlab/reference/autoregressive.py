@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from simlab.reference.draws import draw
+from simlab.decoders import Autoregressive
+from simlab.reference.draws import Chains, draw
 from simlab.reference.trace import NOBODY
 
 
-def decode(target, start: int, rng, watcher=NOBODY) -> tuple[list[int], list[bool]]:
-    """One trajectory: target (T, V, V) as nested lists, start the given last token of the prompt."""
+def decode(
+    chains: Chains, start: int, decoder: Autoregressive, rng, watcher=NOBODY
+) -> tuple[list[int], list[bool]]:
+    """One trajectory; start: the given last token of the prompt."""
     tokens: list[int] = []
     x = start
-    for law in target:
+    for law in chains.target:
         watcher.call(len(tokens), x)
         watcher.bonus(law[x])
         x = draw(law[x], rng)

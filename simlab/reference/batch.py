@@ -6,21 +6,25 @@ which biases the tokens; here, as in the proof, q^(M+1) is used once.
 
 from __future__ import annotations
 
-from simlab.reference.draws import draw, residual
+from simlab.decoders import BatchSpeculative
+from simlab.reference.draws import Chains, draw, residual
 from simlab.reference.trace import NOBODY
 
 
-def decode(draft, target, start: int, drafts: int, rng, watcher=NOBODY) -> tuple[list[int], list[bool]]:
-    """One trajectory with M = `drafts`: draft, target (T, V, V) as nested lists, start given."""
+def decode(
+    chains: Chains, start: int, decoder: BatchSpeculative, rng, watcher=NOBODY
+) -> tuple[list[int], list[bool]]:
+    """One trajectory; start: the given last token of the prompt."""
+    draft, target = chains.draft, chains.target
     horizon = len(target)
     tokens: list[int] = []
     rejected: list[bool] = []
     while len(tokens) < horizon:
         begin = len(tokens)
         prefix = tokens[-1] if tokens else start
-        # M full drafts from the same prefix.
+        # M = decoder.drafts full drafts from the same prefix.
         drafted: list[list[int]] = []
-        for _ in range(drafts):
+        for _ in range(decoder.drafts):
             path: list[int] = []
             for t in range(begin, horizon):
                 path.append(draw(draft[t][path[-1] if path else prefix], rng))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from simlab.decoders import BiasedSpeculative
-from simlab.reference.draws import draw, residual
+from simlab.reference.draws import Chains, draw, residual
 from simlab.reference.trace import NOBODY
 
 
 def decode(
-    draft, target, start: int, decoder: BiasedSpeculative, rng, watcher=NOBODY
+    chains: Chains, start: int, decoder: BiasedSpeculative, rng, watcher=NOBODY
 ) -> tuple[list[int], list[bool]]:
-    """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt."""
+    """One trajectory; start: the given last token of the prompt."""
+    draft, target = chains.draft, chains.target
     horizon = len(target)
     tokens: list[int] = []
     rejected: list[bool] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from simlab.decoders import BlockSpeculative
-from simlab.reference.draws import draw
+from simlab.reference.draws import Chains, draw
 from simlab.reference.trace import NOBODY
 
 
@@ -17,13 +17,13 @@ class Call(NamedTuple):
 
 
 def decode(
-    draft, target, start: int, decoder: BlockSpeculative, rng, watcher=NOBODY
+    chains: Chains, start: int, decoder: BlockSpeculative, rng, watcher=NOBODY
 ) -> tuple[list[int], list[bool]]:
-    """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt.
+    """One trajectory; start: the given last token of the prompt.
 
     A bonus token is not rejected: "rejected" are the corrected tokens, behind a part of the window.
     """
-    tokens, rejected, _ = decode_calls(draft, target, start, decoder, rng, watcher)
+    tokens, rejected, _ = decode_calls(chains.draft, chains.target, start, decoder, rng, watcher)
     return tokens, rejected
 
 

@@ -1,6 +1,16 @@
-"""What every algorithm needs: a draw from a distribution, and the residual of two."""
+"""What every algorithm needs: the pair's chains, a draw from a distribution, and the residual of two."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """draft, target: (T, V, V) as nested lists."""
+
+    draft: list[list[list[float]]]
+    target: list[list[list[float]]]
 
 
 def draw(law: list[float], rng) -> int:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from simlab.decoders import TreeSpeculative
-from simlab.reference.draws import draw
+from simlab.reference.draws import Chains, draw
 from simlab.reference.trace import NOBODY
 
 
-def decode(target, start: int, drafted: Callable[[int, int], list[tuple[int, ...]]], rng, watcher=NOBODY):
-    """One trajectory: target (T, V, V) as nested lists, start the given last token of the prompt.
+def decode(
+    chains: Chains, start: int, decoder: TreeSpeculative, rng, watcher=NOBODY
+) -> tuple[list[int], list[bool]]:
+    """One trajectory; start: the given last token of the prompt. "rejected" are the bonus tokens."""
+    return walk(chains.target, start, lambda time, token: _tree(chains, time, token, decoder), rng, watcher)
+
+
+def walk(target, start: int, drafted: Callable[[int, int], list[tuple[int, ...]]], rng, watcher=NOBODY):
+    """One trajectory through any trees: target (T, V, V) as nested lists, start the last token before.
 
     drafted: (time, token) -> the nodes of the tree that is verified when `time` tokens are there and `token`
     is the last one, each as the tokens on its path (`draft_tree`). Returns (tokens, rejected), T entries
@@ -34,6 +42,13 @@ def decode(target, start: int, drafted: Callable[[int, int], list[tuple[int, ...
                 watcher.bonus(target[len(tokens) - 1][x])
             rejected.append(bonus)
     return tokens, rejected
+
+
+@lru_cache(maxsize=4096)
+def _tree(chains: Chains, time: int, token: int, decoder: TreeSpeculative) -> list[tuple[int, ...]]:
+    """`draft_tree`, remembered: trajectories come by the same tokens again and again."""
+    chooser = chains.target if decoder.drafted_by == "target" else chains.draft
+    return draft_tree(chooser, time, token, decoder)
 
 
 def draft_tree(chooser, time: int, token: int, decoder: TreeSpeculative) -> list[tuple[int, ...]]:

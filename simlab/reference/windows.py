@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative, has_bonus
-from simlab.reference.draws import draw, residual
+from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative
+from simlab.reference.draws import Chains, draw, residual
 from simlab.reference.trace import NOBODY
 
 
@@ -21,12 +21,12 @@ class Call(NamedTuple):
 Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
 
 
-def decode(draft, target, start: int, decoder: Decoder, rng, watcher=NOBODY) -> tuple[list[int], list[bool]]:
-    """One trajectory: draft, target (T, V, V) as nested lists, start the given last token of the prompt.
+def decode(chains: Chains, start: int, decoder: Decoder, rng, watcher=NOBODY) -> tuple[list[int], list[bool]]:
+    """One trajectory; start: the given last token of the prompt.
 
     A bonus token is not rejected: "rejected" are the replaced tokens.
     """
-    tokens, rejected, _ = decode_calls(draft, target, start, decoder, rng, watcher)
+    tokens, rejected, _ = decode_calls(chains.draft, chains.target, start, decoder, rng, watcher)
     return tokens, rejected
 
 
@@ -59,7 +59,7 @@ def decode_calls(
                 break
         accepted = len(tokens) - begin - any(rejected[begin:])
         calls.append(Call(len(drafted), accepted))
-        if has_bonus(decoder) and accepted == len(drafted):
+        if decoder.has_bonus and accepted == len(drafted):
             t, x = len(tokens), tokens[-1] if tokens else start
             watcher.bonus(target[t][x])
             tokens.append(draw(target[t][x], rng))
@@ -69,8 +69,9 @@ def decode_calls(
 
 def draft_window(draft, begin: int, prefix: int, decoder: Decoder, rng) -> list[int]:
     """All tokens that the draft proposes for a call that begins at position `begin` after token `prefix`."""
-    left = len(draft) - begin - has_bonus(decoder)
+    left = len(draft) - begin - decoder.has_bonus
     if isinstance(decoder, AdaptiveSpeculative):
+        decoder.policy.check_fits(len(draft), len(draft[0]))
         most = min(int(decoder.policy.windows[begin, prefix]), left)
     else:
         most = left if decoder.window is None else min(decoder.window, left)

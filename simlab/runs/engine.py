@@ -18,7 +18,7 @@ from simlab.decoding.counts import Counts
 from simlab.decoding.environments.counts import EnvironmentCounts
 from simlab.errors import SimlabError
 from simlab.laws import Law
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.runs.cluster import Dask
 from simlab.runs.environment_task import EnvironmentTask
 from simlab.runs.ledger import Ledger
@@ -63,8 +63,7 @@ def simulate(
     pair, decoder, trajectories and seed, not on workers. Nothing is written. Ctrl-C raises Interrupted.
     Raises SimlabError for bad arguments.
     """
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"pair is of type {type(pair).__name__}: give a simlab.ChainPair")
+    check_pair(pair)
     decoder_name(decoder)
     stop = Trajectories(trajectories)
     backend = local_backend(workers)

@@ -20,10 +20,10 @@ from typing import ClassVar
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.decoders import Decoder, decoder_name, decoder_options
+from simlab.decoders import Decoder, check_finite, decoder_name, decoder_options
 from simlab.decoding.counts import Counts
 from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 
 SCHEMA_VERSION = 1
 """Raised whenever the same settings would give other counts: a changed sampler, or changed settings."""
@@ -85,9 +85,7 @@ class Task(Numbered):
         object.__setattr__(self, "pair", canonical(self.pair, "pair"))
         object.__setattr__(self, "seed", check_count("seed", self.seed, least=0))
         object.__setattr__(self, "batch_size", check_count("batch_size", self.batch_size, least=1))
-        decoder_name(self.decoder)
-        if getattr(self.decoder, "drafts", 1) == math.inf:
-            raise SimlabError("drafts = inf: the exact limit is for predict; simulate takes a finite number")
+        check_finite(self.decoder)
 
     @property
     def settings(self) -> dict:
@@ -112,9 +110,8 @@ class Task(Numbered):
         return simulate_batch(tables, size, self.seed_sequence(batch))
 
     def check_subject(self, pair) -> None:
-        """SimlabError for what is no pair."""
-        if not isinstance(pair, ChainPair):
-            raise SimlabError(f"pair is of type {type(pair).__name__}: give a simlab.ChainPair")
+        """Raises SimlabError if it is not a pair."""
+        check_pair(pair)
 
     def no_counts(self, pair: ChainPair) -> Counts:
         """The counts of no trajectories."""

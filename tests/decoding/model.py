@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.decoding.core.chunks import U
+from simlab.decoding.core.bits import U
 from simlab.decoding.core.tables import AliasTable, DraftTable, alias_table
 
 MASK = 2**64 - 1

@@ -159,9 +159,9 @@ def _arrays(value):
 
 def test_refusals_are_one_clear_line(monkeypatch):
     pair = paper(2)
-    with pytest.raises(SimlabError, match="exact limit; simulate needs a finite number"):
+    with pytest.raises(SimlabError, match="exact limit is for predict; simulate takes a finite number"):
         build_tables(pair, BatchSpeculative(math.inf))
-    with pytest.raises(SimlabError, match="no decoder"):
+    with pytest.raises(SimlabError, match="is not a decoder"):
         build_tables(pair, "speculative")
     with pytest.raises(SimlabError, match="trajectories = 0"):
         simulate_batch(build_tables(pair, Speculative()), 0, seeded(0))

@@ -102,7 +102,7 @@ def test_refuses_what_it_cannot_run():
     pair = as_pair(*rational_chains(1, 2, seed=0))
     with pytest.raises(SimlabError, match="exact limit"):
         reference.simulate(pair, BatchSpeculative(float("inf")), 1, random.Random(0))
-    with pytest.raises(SimlabError, match="no decoder"):
+    with pytest.raises(SimlabError, match="is not a decoder"):
         reference.simulate(pair, "speculative", 1, random.Random(0))
     with pytest.raises(SimlabError, match="trajectories"):
         reference.simulate(pair, Speculative(), 0, random.Random(0))
@@ -238,7 +238,7 @@ def test_spoilt_trees_are_caught(spoil, caught):
     chain, decoder = [[row] * 3] * 2, TreeSpeculative(4)
     rng = random.Random(5)
     paths = [
-        tree.decode(chain, 0, lambda time, token: spoil(draft_tree(chain, time, token, decoder)), rng)
+        tree.walk(chain, 0, lambda time, token: spoil(draft_tree(chain, time, token, decoder)), rng)
         for _ in range(N)
     ]
     assert bool(mismatches(joint_law(chain, chain, start, decoder), cells(paths))) == caught

@@ -221,7 +221,7 @@ def test_a_ratio_is_targets_over_drafts(data):
     [
         ({"decoder": simlab.BatchSpeculative(float("inf"))}, "inf"),
         ({"decoder": "speculative"}, "decoder"),
-        ({"pair": np.eye(2)}, "give a simlab.ChainPair"),
+        ({"pair": np.eye(2)}, "expected a simlab.ChainPair"),
         ({"seed": -1}, "seed"),
         ({"seed": 0.5}, "seed"),
         ({"decoder": simlab.AdaptiveSpeculative([[1, 1]])}, "policy"),

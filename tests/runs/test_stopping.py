@@ -268,8 +268,8 @@ def test_no_jobs_no_results():
         (lambda: simlab.simulate(PAIR, Speculative(), trajectories=5, seed=-1), "seed = -1"),
         (lambda: simlab.simulate(PAIR, Speculative(), trajectories=5, seed=0.5), "seed = 0.5"),
         (lambda: simlab.simulate(PAIR, Speculative(), trajectories=5, workers=0), "workers = 0"),
-        (lambda: simlab.simulate(PAIR, Speculative, trajectories=5), "is no decoder"),
-        (lambda: simlab.simulate(PAIR.draft, Speculative(), trajectories=5), "give a simlab.ChainPair"),
+        (lambda: simlab.simulate(PAIR, Speculative, trajectories=5), "is not a decoder"),
+        (lambda: simlab.simulate(PAIR.draft, Speculative(), trajectories=5), "expected a simlab.ChainPair"),
     ],
 )
 def test_bad_arguments_are_named(make, message):

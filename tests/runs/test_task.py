@@ -183,7 +183,7 @@ def test_a_task_keeps_its_own_copy_of_the_settings():
         (({3: 1}, Speculative()), "the key 3"),
         (({"$x": 1}, Speculative()), "start with"),
         (("paper", Speculative()), "pair = 'paper'"),
-        ((PAIR, "batch"), "'batch' is no decoder"),
+        ((PAIR, "batch"), "'batch' is not a decoder"),
         ((PAIR, Speculative(), -1), "seed = -1"),
         ((PAIR, Speculative(), 1.0), "seed = 1.0"),
         ((PAIR, Speculative(), True), "seed = True"),

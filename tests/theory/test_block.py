@@ -313,7 +313,7 @@ def test_what_would_take_hours_is_refused_at_once():
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(SimlabError, match="no pair"):
+    with pytest.raises(SimlabError, match="is not a pair"):
         block_gain("paper", 4)
     with pytest.raises(SimlabError, match="window = 0"):
         block_gain(paper(3), 0)

@@ -245,9 +245,9 @@ def test_a_long_horizon_stays_a_law():
 
 
 def test_what_is_no_pair_and_no_decoder():
-    with pytest.raises(SimlabError, match="give a simlab.ChainPair"):
+    with pytest.raises(SimlabError, match="expected a simlab.ChainPair"):
         predict(np.eye(2), Speculative())
-    with pytest.raises(SimlabError, match="is no decoder"):
+    with pytest.raises(SimlabError, match="is not a decoder"):
         predict(paper(2), "speculative")
     with pytest.raises(SimlabError, match="printed recursion is finite"):
         theorem3_expected_rejections(paper(2), math.inf)

@@ -143,7 +143,7 @@ def test_on_disjoint_supports_one_rejection_saves_nothing_but_all_do():
         (lambda: sequence_tradeoff(paper(2), [-1.0]), "weight = -1.0: give a finite number >= 0"),
         (lambda: sequence_tradeoff(paper(2), [1e9]), "weight"),
         (lambda: sequence_tradeoff(paper(2), [1.0], nodes=2), "nodes = 2"),
-        (lambda: sequence_tradeoff("pair", [1.0]), "str is no pair"),
+        (lambda: sequence_tradeoff("pair", [1.0]), "str is not a pair"),
         (lambda: sequence_front(paper(2), 0), "queries = 0"),
     ],
     ids=["negative", "heavy", "nodes", "no pair", "no queries"],

@@ -160,7 +160,7 @@ def test_refuses_what_is_no_number_of_cells():
     for cells in (1, 0, 2.5, "many"):
         with pytest.raises(SimlabError, match="cells"):
             sequence_total_variation(paper(2), BiasedSpeculative(0.1), cells=cells)
-    with pytest.raises(SimlabError, match="is no decoder"):
+    with pytest.raises(SimlabError, match="is not a decoder"):
         sequence_total_variation(paper(2), "biased")
-    with pytest.raises(SimlabError, match="is no pair"):
+    with pytest.raises(SimlabError, match="is not a pair"):
         sequence_total_variation(np.eye(2), BiasedSpeculative(0.1))

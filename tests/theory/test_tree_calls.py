@@ -165,9 +165,9 @@ def test_a_better_tree_takes_fewer_calls():
 
 @pytest.mark.parametrize("decoder", [BatchSpeculative(2), "tree"], ids=str)
 def test_calls_are_asked_of_trees_or_windows(decoder):
-    with pytest.raises(SimlabError, match=r"give a decoder of windows|is no decoder"):
+    with pytest.raises(SimlabError, match=r"give a decoder of windows|is not a decoder"):
         expected_target_calls(paper(5), decoder)
     with pytest.raises(SimlabError, match="drafts no trees"):
         calls.expected_accepted(paper(5), decoder, [1])
-    with pytest.raises(SimlabError, match="is no pair"):
+    with pytest.raises(SimlabError, match="is not a pair"):
         expected_target_calls(None, TreeSpeculative())

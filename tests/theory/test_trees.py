@@ -202,7 +202,7 @@ def test_arrays_are_read_only_and_a_tree_can_be_empty():
 
 
 BAD = {
-    "no pair": ((np.eye(2), 0, 0, 1), "ndarray is no pair: give a simlab.ChainPair"),
+    "no pair": ((np.eye(2), 0, 0, 1), "ndarray is not a pair; expected a simlab.ChainPair"),
     "early": ((paper(5), -1, 0, 1), "time = -1: give a whole number of at least 0"),
     "late": ((paper(5), 5, 0, 1), "time = 5: give a whole number of at most 4"),
     "half a token": ((paper(5), 0, 0.5, 1), "token = 0.5: give a whole number"),

@@ -173,7 +173,7 @@ def test_rows_that_are_a_bit_off_one_make_no_difference(defect, frequencies):
 
 
 def test_refuses_what_is_no_decoder_and_no_number_of_frequencies():
-    with pytest.raises(SimlabError, match="is no decoder"):
+    with pytest.raises(SimlabError, match="is not a decoder"):
         win_rates(paper(2), [("optimal", OPTIMAL)])
     for frequencies in (0, -1, 2.5, "many"):
         with pytest.raises(SimlabError, match="frequencies = "):

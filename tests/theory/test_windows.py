@@ -338,5 +338,5 @@ def test_times_need_a_decoder_of_windows_and_a_cost():
     for decoder in (Autoregressive(), BatchSpeculative(2), TreeSpeculative(4)):
         with pytest.raises(SimlabError, match="give a decoder of windows"):
             expected_time(paper(3), decoder, CostModel())
-    with pytest.raises(SimlabError, match="is no pair"):
+    with pytest.raises(SimlabError, match="is not a pair"):
         expected_time(None, Speculative(2), CostModel())

@@ -247,9 +247,9 @@ def test_mistakes_end_in_one_line(ask):
     pair, cost = paper(4), CostModel()
     with pytest.raises(SimlabError, match=r"cost = 0.05: give a simlab.CostModel"):
         ask(pair, 0.05)
-    with pytest.raises(SimlabError, match="list is no pair"):
+    with pytest.raises(SimlabError, match="list is not a pair"):
         ask([], cost)
-    with pytest.raises(SimlabError, match="is no pair"):
+    with pytest.raises(SimlabError, match="is not a pair"):
         mean_acceptance(None)
     if ask is best_threshold:
         with pytest.raises(SimlabError, match="window = 0: give a whole number of at least 1"):

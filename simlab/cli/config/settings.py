@@ -19,6 +19,7 @@ from simlab.pairs.processing import processing_settings
 
 LARGEST = 2**62  # what tables on disk hold as a whole number, with room to add
 LARGEST_BATCH = 2**31
+INFINITE = ("inf", ".inf", "infinity")
 LONGEST_NAME = 100  # of a folder, before its hash
 
 
@@ -33,10 +34,9 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
     if name not in DECODERS:
         raise SimlabError(f"no decoder {name!r}: known are {', '.join(DECODERS)}")
     options = {key: whole(value) for key, value in options.items()}
-    if isinstance(options.get("drafts"), str):
-        options["drafts"] = _drafts(options["drafts"])
     if DECODERS[name] is AdaptiveSpeculative:
         return AdaptiveSpeculative(policy_from(options, pair, cost_from(config)))
+    options = {key: _infinite(value) for key, value in options.items()}
     try:
         return DECODERS[name](**options)
     except TypeError as error:
@@ -178,8 +178,9 @@ def _section(config: dict, name: str) -> dict:
     return section
 
 
-def _drafts(word: str):
-    return math.inf if word.lower() in ("inf", ".inf", "infinity") else word
+def _infinite(value):
+    """An infinity is written as a word, which YAML reads as text."""
+    return math.inf if isinstance(value, str) and value.lower() in INFINITE else value
 
 
 def whole(value):

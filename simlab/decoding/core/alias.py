@@ -18,14 +18,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from simlab.decoding.core.bits import LOW32, U16, U32, U
 from simlab.jit import compiled
 
-U = np.uint64
 COIN = float(2**48)
 ALWAYS = 2**48 - 1
 """The acceptance threshold of a token that is always accepted; all others are smaller."""
-_LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
-_16, _32 = U(16), U(32)
 
 
 @compiled
@@ -89,8 +87,8 @@ def pack_row(weights, entries, lows, shares, aliases, stack):
     alias_row(weights, shares, aliases, stack)
     for y in range(weights.size):
         threshold = coin_threshold(shares[y])
-        entries[y] = np.uint32((U(aliases[y]) << _16) | (threshold >> _32))
-        lows[y] = np.uint32(threshold & _LOW32)
+        entries[y] = np.uint32((U(aliases[y]) << U16) | (threshold >> U32))
+        lows[y] = np.uint32(threshold & LOW32)
 
 
 @compiled

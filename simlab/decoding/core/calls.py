@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoders import Windowed, most_drafted
-from simlab.decoding.core.chunks import CHUNK, U
+from simlab.decoding.core.bits import U0, U1, U2, U3, U4, YES
+from simlab.decoding.core.chunks import CHUNK
 from simlab.errors import SimlabError
 from simlab.jit import compiled
 
@@ -21,8 +22,6 @@ MOST_COUNTED = 2**24
 """So many numbers of drafted tokens can be told apart: 128 MB of counts."""
 FEW_PLACES = 24
 """Up to so many places are counted by comparing, place by place; more, by incrementing counters."""
-_0, _1, _2, _3, _4 = U(0), U(1), U(2), U(3), U(4)
-_YES = np.uint16(1)
 
 
 class Calls(NamedTuple):
@@ -101,7 +100,7 @@ def begin_calls(limits, last, begin, count, calls):
         number[i] = np.uint16(number[i] + new)
     for i in range(count):
         # Chosen by arithmetic, which makes vector instructions of it.
-        old = np.uint16(begun[i] - _YES)
+        old = np.uint16(begun[i] - YES)
         goal[i] = np.uint16(np.uint16(goal[i] & old) | np.uint16(allowed[i] & ~old))
 
 
@@ -127,7 +126,7 @@ def take_bonus(begin, count, calls, scratch):
     bonus, verified, rejected = calls.bonus, calls.verified, scratch.rejected
     for i in range(count):
         drafted = np.uint16(accepted[i] != goal[i])
-        bonus[i] = np.uint16(_YES - drafted)
+        bonus[i] = np.uint16(YES - drafted)
         verified[i] = drafted
         rejected[i] = np.uint16(rejected[i] & drafted)
 
@@ -139,7 +138,7 @@ def end_calls(begin, count, has_bonus, calls, scratch):
     bonus, rejected = calls.bonus, scratch.rejected
     last = np.uint16(0 if has_bonus else 1)
     for i in range(count):
-        more = np.uint16(accepted[i] + _YES)
+        more = np.uint16(accepted[i] + YES)
         over = (rejected[i] | bonus[i]) != 0
         if last:
             over |= more == goal[i]
@@ -158,12 +157,12 @@ def count_places(places, flags, count, found):
         return
     # Neighbours count in different rows, as in `chunks.count_many`.
     first, second, third, fourth = found[0], found[1], found[2], found[3]
-    whole = count & ~_3
-    for i in range(_0, whole, _4):
+    whole = count & ~U3
+    for i in range(U0, whole, U4):
         first[places[i]] += flags[i]
-        second[places[i + _1]] += flags[i + _1]
-        third[places[i + _2]] += flags[i + _2]
-        fourth[places[i + _3]] += flags[i + _3]
+        second[places[i + U1]] += flags[i + U1]
+        third[places[i + U2]] += flags[i + U2]
+        fourth[places[i + U3]] += flags[i + U3]
     for i in range(whole, count):
         first[places[i]] += flags[i]
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoding.core.alias import ALWAYS
+from simlab.decoding.core.bits import HALF, LOW16, LOW32, NEAR, SHORT, U0, U1, U2, U3, U4, U16, U32, U
 from simlab.decoding.core.randomness import fill, spare_word
 from simlab.jit import compiled
 
@@ -32,11 +33,7 @@ WHOLE = 32
 """Loops run over multiples of this many trajectories, so that none is left to scalar code."""
 FEW = 8
 """Up to so many tokens are counted by comparing, token by token; more, by incrementing counters."""
-U = np.uint64
-_0, _1, _2, _3, _4, _16, _32 = U(0), U(1), U(2), U(3), U(4), U(16), U(32)
-_LOW16, _LOW32 = U(0xFFFF), U(0xFFFFFFFF)
 _ALWAYS = U(ALWAYS)
-_SHORT, _HALF, _NEAR = np.uint32(0xFFFF), np.uint32(16), np.uint32(2)
 
 
 class Scratch(NamedTuple):
@@ -98,11 +95,11 @@ def locate(last, begin, uniforms, states, count, slots, coins, places):
     wide = np.uint32(states)
     for i in range(count):
         uniform = uniforms[i]
-        lower = np.uint32(np.uint32(uniform & _SHORT) * wide) >> _HALF
-        product = np.uint32(np.uint32(np.uint32(uniform >> _HALF) * wide) + lower)
-        slot = np.uint32(product >> _HALF)
+        lower = np.uint32(np.uint32(uniform & SHORT) * wide) >> HALF
+        product = np.uint32(np.uint32(np.uint32(uniform >> HALF) * wide) + lower)
+        slot = np.uint32(product >> HALF)
         slots[i] = slot
-        coins[i] = np.uint16(product & _SHORT)
+        coins[i] = np.uint16(product & SHORT)
         places[i] = np.uint32(np.uint32(np.uint32(last[begin + i]) * wide) + slot)
 
 
@@ -122,10 +119,10 @@ def select(entries, stride, slots, coins, count, tokens, ties):
     """
     for i in range(count):
         entry, coin = entries[i * stride], np.uint32(coins[i])
-        threshold = np.uint32(entry & _SHORT)
-        tokens[i] = np.uint16(slots[i] if coin < threshold else np.uint32(entry >> _HALF))
-        below = np.uint32(np.uint32(threshold - coin) & _SHORT)
-        ties[i] = np.uint16((below < _NEAR) | (coin == _SHORT))
+        threshold = np.uint32(entry & SHORT)
+        tokens[i] = np.uint16(slots[i] if coin < threshold else np.uint32(entry >> HALF))
+        below = np.uint32(np.uint32(threshold - coin) & SHORT)
+        ties[i] = np.uint16((below < NEAR) | (coin == SHORT))
 
 
 @compiled
@@ -135,15 +132,15 @@ def verify(halves, slots, coins, pieces, count, tokens, rejected, ties):
     halves: uint32 (2 * CHUNK,), the records as pairs (alias entry, acceptance thresholds).
     """
     for i in range(count):
-        entry, bars = halves[_2 * i], halves[_2 * i + _1]
-        coin, chance = np.uint32(coins[i]), np.uint32(pieces[_2 * count + i])
-        threshold = np.uint32(entry & _SHORT)
+        entry, bars = halves[U2 * i], halves[U2 * i + U1]
+        coin, chance = np.uint32(coins[i]), np.uint32(pieces[U2 * count + i])
+        threshold = np.uint32(entry & SHORT)
         kept = coin < threshold
-        bar = np.uint32(bars & _SHORT) if kept else np.uint32(bars >> _HALF)
-        tokens[i] = np.uint16(slots[i] if kept else np.uint32(entry >> _HALF))
+        bar = np.uint32(bars & SHORT) if kept else np.uint32(bars >> HALF)
+        tokens[i] = np.uint16(slots[i] if kept else np.uint32(entry >> HALF))
         rejected[i] = np.uint16(chance >= bar)
-        below = np.uint32(np.uint32(threshold - coin) & _SHORT)
-        ties[i] = np.uint16((below < _NEAR) | (coin == _SHORT) | (chance == bar))
+        below = np.uint32(np.uint32(threshold - coin) & SHORT)
+        ties[i] = np.uint16((below < NEAR) | (coin == SHORT) | (chance == bar))
 
 
 @compiled
@@ -158,14 +155,14 @@ def any_of(flags, count):
 @compiled
 def exact_draw(entries, lows, x, states, uniform, more):
     """(token, place, slot kept?) of a draw whose uniform has the upper 32 bits of `more` as further bits."""
-    tail = (more >> _32) * states
-    product = U(uniform) * states + (tail >> _32)
-    place = U(x) * states + (product >> _32)
-    coin = ((product & _LOW32) << _16) | ((tail & _LOW32) >> _16)
-    entry = U(entries[place]) & _LOW32
-    if coin < (((entry & _LOW16) << _32) | U(lows[place])):
-        return product >> _32, place, True
-    return entry >> _16, place, False
+    tail = (more >> U32) * states
+    product = U(uniform) * states + (tail >> U32)
+    place = U(x) * states + (product >> U32)
+    coin = ((product & LOW32) << U16) | ((tail & LOW32) >> U16)
+    entry = U(entries[place]) & LOW32
+    if coin < (((entry & LOW16) << U32) | U(lows[place])):
+        return product >> U32, place, True
+    return entry >> U16, place, False
 
 
 @compiled
@@ -185,10 +182,10 @@ def mend_verified(table, last, begin, states, count, scratch, state):
             continue
         x, more = last[begin + U(i)], spare_word(state)
         token, place, kept = exact_draw(table.records, table.lows, x, states, scratch.uniforms[i], more)
-        bars = table.records[place] >> _32
-        bar = (bars & _LOW16) if kept else (bars >> _16)
-        needed = (bar << _32) | U(table.acceptance_lows[U(x) * states + token])
-        chance = (U(scratch.pieces[_2 * count + U(i)]) << _32) | (more & _LOW32)
+        bars = table.records[place] >> U32
+        bar = (bars & LOW16) if kept else (bars >> U16)
+        needed = (bar << U32) | U(table.acceptance_lows[U(x) * states + token])
+        chance = (U(scratch.pieces[U2 * count + U(i)]) << U32) | (more & LOW32)
         scratch.tokens[i] = np.uint16(token)
         scratch.rejected[i] = np.uint16(chance >= needed and needed != _ALWAYS)
 
@@ -202,10 +199,10 @@ def draw(table, last, states, count, scratch, state, tokens):
     """
     count = padded(count)
     slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
-    fill(state, scratch.words, count // _2)
-    locate(last, _0, scratch.uniforms, states, count, slots, coins, places)
+    fill(state, scratch.words, count // U2)
+    locate(last, U0, scratch.uniforms, states, count, slots, coins, places)
     look_up(table.entries, places, count, scratch.entries)
-    select(scratch.entries, _1, slots, coins, count, tokens, ties)
+    select(scratch.entries, U1, slots, coins, count, tokens, ties)
     if any_of(ties, count):
         mend_draws(table.entries, table.lows, last, states, count, scratch, state, tokens)
 
@@ -215,10 +212,10 @@ def draft(table, last, states, count, scratch, state, tokens):
     """`draw` from a DraftTable of one step, without verifying."""
     count = padded(count)
     slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
-    fill(state, scratch.words, count // _2)
-    locate(last, _0, scratch.uniforms, states, count, slots, coins, places)
+    fill(state, scratch.words, count // U2)
+    locate(last, U0, scratch.uniforms, states, count, slots, coins, places)
     look_up(table.records, places, count, scratch.records)
-    select(scratch.halves, _2, slots, coins, count, tokens, ties)
+    select(scratch.halves, U2, slots, coins, count, tokens, ties)
     if any_of(ties, count):
         mend_draws(table.records, table.lows, last, states, count, scratch, state, tokens)
 
@@ -232,7 +229,7 @@ def draft_and_verify(table, last, begin, states, count, scratch, state):
     """
     count = padded(count)
     slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
-    fill(state, scratch.words, _3 * count // _4)
+    fill(state, scratch.words, U3 * count // U4)
     locate(last, begin, scratch.uniforms, states, count, slots, coins, places)
     look_up(table.records, places, count, scratch.records)
     verify(scratch.halves, slots, coins, scratch.pieces, count, scratch.tokens, scratch.rejected, ties)
@@ -243,7 +240,7 @@ def draft_and_verify(table, last, begin, states, count, scratch, state):
 @compiled
 def choose(flags, count, chosen):
     """Write the places of the set flags to `chosen`; return how many there are."""
-    found = _0
+    found = U0
     for i in range(count):
         chosen[found] = np.uint32(i)
         found += U(flags[i])
@@ -295,12 +292,12 @@ def count_many(tokens, count, histogram):
     """Count by incrementing. Neighbours count in different rows: a run of one token would otherwise wait for
     its own increments to come back from the store buffer."""
     first, second, third, fourth = histogram[0], histogram[1], histogram[2], histogram[3]
-    whole = count & ~_3
-    for i in range(_0, whole, _4):
+    whole = count & ~U3
+    for i in range(U0, whole, U4):
         first[tokens[i]] += 1
-        second[tokens[i + _1]] += 1
-        third[tokens[i + _2]] += 1
-        fourth[tokens[i + _3]] += 1
+        second[tokens[i + U1]] += 1
+        third[tokens[i + U2]] += 1
+        fourth[tokens[i + U3]] += 1
     for i in range(whole, count):
         first[tokens[i]] += 1
 

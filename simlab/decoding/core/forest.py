@@ -23,10 +23,10 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoders import TreeSpeculative
+from simlab.decoding.core.bits import U
 from simlab.decoding.core.tables import check_memory, step_of
 from simlab.jit import compiled
 
-U = np.uint64
 CHILDREN = 17
 """The low bits of a node's word, which hold its number of children, 0..65536."""
 SHIFT, MASK = U(CHILDREN), U(2**CHILDREN - 1)

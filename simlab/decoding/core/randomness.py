@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from simlab.decoding.core.bits import U
 from simlab.jit import compiled, inlined
 
 LANES = 32
 BATCH = 2 * LANES
 """Words come in batches: each lane takes two steps between loading and storing its state."""
-U = np.uint64
 _17, _19, _23, _41, _45 = U(17), U(19), U(23), U(41), U(45)
 
 

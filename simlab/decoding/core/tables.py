@@ -12,14 +12,12 @@ import numpy as np
 
 from simlab.checks import physical_memory
 from simlab.decoding.core.alias import acceptance_threshold, pack_row, pack_rows
+from simlab.decoding.core.bits import LOW32, U16, U32
 from simlab.errors import SimlabError
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 LARGEST = 65535
-U = np.uint64
-_16, _32 = U(16), U(32)
-_LOW32 = U(0xFFFFFFFF)
 
 
 class AliasTable(NamedTuple):
@@ -120,9 +118,9 @@ def _pack_drafts(draft, target, epsilon, halves, lows, acceptance_lows):
             pack_row(drafted, entries, lows[step, row], shares, aliases, stack)
             for y in range(states):
                 needed[y] = acceptance_threshold(goal[y] + epsilon, drafted[y])
-                acceptance_lows[step, row][y] = np.uint32(needed[y] & _LOW32)
+                acceptance_lows[step, row][y] = np.uint32(needed[y] & LOW32)
             for y in range(states):
-                bars = ((needed[aliases[y]] >> _32) << _16) | (needed[y] >> _32)
+                bars = ((needed[aliases[y]] >> U32) << U16) | (needed[y] >> U32)
                 halves[step, 2 * (x * states + y)] = entries[y]
                 halves[step, 2 * (x * states + y) + 1] = np.uint32(bars)
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.decoding.core.chunks import CHUNK, U, draw, padded
+from simlab.decoding.core.bits import U
+from simlab.decoding.core.chunks import CHUNK, draw, padded
 from simlab.jit import compiled
 
 

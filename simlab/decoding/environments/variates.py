@@ -12,15 +12,15 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 
+from simlab.decoding.core.bits import U11, UNIT, U
 from simlab.decoding.core.randomness import next_word
 from simlab.decoding.environments.elementary import exp, log
 from simlab.jit import compiled
 
-U = np.uint64
 LAYERS = 256
 TAIL = 3.6541528853610088  # where the tail begins, so that 256 layers of equal area close at the top
-_UNIT, _SIGNED_UNIT = 2.0**-53, 2.0**-52
-_11, _SHIFT = U(11), np.int64(11)
+_SIGNED_UNIT = 2.0**-52
+_SHIFT = np.int64(11)
 _LAYER, _BASE, _BIT = U(LAYERS - 1), U(0), U(1)
 
 
@@ -77,7 +77,7 @@ def next_uint(stream):
 @compiled
 def uniform(stream):
     """Uniform on the odd multiples of 2^-54 in (0, 1)."""
-    return (np.float64(next_uint(stream) >> _11) + 0.5) * _UNIT
+    return (np.float64(next_uint(stream) >> U11) + 0.5) * UNIT
 
 
 @compiled

@@ -43,8 +43,7 @@ import numpy as np
 
 from simlab.checks import check_count, check_number
 from simlab.decoders import Speculative
-from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.bias.total_variation import chains_total_variation
 from simlab.theory.horizon.forward import expected_rejections_per_position
 
@@ -81,11 +80,10 @@ def sequence_tradeoff(pair: ChainPair, weights: Iterable[float], *, nodes: int |
 
     weights: numbers in [0, 4096], what a unit of total variation is worth in rejections. nodes: of the grid
     of k/q, at least 3; by default as many as take half a second a weight. Time O(T V^2 nodes). Rows are
-    divided by their sums. Raises SimlabError for what is no pair, and weights or nodes out of range. Source:
+    divided by their sums. Raises SimlabError if it is not a pair, and weights or nodes out of range. Source:
     own, see the module's head.
     """
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_pair(pair)
     if nodes is None:
         nodes = int(np.clip(WORK / (pair.horizon * pair.states**2), LEAST_NODES, MOST_NODES))
     ratios = _nodes(pair, check_count("nodes", nodes, least=3))

@@ -67,7 +67,7 @@ def win_rates_by_start(
     than TIE tie. Responses follow rows divided by their sums, the judge takes the target's as they are.
     low = high, exact to rounding, where V^T is at most ENUMERATED; frequencies: N of the module's head, by
     default what WORK allows. Decoders that several matches share are computed once. Time O(T V^2 N) for each
-    decoder. Raises SimlabError for what is no pair or no decoder, and for frequencies that are no whole
+    decoder. Raises SimlabError if it is not a pair or no decoder, and for frequencies that are no whole
     number >= 1.
     """
     if frequencies is not None:

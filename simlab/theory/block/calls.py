@@ -9,8 +9,7 @@ import numpy as np
 
 from simlab.checks import check_count
 from simlab.decoders import BlockSpeculative, Speculative, longest_window
-from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
 from simlab.theory.prediction import Prediction, target_marginals
 from simlab.theory.windows.forward import predict_windows
@@ -107,8 +106,7 @@ def block_gain(pair: ChainPair, window: int | None = 4) -> tuple[float, float]:
     The second is never larger (the package's head). Raises SimlabError for a window below 1 and where it
     would take hours.
     """
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_pair(pair)
     window = window if window is None else check_count("window", window)
     token = predict_windows(pair, Speculative(window, bonus=True))
     block = predict_block(pair, BlockSpeculative(window))

@@ -32,7 +32,7 @@ from simlab.decoders import (
     is_plain,
 )
 from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.horizon.divergence import sequence_divergence
 from simlab.theory.horizon.positions import places_to_horizon
 from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
@@ -194,8 +194,7 @@ def expected_rejections_per_position(pair: ChainPair, decoder: Decoder) -> np.nd
 
 def check(pair: ChainPair, decoder: Decoder) -> None:
     """Raise SimlabError unless the arguments are a ChainPair and a decoder."""
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_pair(pair)
     decoder_name(decoder)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.prediction import Prediction, target_marginals
 from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
 
@@ -182,7 +182,6 @@ class _ExitLaws:
 
 
 def _check(pair: ChainPair, decoder: TreeSpeculative) -> None:
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_pair(pair)
     if not isinstance(decoder, TreeSpeculative):
         raise SimlabError(f"{decoder!r} drafts no trees: give simlab.TreeSpeculative()")

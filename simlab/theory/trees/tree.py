@@ -16,7 +16,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import DRAFTED_BY
 from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 
 MOST_NODES = 2**30
 """Nodes are numbered in 32 bits."""
@@ -87,7 +87,7 @@ def optimal_tree(
     Time: O(P log P) beyond sorting each visited row once; about 0.2 us a node where P = 10^6 and V = 100, so
     some tenths of a second. Memory: about 70 bytes a node while it searches, 28 to 44 for the tree.
 
-    Raises SimlabError for what is no pair, a time or token that is not there, a capacity below 1 or beyond
+    Raises SimlabError if it is not a pair, a time or token that is not there, a capacity below 1 or beyond
     this machine's memory, and an unknown model.
     """
     return _drafted(pair, time, token, capacity, drafted_by, chain=False)
@@ -107,8 +107,7 @@ def chain_tree(
 def _drafted(
     pair: ChainPair, time: int, token: int, capacity: int, drafted_by: str, chain: bool
 ) -> DraftTree:
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_pair(pair)
     time = check_count("time", time, least=0, most=pair.horizon - 1)
     token = check_count("token", token, least=0, most=pair.states - 1)
     capacity = check_count("capacity", capacity)

@@ -8,8 +8,7 @@ import numpy as np
 
 from simlab.cost import CostModel
 from simlab.decoders import ConfidenceSpeculative, Speculative
-from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.horizon.forward import expected_rejections_per_position
 from simlab.theory.windows.backward import costs_to_go
 from simlab.theory.windows.optimal import TIE, check_planned
@@ -55,7 +54,7 @@ def window_times(
 
     longest: K, None for the longest that fits: T - 1 with the bonus token, T without. Exact, by
     `costs_to_go`, in the unit of `cost`. Time O(T K^2 V^2) as matrix products: give `longest` where the
-    horizon is long. Raises SimlabError for what is no pair or no cost, and for longest < 1.
+    horizon is long. Raises SimlabError if it is not a pair or no cost, and for longest < 1.
     """
     longest = check_planned(pair, cost, bonus, longest)
     alone = pair.horizon * cost.target
@@ -87,7 +86,7 @@ def best_threshold(pair: ChainPair, cost: CostModel, window: int | None = 8) -> 
     stop), every distinct confidence max_y draft[t, x, y], and 1 (stop wherever the draft is not certain);
     where they are more than 256, as many quantiles of them. Where the draft is certain somewhere every rule
     drafts there: `best_window` says whether drafting pays at all. Of thresholds whose times agree to 1e-13 of
-    them the smallest. Raises SimlabError for what is no pair or no cost, and for a window below 1.
+    them the smallest. Raises SimlabError if it is not a pair or no cost, and for a window below 1.
     """
     check_planned(pair, cost, True, None)
     window = ConfidenceSpeculative(0.0, window).window
@@ -113,10 +112,9 @@ def mean_acceptance(pair: ChainPair) -> float:
     """1 - E[N_rej] / T of speculative decoding: what the memoryless formulas take for their acceptance.
 
     The probability that a drafted token is accepted, averaged over positions along the target's chain.
-    Raises SimlabError for what is no pair.
+    Raises SimlabError if it is not a pair.
     """
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_pair(pair)
     rejections = expected_rejections_per_position(pair, Speculative()).sum()
     return float(np.clip(1 - rejections / pair.horizon, 0.0, 1.0))
 

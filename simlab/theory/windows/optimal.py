@@ -8,7 +8,7 @@ from simlab.checks import check_count
 from simlab.cost import CostModel, check_cost
 from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.products import product
 from simlab.theory.windows.rules import steps
 
@@ -27,7 +27,7 @@ def optimal_policy(
     another kind, and can be faster. bonus: whether calls have the bonus
     token; then g = 0..R - 1, else 1..R. longest: the largest window, None for the horizon's. Of windows whose
     times agree to 1e-13 of them the smallest is taken, so that rounding does not decide. Time O(T V^2 K) as
-    matrix products, K the longest window. Raises SimlabError for what is no pair or no cost, and for longest
+    matrix products, K the longest window. Raises SimlabError if it is not a pair or no cost, and for longest
     < 1.
     """
     longest = check_planned(pair, cost, bonus, longest)
@@ -53,8 +53,7 @@ def optimal_policy(
 
 def check_planned(pair: ChainPair, cost: CostModel, bonus: bool, longest: int | None) -> int:
     """The longest window that calls can have; SimlabError for arguments that are none."""
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is no pair: give a simlab.ChainPair")
+    check_pair(pair)
     check_cost(cost)
     if not isinstance(bonus, bool | np.bool_):
         raise SimlabError(f"bonus = {bonus!r}: give true or false")

@@ -1,0 +1,263 @@
+"""The settings of each decoding algorithm, as frozen dataclasses that also state its facts.
+
+Every class says, without a default to fall back on:
+
+drafts_per_call: how many drafts are made for each target call; 0 where there is no draft model.
+is_biased: whether the output's distribution may differ from the target's.
+has_bonus: whether a call whose drafted tokens are all accepted yields one more token from the target.
+is_finite: whether a computer can run it; False for an exact limit that only `predict` knows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+
+from simlab.checks import check_count, check_flag, check_number, shortened
+from simlab.decoders.policy import Policy
+from simlab.errors import SimlabError
+
+
+@dataclass(frozen=True)
+class Autoregressive:
+    """The target decodes alone: no drafts, no rejections, one target call a token."""
+
+    drafts_per_call: ClassVar[int] = 0
+    is_biased: ClassVar[bool] = False
+    has_bonus: ClassVar[bool] = False
+    is_finite: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Speculative:
+    """Speculative decoding (Leviathan et al. 2023; Yin et al. 2024, Algorithms 1 and 2).
+
+    The draft proposes a token; it is accepted with probability min(1, target/draft); on rejection the
+    token is replaced by a draw from [target - draft]_+ and drafting starts over. Each iteration, the tokens
+    from one start to the next, is one target call.
+
+    window: how many tokens an iteration drafts at most, a whole number >= 1; None: the look-ahead reaches the
+    horizon. bonus: whether an iteration whose drafted tokens are all accepted yields one more token, straight
+    from the target. With R tokens left it drafts min(window, R - 1) with the bonus token, which would
+    otherwise have no place, and min(window, R) without. The default, drafting to the horizon without a bonus
+    token, is the algorithm of Yin et al.; engines use a window and the bonus token. Raises SimlabError for
+    anything else.
+    """
+
+    window: int | None = None
+    bonus: bool = False
+    drafts_per_call: ClassVar[int] = 1
+    is_biased: ClassVar[bool] = False
+    is_finite: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window", _check_window(self.window))
+        object.__setattr__(self, "bonus", check_flag("bonus", self.bonus))
+
+    @property
+    def has_bonus(self) -> bool:
+        """Whether a call whose drafted tokens are all accepted yields one more token."""
+        return self.bonus
+
+
+@dataclass(frozen=True)
+class BlockSpeculative:
+    """Speculative decoding with block verification (Sun et al. 2024, arXiv 2403.10444), with the bonus token.
+
+    The drafted tokens of a window are verified as a block: with running ratios p_0 = 1,
+    p_i = min(p_{i-1} target(x_i)/draft(x_i), 1), place i of the window is a possible end with probability
+    h_i, and the longest such prefix is accepted; then comes the bonus token, if all were accepted, or else a
+    token from [p_i target - draft]_+. The output is the target's.
+
+    window: tokens that an iteration drafts at most, >= 1; min(window, R - 1) where R tokens are left. None:
+    to the horizon. Raises SimlabError for anything else.
+    """
+
+    window: int | None = 4
+    drafts_per_call: ClassVar[int] = 1
+    is_biased: ClassVar[bool] = False
+    has_bonus: ClassVar[bool] = True
+    is_finite: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window", _check_window(self.window))
+
+
+@dataclass(frozen=True)
+class AdaptiveSpeculative:
+    """Speculative decoding whose window depends on the position and the last token.
+
+    policy: a `simlab.Policy`, e.g. `simlab.optimal_policy(pair, cost)`, or a table (T, V) of windows, then
+    with the bonus token. Raises SimlabError for anything else; a policy for another pair is refused where
+    the pair is known.
+    """
+
+    policy: Policy
+    drafts_per_call: ClassVar[int] = 1
+    is_biased: ClassVar[bool] = False
+    is_finite: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.policy, Policy):
+            if not isinstance(self.policy, list | tuple | np.ndarray):
+                raise SimlabError(
+                    f"policy = {shortened(self.policy)}: give a simlab.Policy or a table (T, V) of windows"
+                )
+            object.__setattr__(self, "policy", Policy(self.policy))
+
+    @property
+    def window(self) -> int:
+        """The policy's longest window."""
+        return self.policy.longest
+
+    @property
+    def has_bonus(self) -> bool:
+        """Whether a call whose drafted tokens are all accepted yields one more token."""
+        return self.policy.bonus
+
+
+@dataclass(frozen=True)
+class ConfidenceSpeculative:
+    """Speculative decoding that stops drafting when the draft is unsure: what a serving engine can run.
+
+    Before each token that it would draft, at position t after token x, the draft's confidence is the
+    probability of its likeliest next token, max_y draft[t, x, y]. It drafts on while that is >= threshold and
+    fewer than `window` tokens are drafted; then the target verifies them, with the bonus token. A call may
+    draft none. The rule looks at drafted tokens only, never at the target, so the output is the target's.
+    (Engines that stop *after* the token of low probability do the same where they draft greedily. To drop
+    that token unverified would bias the output.)
+
+    threshold: in [0, 1]; 0 never stops. window: as in `Speculative`. Raises SimlabError for anything else.
+    """
+
+    threshold: float = 0.4
+    window: int | None = 8
+    drafts_per_call: ClassVar[int] = 1
+    is_biased: ClassVar[bool] = False
+    has_bonus: ClassVar[bool] = True
+    is_finite: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "threshold", check_number("threshold", self.threshold, least=0.0, most=1.0))
+        object.__setattr__(self, "window", _check_window(self.window))
+
+
+def _check_window(window) -> int | None:
+    return None if window is None else check_count("window", window)
+
+
+@dataclass(frozen=True)
+class BatchSpeculative:
+    """Batch speculative decoding (Yin et al. 2024, Algorithm 4).
+
+    drafts: how many independent drafts are tried at each fresh position (the first one and each one after
+    a rejection). An integer of at least 1, or math.inf for the exact limit, which `predict` knows and no
+    sampler can run. Raises SimlabError for anything else.
+    """
+
+    drafts: int | float = 4
+    is_biased: ClassVar[bool] = False
+    has_bonus: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        drafts = self.drafts
+        if isinstance(drafts, float) and math.isinf(drafts) and drafts > 0:
+            return
+        if isinstance(drafts, bool) or not isinstance(drafts, Integral) or drafts < 1:
+            raise SimlabError(f"drafts = {drafts!r}: give a whole number of at least 1, or inf for the limit")
+        object.__setattr__(self, "drafts", int(drafts))
+
+    @property
+    def drafts_per_call(self) -> int | float:
+        """M."""
+        return self.drafts
+
+    @property
+    def is_finite(self) -> bool:
+        """False for drafts = inf."""
+        return self.drafts != math.inf
+
+
+REPLACEMENTS = ("optimal", "target", "draft", "residual")
+"""What a rejected token of `BiasedSpeculative` is replaced by."""
+
+
+@dataclass(frozen=True)
+class BiasedSpeculative:
+    """Speculative decoding that accepts too much (Yin et al. 2024, Section 4, Theorems 4 and 5).
+
+    A drafted token is accepted with probability min(1, (target + epsilon)/draft), so fewer are rejected and
+    the output is biased. A rejected token is replaced by a draw from
+
+    optimal: [target - accepted]_+ with accepted = min(draft, target + epsilon), of all replacements one with
+        the least bias (Theorem 4; "Decoding-OPT");
+    target: the target itself ("Decoding-UNO" in the paper's text);
+    draft: the draft ("Decoding-UNO" in the code of the paper's appendix);
+    residual: [target - draft]_+, as in speculative decoding, which epsilon = 0 is exactly.
+
+    epsilon: a finite number >= 0; from 1 on every token is accepted. Raises SimlabError for anything else.
+    """
+
+    epsilon: float = 0.1
+    replacement: str = "optimal"
+    drafts_per_call: ClassVar[int] = 1
+    has_bonus: ClassVar[bool] = False
+    is_finite: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, least=0.0))
+        if not isinstance(self.replacement, str) or self.replacement not in REPLACEMENTS:
+            raise SimlabError(f"no replacement {self.replacement!r}: known are {', '.join(REPLACEMENTS)}")
+
+    @property
+    def is_biased(self) -> bool:
+        """False where it is speculative decoding exactly: epsilon = 0 with a residual as replacement."""
+        return self.epsilon > 0 or self.replacement in ("target", "draft")
+
+
+DRAFTED_BY = ("target", "draft")
+"""By whose probabilities the tree of `TreeSpeculative` is chosen."""
+
+SHAPES = ("tree", "chain")
+"""The whole tree of the most probable prefixes, or the single chain of the same size."""
+
+
+@dataclass(frozen=True)
+class TreeSpeculative:
+    """Deterministic speculation with draft trees (Pankratov and Alistarh 2026).
+
+    Before each target call a tree of at most `capacity` drafted tokens is verified at once; the root, the
+    given prefix, is not one of them. The target's own token path walks the tree: X tokens of it lie in the
+    tree, and the call yields them and the next one, the bonus token: X + 1 in all, but no more than are left
+    to the horizon. The output is the target's.
+
+    capacity: P >= 1, a whole number. drafted_by: "target", which gives the tree with the largest E[X], or
+    "draft", what a draft model that does not know the target makes of it. shape: "tree", the `capacity` most
+    probable prefixes (`simlab.optimal_tree`), or "chain", the greedy continuation: each drafted token is the
+    most probable one after the last. Raises SimlabError for anything else.
+    """
+
+    capacity: int = 64
+    drafted_by: str = "target"
+    shape: str = "tree"
+    drafts_per_call: ClassVar[int] = 1
+    is_biased: ClassVar[bool] = False
+    has_bonus: ClassVar[bool] = True
+    is_finite: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "capacity", check_count("capacity", self.capacity))
+        for name, known in (("drafted_by", DRAFTED_BY), ("shape", SHAPES)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise SimlabError(f"{name} = {value!r}: give one of {', '.join(known)}")
+
+
+Windowed = Speculative | BlockSpeculative | AdaptiveSpeculative | ConfidenceSpeculative
+"""Decoders that draft a window of tokens in a row before each target call."""
+
+Decoder = Autoregressive | Windowed | BatchSpeculative | BiasedSpeculative | TreeSpeculative
