@@ -8,8 +8,8 @@
     simlab.evidence.mean_verdict("E[N_rej]", counts.rejections, exact.expected_rejections, resolution=0.1)
 
 The rooms: `pairs` is what is decoded, `decoders` by which algorithm, `laws` are what random environments are
-drawn from, `theory` predicts, `decoding` simulates, `reference` does so slowly and obviously, `runs` runs
-many, `evidence` judges, `report` shows.
+drawn from, `theory` predicts, `planning` says how long to draft, `decoding` simulates, `reference` does so
+slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
 """
 
 from simlab import evidence, laws, pairs
@@ -27,6 +27,7 @@ from simlab.decoders import (
 from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
+from simlab.planning import WindowPlan, plan
 from simlab.reference import trace_one
 from simlab.theory import (
     BestWindow,
@@ -56,12 +57,14 @@ __all__ = [
     "SimlabError",
     "Speculative",
     "TreeSpeculative",
+    "WindowPlan",
     "best_window",
     "evidence",
     "laws",
     "optimal_policy",
     "optimal_tree",
     "pairs",
+    "plan",
     "predict",
     "sequence_total_variation",
     "simulate",

@@ -29,6 +29,22 @@ def check_count(name: str, value, least: int = 1, most: int | None = None) -> in
     return int(value)
 
 
+def as_integer(value):
+    """A float that is whole as the int it means: 1e6 is written for a count and read as a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def integer_from_text(text: str) -> int:
+    """12, and 12.0 or 1e3 as well: tables with a gap write all counts so. Raises ValueError otherwise."""
+    try:
+        return int(text)
+    except ValueError:
+        value = float(text)
+        if not value.is_integer():
+            raise
+        return int(value)
+
+
 def check_flag(name: str, value) -> bool:
     """`value` as a bool; raises SimlabError naming it for anything but true and false."""
     if not isinstance(value, bool | np.bool_):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simlab.checks import as_integer
 from simlab.cost import CostModel
 from simlab.decoders import Decoder
 from simlab.errors import SimlabError
@@ -161,9 +162,7 @@ def running_average_job(
     return Job(task, main.pair, Trajectories(settings.running_average))
 
 
-def whole(value):
-    """1e3 is written for a count and read as a float: a float that is whole means the count."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+whole = as_integer
 
 
 def only_point(points: list[Settings]) -> Settings:

@@ -1,70 +1,61 @@
-"""`simlab plan`: how many tokens to draft per target call, and what speed-up to expect."""
+"""`simlab plan`: reads settings, asks `simlab.plan`, prints and draws what comes back."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
-from simlab.checks import check_count, check_number
 from simlab.cli.config.compose import compose_points, taken_out
-from simlab.cli.config.settings import (
-    confidence_from,
-    cost_from,
-    file_from,
-    name_of,
-    output_from,
-    pair_from,
-    whole,
-)
+from simlab.cli.config.settings import cost_from, file_from, output_from, pair_from
 from simlab.cli.output.documents import plain
-from simlab.cli.output.tables import columns
+from simlab.cli.output.file_names import file_name
 from simlab.errors import SimlabError
 from simlab.pairs import make_pair
-from simlab.planning.plan import (
-    MOST,
-    NEAR,
-    Choice,
-    Plan,
-    check_windows,
-    plan_acceptance,
-    plan_pair,
-    plan_rates,
-    spelled_runs,
-)
-from simlab.planning.rates import read_rates
-from simlab.report.style import percent
+from simlab.planning import WindowPlan
+from simlab.planning import plan as make_plan
+from simlab.planning.sources import SOURCES, only_source
+from simlab.planning.windows import NEAR
 
-USAGE = """usage: simlab plan acceptance=A|rates=FILE.csv|pair=NAME [key=value ...] [--json]
+USAGE = """usage: simlab plan acceptance=A|rates=FILE.csv|rates=[R1,R2,..]|pair=NAME [key=value ...] [--json]
 
 How many tokens to draft before each target call (the window), and what speed-up over the target alone to
 expect, bonus token included. From one of:
 
-  acceptance=0.8       every drafted token is accepted with this probability (Leviathan et al. 2023)
-  rates=FILE.csv       acceptance by position, as serving engines log it; a header and a row a position:
+  acceptance=0.8       every drafted token is accepted with this probability, given that those before it in
+                       its window were (Leviathan et al. 2023). This is not the acceptance rate that engines
+                       log, accepted tokens over drafted ones: that counts the tokens behind a rejection too,
+                       is lower, and as acceptance= gives too short a window and too low a speed-up. If your
+                       engine logs acceptance by position, give rates=
+  rates=[0.8,0.6,0.5]  acceptance by position, as serving engines print it: of all calls, the part in which
+                       the 1st, 2nd, .. drafted token was accepted; longer windows are not extrapolated
+  rates=FILE.csv       the same in a file, or counts; a header and a row a position:
                          position,drafted,accepted   calls that drafted so far, and that accepted so far
                          position,acceptance         accepted/drafted, the tokens before it included
                          position,conditional        the same of calls that accepted all tokens before it
-                       counts give intervals (confidence=0.95); longer windows are not extrapolated
+                       counts give intervals (confidence=0.95)
   pair=corpus          a pair of chains and its options, as in simlab predict: exact, and with the optimal
                        policy, the best threshold of confidence, block verification (windows to 4), and
                        what the memoryless formula would have chosen
 
 cost.draft=0.05 and cost.target=1 are the time of a drafted token and of a target call. windows=[1,2,4,8] or
-longest=8 says which windows; without, those to 16 and those about the best. A list of values plans each:
+longest=8 says which windows; without, those to 16 and those about the best. Several values plan each:
 
   simlab plan acceptance=0.8 cost.draft=0.05 cost.target=1
   simlab plan acceptance=0.6,0.7,0.8,0.9 cost.draft=0.02
-  simlab plan rates=accepted.csv cost.draft=2.1 cost.target=31.5
+  simlab plan rates=[0.805,0.632,0.483] cost.draft=2.1 cost.target=31.5
+  simlab plan rates=monday.csv,tuesday.csv cost.draft=2.1 cost.target=31.5
   simlab plan pair=corpus longest=8
 
 * marks the best window, ~ those whose time per token is at most 2% longer. The table is drawn too, into
-OUTPUT/plan as PNG, SVG and CSV (output=results). --json prints every number and writes no files.
+OUTPUT/plan as PNG, SVG and CSV (output=results). --json prints every number and writes no files. From Python:
+simlab.plan(acceptance=0.8).
 """
 
-SOURCES = ("acceptance", "rates", "pair")
 OWN = ("acceptance", "rates", "windows", "longest")
 SETTINGS = ("pair", "cost", "confidence", "output")
 
@@ -75,154 +66,84 @@ def main(words: list[str]) -> int:
     words = [word for word in words if word != "--json"]
     plans, output = _plans(words)
     if as_json:
-        documents = [_document(plan) for plan in plans]
+        documents = [plain(one.document()) for one in plans]
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
         return 0
-    print("\n\n".join(_text(plan) for plan in plans))
+    print("\n\n".join(str(one) for one in plans))
     paths = _draw(plans, output / "plan", words)
     print("\nwritten: " + ", ".join(str(path) for path in paths))
     return 0
 
 
-def _plans(words: list[str]) -> tuple[list[Plan], Path]:
+def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
     own, others = taken_out(words, OWN)
     roots = [re.split("[.=@]", word.lstrip("+~"), maxsplit=1)[0] for word in others]
     for word, root in zip(others, roots, strict=True):
         if root not in SETTINGS:
             raise SimlabError(f"{word}: simlab plan has {', '.join([*OWN, *SETTINGS])}")
-    sources = [name for name in SOURCES if name in own or name in roots]
-    if len(sources) != 1:
-        given = " and ".join(sources) or "nothing"
-        raise SimlabError(f"{given} to plan from: give one of acceptance=0.8, rates=FILE.csv and pair=corpus")
-    if "confidence" in roots and sources != ["rates"]:
-        raise SimlabError(
-            "confidence: only what is planned from measured counts (rates=FILE.csv) has intervals"
-        )
-    choice = _choice(own)
-    for place, acceptance in enumerate(own.get("acceptance", [])):
-        own["acceptance"][place] = check_number("acceptance", acceptance, least=0.0, most=1.0)
+    _check_target(others)
+    source = only_source(name for name in SOURCES if name in own or name in roots)
+    settings = _windows(own)
     points = compose_points(others)
-    plans = [plan for point in points for plan in _planned(sources[0], own, point, choice)]
+    plans = []
+    for point in points:
+        settings["cost"] = cost_from(point)
+        if "confidence" in roots:
+            settings["confidence"] = point["confidence"]
+        plans += _planned(source, own, point, settings)
     return plans, output_from(points[0])
 
 
-def _choice(own: dict[str, list]) -> Choice:
-    """The windows asked for; SimlabError for both ways of asking, or for what is no window."""
-    if "windows" in own and "longest" in own:
-        raise SimlabError("windows and longest: give one of them")
-    windows = own.get("windows")
-    if windows is not None:
-        return Choice(windows=check_windows(windows[0] if len(windows) == 1 else windows))
-    longest = own.get("longest", [None])
-    if len(longest) > 1:
-        raise SimlabError("longest: give one number, the longest window of the table")
-    return Choice(
-        longest=None if longest[0] is None else check_count("longest", whole(longest[0]), most=MOST)
-    )
+def _check_target(words: list[str]) -> None:
+    """Raises SimlabError for several times of a target call: a list by tokens verified, taken for a grid."""
+    values = taken_out(words, ["cost.target"])[0].get("cost.target", [1])
+    if len(values) > 1 or isinstance(values[0], list):
+        word = next(word for word in words if word.startswith("cost.target="))
+        raise SimlabError(
+            f"{word}: expected one number, the time of a target call however many tokens it verifies; to "
+            "compare cost ratios give several cost.draft"
+        )
 
 
-def _planned(source: str, own: dict[str, list], config: dict, choice: Choice) -> Iterable[Plan]:
-    cost = cost_from(config)
-    if source == "acceptance":
-        for acceptance in own["acceptance"]:
-            yield plan_acceptance(acceptance, cost, choice)
-    elif source == "rates":
-        confidence = confidence_from(config)
-        for path in own["rates"]:
-            path = file_from("rates", path)
-            yield plan_rates(path, read_rates(path), cost, choice, confidence)
-    else:
+def _windows(own: dict[str, list]) -> dict:
+    """The windows asked for, as `simlab.plan` takes them."""
+    settings = {}
+    if "windows" in own:
+        windows = own["windows"]
+        settings["windows"] = windows[0] if len(windows) == 1 else windows
+    if "longest" in own:
+        if len(own["longest"]) > 1:
+            raise SimlabError("longest: give one number, the longest window of the table")
+        settings["longest"] = own["longest"][0]
+    return settings
+
+
+def _planned(source: str, own: dict[str, list], config: dict, settings: dict) -> Iterator[WindowPlan]:
+    """The plans of one point of the grid."""
+    if source == "pair":
         name, options = pair_from(config)
-        told = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
-        label = f"pair {name}" + f" ({told})" * bool(told)
-        yield plan_pair({"pair": {"name": name, **options}}, label, make_pair(name, **options), cost, choice)
+        spelled = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
+        label = f"pair {name}" + f" ({spelled})" * bool(spelled)
+        exact = make_plan(pair=make_pair(name, **options), **settings)
+        yield dataclasses.replace(exact, source={"pair": {"name": name, **options}}, label=label)
+        return
+    for value in _rates(own[source]) if source == "rates" else own[source]:
+        yield make_plan(**{source: value}, **settings)
 
 
-def _text(plan: Plan) -> str:
-    """The table with what stands above and below it."""
-    near = plan.is_near()
-    rows = [
-        {
-            "": "*" if window == plan.best else "~" * bool(near[row]),
-            "window": str(window),
-            "tokens/call": f"{plan.tokens_per_call[row]:.4f}",
-            "drafted/call": f"{plan.drafted_per_call[row]:.4g}",
-            "time/token": f"{plan.time_per_token[row]:.5g}",
-            "speed-up": f"{plan.speedup[row]:.4f}",
-            **_interval(plan, row),
-        }
-        for row, window in enumerate(plan.windows.tolist())
-    ]
-    cost = f"cost: draft {plan.cost.draft:g}, target {plan.cost.target:g}"
-    lines = [plan.label, cost, "", columns(rows), "", summary(plan), *plan.remarks]
-    if plan.others:
-        lines += ["", columns([_other_row(other) for other in plan.others])]
-    return "\n".join(lines)
+def _rates(values: list) -> list:
+    """Files, or rates in brackets; SimlabError for rates without them, which read as several files."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if absent := [value for value in numbers if not Path(str(value)).exists()]:
+        words = ",".join(map(str, values))
+        raise SimlabError(
+            f"rates={words}: no file {absent[0]}; rates by position are given in brackets, rates=[{words}]"
+        )
+    return [value if isinstance(value, list | dict) else file_from("rates", value) for value in values]
 
 
-def _interval(plan: Plan, row: int) -> dict[str, str]:
-    if plan.confidence is None:
-        return {}
-    told = f"{plan.low[row]:.4f} to {plan.high[row]:.4f}" if plan.windows[row] else ""
-    return {f"{percent(plan.confidence)} interval": told}
-
-
-def summary(plan: Plan) -> str:
-    """The answer in a line."""
-    drafted = plan.speedup[1:]
-    if not drafted.size:
-        return "do not draft: there is nothing to draft"
-    if not plan.best:
-        best = f"window {plan.windows[1 + drafted.argmax()]}, has speed-up {drafted.max():.4g}"
-        return f"do not draft: the best of these, {best}, against 1 for the target alone"
-    runs = [(max(first, 1), last) for first, last in plan.near if last]
-    if runs == [(plan.best, plan.best)]:
-        flat = f"no other window here is within {NEAR:.0%} of it"
-    else:
-        flat = f"windows {spelled_runs(runs)} are within {NEAR:.0%}"
-    return f"best window {plan.best}: speed-up {plan.best_speedup:.4g}; {flat}"
-
-
-def _other_row(other: dict) -> dict[str, str]:
-    return {
-        "rule": other["rule"],
-        "setting": other["setting"],
-        "time/token": f"{other['time_per_token']:.5g}",
-        "speed-up": f"{other['speedup']:.4f}",
-    }
-
-
-def _document(plan: Plan) -> dict:
-    """All numbers of a plan, fit for strict JSON."""
-    near = plan.is_near()
-    names = ("tokens_per_call", "drafted_per_call", "time_per_token", "speedup")
-    rows = [
-        {
-            "window": window,
-            **{name: float(getattr(plan, name)[row]) for name in names},
-            **({} if plan.low is None else {"low": float(plan.low[row]), "high": float(plan.high[row])}),
-            "near": bool(near[row]),
-        }
-        for row, window in enumerate(plan.windows.tolist())
-    ]
-    return plain(
-        {
-            **plan.source,
-            **({} if plan.confidence is None else {"confidence": plan.confidence}),
-            "cost": {"draft": plan.cost.draft, "target": plan.cost.target, "ratio": plan.cost.ratio},
-            "best_window": plan.best,
-            "best_speedup": plan.best_speedup,
-            "within": NEAR,
-            "near": [[max(first, 1), last] for first, last in plan.near if last] if plan.best else [],
-            "windows": rows,
-            "others": plan.others,
-            "remarks": [summary(plan), *plan.remarks],
-        }
-    )
-
-
-def _draw(plans: list[Plan], folder: Path, words: list[str]) -> list[Path]:
-    """The picture of all plans and its table, named after the words: no plan overwrites another."""
+def _draw(plans: list[WindowPlan], folder: Path, words: list[str]) -> list[Path]:
+    """The picture of all plans and its table, named after what was asked."""
     import pandas
 
     from simlab.report.planplot import Planned, draw_plans
@@ -245,25 +166,35 @@ def _draw(plans: list[Plan], folder: Path, words: list[str]) -> list[Path]:
     with style():
         figure = new_figure(7.0, 4.2)
         draw_plans(figure, curves, near=NEAR)
-    rows = [
-        {"plan": plan.label, "cost_ratio": plan.cost.ratio, **row}
-        for plan in plans
-        for row in _document(plan)["windows"]
-    ]
+    rows = [{"plan": one.label, "cost_ratio": one.cost.ratio, **row} for one in plans for row in one.rows()]
     table = pandas.DataFrame(rows)
-    name = name_of(word for word in words if not word.startswith("output="))
+    name = _name(plans, words)
     return save_figure(figure, folder, name, table, {"Command": shlex.join(["simlab", "plan", *words])})
 
 
-def _short_labels(plans: list[Plan]) -> list[str]:
+def _name(plans: list[WindowPlan], words: list[str]) -> str:
+    """Of the files: what was asked, and apart for files of another content."""
+    source = next(name for name in SOURCES if name in plans[0].source)
+    paths = [_path(one.source) for one in plans]
+    contents = [hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest() for path in paths if path]
+    return file_name(source, (word for word in words if not word.startswith("output=")), "".join(contents))
+
+
+def _path(source: dict) -> str | None:
+    """The file that a plan comes from."""
+    rates, pair = source.get("rates"), source.get("pair", {})
+    return rates if isinstance(rates, str) else pair.get("path")
+
+
+def _short_labels(plans: list[WindowPlan]) -> list[str]:
     """For a legend: the source, the options in which plans of one pair differ, and costs that differ."""
     options = [plan.source.get("pair", {}) for plan in plans]
     labels = []
-    for plan, one in zip(plans, options, strict=True):
-        label = f"pair {one['name']}" if one else plan.label
-        alike = [other for other in options if other.get("name") == one.get("name")]
-        told = [key for key in one if len({str(other.get(key)) for other in alike}) > 1]
-        label += "".join(f", {key}={one[key]}" for key in told if one[key] is not None)
+    for plan, pair in zip(plans, options, strict=True):
+        label = f"pair {pair['name']}" if pair else plan.label
+        alike = [other for other in options if other.get("name") == pair.get("name")]
+        differing = [key for key in pair if len({str(other.get(key)) for other in alike}) > 1]
+        label += "".join(f", {key}={pair[key]}" for key in differing if pair[key] is not None)
         if len({plan.cost.ratio for plan in plans}) > 1:
             label += f", draft/target cost {plan.cost.ratio:g}"
         labels.append(label)

@@ -6,9 +6,9 @@ import json
 
 from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import output_from
-from simlab.cli.output.tables import columns
 from simlab.decoders import spelled_options
 from simlab.errors import SimlabError
+from simlab.text import columns
 
 USAGE = """usage: simlab status [output=OUTPUT] [--json]
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from simlab.checks import check_count, check_flag
+from simlab.checks import check_count, check_flag, integer_from_text
 from simlab.cost import CostModel
 from simlab.decoders.policy import LONGEST, Policy
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
-from simlab.planning.rates import whole_number
 
 OPTIMAL = "optimal"
 OPTIONS = ("policy", "bonus", "longest")
@@ -75,7 +74,7 @@ def _read_csv(path: Path) -> list[list[int]]:
 
 def _window(cell: str, line: int) -> int:
     try:
-        value = whole_number(cell)
+        value = integer_from_text(cell)
     except (ValueError, OverflowError) as error:
         raise SimlabError(f"line {line} has {cell[:40]!r}: give whole numbers, and no heading") from error
     if abs(value) > LONGEST:

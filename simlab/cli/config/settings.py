@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from simlab.checks import check_count, check_number
+from simlab.checks import as_integer, check_count, check_number
 from simlab.cli.config.policy import policy_from
 from simlab.cost import CostModel
 from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder
@@ -33,7 +33,7 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
     name = options.pop("name", None)
     if name not in DECODERS:
         raise SimlabError(f"no decoder {name!r}: known are {', '.join(DECODERS)}")
-    options = {key: whole(value) for key, value in options.items()}
+    options = {key: as_integer(value) for key, value in options.items()}
     if DECODERS[name] is AdaptiveSpeculative:
         return AdaptiveSpeculative(policy_from(options, pair, cost_from(config)))
     options = {key: _infinite(value) for key, value in options.items()}
@@ -72,7 +72,7 @@ def pair_from(config: dict) -> tuple[str, dict]:
         raise SimlabError("the configuration has no pair: give pair=NAME")
     processing = processing_settings(section.pop("processing", None))
     options = section | {f"processing.{key}": value for key, value in processing.items()}
-    options = {key: whole(value) for key, value in options.items()}
+    options = {key: as_integer(value) for key, value in options.items()}
     if isinstance(options.get("path"), int | float) and not isinstance(options["path"], bool):
         options["path"] = str(options["path"])  # a file may be called 2024
     return options.pop("name"), options
@@ -97,11 +97,11 @@ def settings_from(config: dict):
         pair_name=pair_name,
         pair_options=pair_options,
         decoder=decoder_from(config, lambda: pair_of(pair_name, pair_options)),
-        seed=check_count("seed", whole(config["seed"]), least=0, most=LARGEST),
-        trajectories=check_count("trajectories", whole(config["trajectories"]), most=LARGEST),
+        seed=check_count("seed", as_integer(config["seed"]), least=0, most=LARGEST),
+        trajectories=check_count("trajectories", as_integer(config["trajectories"]), most=LARGEST),
         half_width=half_width,
         confidence=confidence_from(config),
-        batch_size=check_count("batch_size", whole(config["batch_size"]), most=LARGEST_BATCH),
+        batch_size=check_count("batch_size", as_integer(config["batch_size"]), most=LARGEST_BATCH),
         running_average=_running_average(config),
         cost=cost,
         output=output_from(config),
@@ -125,7 +125,7 @@ def name_of(words: Iterable[str]) -> str:
 
 
 def _running_average(config: dict) -> int:
-    number = check_count("tier.running_average", whole(config["tier"]["running_average"]), most=LARGEST)
+    number = check_count("tier.running_average", as_integer(config["tier"]["running_average"]), most=LARGEST)
     if number % 100:
         raise SimlabError(f"tier.running_average = {number}: give a multiple of 100, the runs of a batch")
     return number
@@ -181,8 +181,3 @@ def _section(config: dict, name: str) -> dict:
 def _infinite(value):
     """An infinity is written as a word, which YAML reads as text."""
     return math.inf if isinstance(value, str) and value.lower() in INFINITE else value
-
-
-def whole(value):
-    """1e6 is written for a count and read as a float: a float that is whole means the count."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value

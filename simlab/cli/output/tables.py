@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from simlab.text import columns
+
 
 def text_table(rows: Sequence[dict[str, str]], settings: Sequence[str] = ()) -> str:
     """Rows with the same keys as aligned columns; `settings` that all rows share stand once, above them.
@@ -20,14 +22,3 @@ def text_table(rows: Sequence[dict[str, str]], settings: Sequence[str] = ()) -> 
 def _lines(row: dict[str, str]) -> str:
     width = max(map(len, row), default=0)
     return "\n".join(f"{key:<{width}}  {value}" for key, value in row.items())
-
-
-def columns(rows: Sequence[dict[str, str]]) -> str:
-    """Rows with the same keys as aligned columns under a heading."""
-    keys = list(rows[0])
-    lines = [keys, *([row[key] for key in keys] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(keys))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )

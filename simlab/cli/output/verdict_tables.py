@@ -7,8 +7,8 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from simlab.cli.output.tables import columns
 from simlab.report.rows import claim, number, verdict_row
+from simlab.text import columns
 
 PROSE = 120
 """The longest line of prose under a row."""

@@ -105,8 +105,8 @@ def test_rows_that_cannot_be_name_their_line(csv, text, told):
 def test_what_is_no_file_of_text(csv, tmp_path):
     for path, told in [
         (tmp_path / "absent.csv", "no file"),
-        (tmp_path, "no regular file"),
-        (csv("position,acceptance\n1,0.5\n", encoding="utf-16"), "no text in UTF-8"),
+        (tmp_path, "is not a regular file"),
+        (csv("position,acceptance\n1,0.5\n", encoding="utf-16"), "is not a text in UTF-8"),
     ]:
         with pytest.raises(SimlabError, match=told):
             read_rates(path)

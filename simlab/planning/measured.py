@@ -1,0 +1,149 @@
+"""A plan from acceptance rates by position in the window, with intervals where counts are behind them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from simlab.checks import check_number
+from simlab.cost import CostModel
+from simlab.errors import SimlabError
+from simlab.evidence import clopper_pearson
+from simlab.evidence.interval import error_of
+from simlab.planning.rates import Rates, rates_from, read_rates
+from simlab.planning.window_plan import WindowPlan
+from simlab.planning.windows import (
+    WindowChoice,
+    best_and_near,
+    elsewhere_remark,
+    longer_remark,
+    runs_of,
+    spelled_runs,
+)
+from simlab.theory import memoryless
+
+CONFIDENCE = 0.95
+NAMED = 6
+"""So many rates stand in a label; of more only the first."""
+
+
+def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float | None) -> WindowPlan:
+    """From a file of rates, or the rates themselves (see `simlab.planning.rates`).
+
+    Counts give intervals that hold for all windows at once, with probability `confidence` (None: CONFIDENCE).
+    Windows longer than what was measured are not extrapolated. Raises SimlabError for those, for a
+    confidence outside (0, 1), and for what is not rates.
+    """
+    level = _check_confidence(CONFIDENCE if confidence is None else confidence)
+    rates, source, label = _read(given)
+    measured = len(rates.rates)
+    name = source["rates"] if isinstance(source["rates"], str) else "rates"
+    choice.check_within(measured, f"{name} has {measured} position{'s' * (measured != 1)}")
+    windows = choice.listed(choice.longest or measured)
+    tokens = memoryless.from_rates(rates.rates)
+    times = cost.time(np.arange(measured + 1), 1) / tokens
+    best, near = best_and_near(windows, times[windows])
+    remarks = _remarks(best, times, cost, choice, int(windows[-1]))
+    low = high = None
+    if rates.drafted is not None:
+        ends = tokens_interval(rates, level)
+        low, high = (cost.target * end[windows] / cost.time(windows, 1) for end in ends)
+        remarks += _interval_remarks(windows, best, low, high, level)
+        if (rates.drafted != rates.drafted[0]).any():
+            remarks.append(_of_falling_counts(rates))
+    elif confidence is not None:
+        remarks.append("no intervals: they need the counts behind the rates, drafted and accepted")
+    return WindowPlan(
+        source=source,
+        label=label,
+        cost=cost,
+        windows=windows,
+        asked=choice.windows,
+        tokens_per_call=tokens[windows],
+        drafted_per_call=windows.astype(float),
+        time_per_token=times[windows],
+        best=best,
+        near=near,
+        low=low,
+        high=high,
+        confidence=None if low is None else level,
+        remarks=remarks,
+    )
+
+
+def _check_confidence(confidence) -> float:
+    confidence = check_number("confidence", confidence, above=0.0)
+    if confidence >= 1:
+        raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
+    return confidence
+
+
+def _read(given) -> tuple[Rates, dict, str]:
+    """The rates, where they come from as JSON says it, and in words."""
+    if isinstance(given, str | os.PathLike):
+        path = str(Path(given).expanduser())
+        return read_rates(path), {"rates": path}, f"rates of {path}"
+    rates = given if isinstance(given, Rates) else rates_from(given)
+    counts = {} if rates.drafted is None else {"drafted": rates.drafted, "accepted": rates.accepted}
+    source = {name: values.tolist() for name, values in {"rates": rates.rates, **counts}.items()}
+    words = [f"{rate:.4g}" for rate in rates.rates.tolist()]
+    label = f"rates {', '.join(words[:NAMED])}"
+    return rates, source, label + f", .. ({len(words)} positions)" * (len(words) > NAMED)
+
+
+def _remarks(
+    best: int, times: np.ndarray, cost: CostModel, choice: WindowChoice, looked_at: int
+) -> list[str]:
+    """Of the best window among those measured; times: of all of them, (K+1,)."""
+    measured = len(times) - 1
+    if best == looked_at == measured:
+        return [
+            "the best window is the longest looked at",
+            f"windows longer than {measured} were not measured, and may be better still",
+        ]
+    if best == looked_at:
+        return [longer_remark(choice, best, measured)]
+    if best or not choice.windows:
+        return []
+    other = best_and_near(np.arange(measured + 1), times)[0]
+    return [elsewhere_remark(other, cost.target / times[other], f"that was measured, 1 to {measured}")]
+
+
+def tokens_interval(rates: Rates, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens per call by window, (K+1,), from below and from above; all of them hold at once.
+
+    Each rate has its Clopper-Pearson interval at a K-th of the error, and sums of ends hold sums of rates. It
+    takes calls to be independent of each other, which those of one response need not be.
+    """
+    tail = error_of(confidence) / (2 * len(rates.rates))
+    ends = [
+        clopper_pearson(np.array([kept]), tried, tail)
+        for kept, tried in zip(rates.accepted.tolist(), rates.drafted.tolist(), strict=True)
+    ]
+    low, high = (np.array([end[side][0] for end in ends]) for side in (1, 2))
+    return tuple(np.concatenate([[1.0], 1 + np.cumsum(end)]) for end in (low, high))
+
+
+def _interval_remarks(windows, best: int, low, high, confidence: float) -> list[str]:
+    rivals = windows[(high >= low.max()) & (windows > 0)]
+    remarks = [f"intervals: {100 * confidence:.10g}%, all windows at once, calls taken to be independent"]
+    if best and len(rivals) > 1:
+        remarks.append(f"by these intervals windows {spelled_runs(runs_of(rivals))} could each be the best")
+    if best and low.max() <= 1:
+        remarks.append("by these intervals drafting may not pay at all")
+    return remarks
+
+
+def _of_falling_counts(rates: Rates) -> str:
+    """What to know of counts whose `drafted` falls; it may be another count than it should be."""
+    if np.array_equal(rates.drafted[1:], rates.accepted[:-1]):
+        return (
+            "drafted is what the position before accepted: if it counts the calls that came so far, and not "
+            "those that drafted so far, give accepted/drafted as position,conditional: the speed-up is less"
+        )
+    return (
+        f"drafted falls from {rates.drafted[0]} to {rates.drafted[-1]} by position: rates of later ones are "
+        "of those calls only that drafted so far, and all are taken to be like them"
+    )
