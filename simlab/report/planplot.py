@@ -71,7 +71,7 @@ def _mark_best(axes, plan: Planned, series: int, near: float) -> None:
     colour, marker = look(series)
     axes.plot(
         plan.windows[plan.near], plan.speedup[plan.near], color=colour, marker=marker, markersize=4.5,
-        linestyle="none", label=f"within {near:.0%} of the best", zorder=2.6,
+        linestyle="none", label=f"windows within {near:.0%} of the best", zorder=2.6,
     )  # fmt: skip
     axes.plot(
         [plan.best], plan.speedup[plan.windows == plan.best], color=colour, marker="*", markersize=12,
@@ -83,7 +83,10 @@ def _draw_alone(axes, plan: Planned, near: float) -> None:
     """What several curves would have no room for: the band below the best, and the other rules."""
     if plan.best:
         top = float(plan.speedup[plan.windows == plan.best][0])
-        axes.axhspan(top / (1 + near), top, color=look(0)[0], alpha=0.1, linewidth=0)
+        axes.axhspan(
+            top / (1 + near), top, color=look(0)[0], alpha=0.1, linewidth=0,
+            label=f"speed-ups within {near:.0%} of the best",
+        )  # fmt: skip
     for series, (name, speedup) in enumerate(plan.others.items(), start=1):
         axes.axhline(
             speedup, color=look(series)[0], linewidth=1.0, linestyle=(0, (6 - series, 1 + series / 2)),

@@ -86,6 +86,9 @@ def test_the_picture_its_numbers_and_the_same_bytes_again(drawn, tmp_path):
         assert all(f"results/plan/{name}" in printed and len(name) < 64 for name in files)
         assert before.get(words, files) == files
         before[words] = files
+    (tmp_path / "rates.csv").write_text(COUNTS.replace("940", "941"))
+    drawn("rates=rates.csv")
+    assert len(list(folder.glob("rates=rates-*.png"))) == 2
     rows = list(csv.DictReader((folder / "acceptance=0.6,0.8.csv").open()))
     assert [row["window"] for row in rows] == [str(window) for window in range(17)] * 2
     assert float(rows[17 + 8]["speedup"]) == pytest.approx(memoryless.speedup(0.8, 8, CostModel()), rel=1e-12)
@@ -278,7 +281,17 @@ def test_a_pair_with_room_for_no_draft(plan):
         (["acceptance=0.8", "seed=1"], "seed=1: simlab plan has"),
         (["acceptance=0.8", "--csv"], "no option --csv: known are --json, --help"),
         (["acceptance"], "cannot read 'acceptance'"),
-        (["rates=absent.csv"], "rates: no file absent.csv"),
+        (["rates=absent.csv"], "rates: no file absent.csv; expected the path of a CSV, or rates by position"),
+        (
+            ["rates=0.805,0.632,0.483"],
+            "rates=0.805,0.632,0.483: no file 0.805; rates by position are given in brackets, rates=[0.805,",
+        ),
+        (["rates=0.8"], "rates by position are given in brackets, rates=[0.8]"),
+        (["rates=[0.5,0.6]"], "rates, position 2: acceptance rises from 0.5 to 0.6"),
+        (["acceptance=[0.8,0.6]"], "acceptance: expected one number in [0, 1]; rates by position are rates="),
+        (["acceptance=64.4%"], "acceptance = '64.4%': give a finite number >= 0 and <= 1"),
+        (["acceptance=0.8", "cost.target=1,0.605"], "cost.target=1,0.605: expected one number, the time of"),
+        (["acceptance=0.8", "cost.target=[1,0.605]"], "cost.target=[1,0.605]: expected one number, the time"),
         (["rates="], "rates = '': give the path of a file"),
         (["rates=null"], "rates = None: give the path of a file"),
         (["rates=[rates.csv]"], "rates = ['rates.csv']: expected the path of a CSV, or rates by position"),
@@ -308,4 +321,6 @@ def test_mistakes_are_one_line(complaint, words, told):
 def test_help_says_how(capsys):
     assert main(["plan", "--help"]) == 0
     printed = capsys.readouterr().out
-    assert "position,drafted,accepted" in printed and max(map(len, printed.splitlines())) <= 110
+    assert "position,drafted,accepted" in printed
+    assert "This is not the acceptance rate that engines" in printed
+    assert max(map(len, printed.splitlines())) <= 110

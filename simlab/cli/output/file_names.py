@@ -6,8 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-LONGEST = 59
-"""Of a name without its ending: below 60, so that a listing stays readable."""
+LONGEST = 55
+"""Of a name without its ending, so that with it there are fewer than 60 characters."""
 
 DIGEST = 8
 PLAIN_LISTS = ("windows", "rates")
