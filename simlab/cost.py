@@ -64,8 +64,9 @@ class CostModel:
         return self.expected_time(result) / result.horizon
 
     def speedup(self, result) -> float:
-        """The time of autoregressive decoding over the expected time: T T_v / E[time]."""
-        return self.target / self.time_per_token(result)
+        """The time of autoregressive decoding over the expected time: T T_v / E[time]. Its own is 1."""
+        expected = self.expected_time(result)
+        return self.time(0.0, result.horizon) / expected
 
 
 def check_cost(cost) -> CostModel:

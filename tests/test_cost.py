@@ -5,6 +5,7 @@ import pytest
 
 import simlab
 from simlab import CostModel, SimlabError
+from tests.exact import same
 
 
 def test_times_are_those_of_what_is_drafted_and_called():
@@ -14,6 +15,34 @@ def test_times_are_those_of_what_is_drafted_and_called():
     assert cost.expected_time(exact) == pytest.approx(time, rel=1e-14)
     assert cost.speedup(exact) == pytest.approx(6 * 4.0 / time, rel=1e-14) and cost.ratio == 0.125
     np.testing.assert_array_equal(cost.time(np.array([0, 2]), np.array([1, 1])), [4.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        simlab.Autoregressive(),
+        simlab.Speculative(4, bonus=True),
+        simlab.ConfidenceSpeculative(),
+        simlab.BlockSpeculative(4),
+        simlab.AdaptiveSpeculative(simlab.Policy(np.full((1, 7), 3))),
+    ],
+    ids=lambda decoder: type(decoder).__name__,
+)
+def test_one_token_takes_one_call_and_gains_nothing(decoder):
+    """Also where the sums over tokens miss 1 by rounding: 7 times 1/7, and rows off by 9e-10."""
+    for rows in (np.full((1, 7, 7), 1 / 7), np.full((1, 7, 7), 1 / 7) * (1 + 9e-10)):
+        prediction = simlab.predict(simlab.ChainPair(rows, rows, np.full(7, 1 / 7)), decoder)
+        reason = "a horizon of one token leaves room for one call and no drafted token"
+        same(prediction.expected_target_calls, 1.0, reason)
+        for cost in (CostModel(0.3, 0.1), CostModel(0.05, 1.0)):
+            same(cost.speedup(prediction), 1.0, reason)
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 49])
+def test_decoding_by_the_target_alone_is_no_faster_than_itself(horizon):
+    alone = simlab.predict(simlab.pairs.paper(horizon=horizon), simlab.Autoregressive())
+    for target in (0.1, 1.0, 31.5):
+        same(CostModel(0.05, target).speedup(alone), 1.0, "one product, T T_v, over itself")
 
 
 def test_times_of_what_was_simulated():

@@ -191,10 +191,13 @@ def _relative_time(acceptance: np.ndarray, window: np.ndarray, ratio, bonus: boo
 
 
 def _powers_sum(a: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """1 + a + .. + a^(n-1), to rounding for every a in [0, 1]: expm1 keeps the digits that 1 - a^n loses."""
+    """1 + a + .. + a^(n-1), to rounding for every a in [0, 1]: expm1 keeps the digits that 1 - a^n loses.
+
+    Exactly n for n = 0 and 1, and 1 at a = 0: no logarithm has a say there.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = np.expm1(n * np.log(a)) / (a - 1)
-    return np.where(a == 1, n, np.where(n == 0, 0.0, np.where(a == 0, 1.0, sums)))
+    return np.where((a == 1) | (n <= 1), n, np.where(a == 0, 1.0, sums))
 
 
 def _gaining_windows(a: np.ndarray, bound: np.ndarray) -> np.ndarray:

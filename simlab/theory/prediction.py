@@ -114,6 +114,15 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.minimum(ratio, 1.0)  # a part of the whole, but for rounding
 
 
+def within_calls(mean: float, horizon: int) -> float:
+    """A computed mean of the target calls, within what it can be: every trajectory takes 1..T of them.
+
+    Each call gives a token at least, and the first one is made whatever comes. So a horizon of one token
+    takes exactly 1 call, where a sum over tokens is 1 but for rounding.
+    """
+    return float(min(max(mean, 1.0), horizon))
+
+
 def target_marginals(pair: ChainPair) -> np.ndarray:
     """P(token t = y) under the target, (T, V)."""
     marginals, now = np.empty((pair.horizon, pair.states)), pair.initial

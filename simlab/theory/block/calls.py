@@ -11,7 +11,7 @@ from simlab.checks import check_count
 from simlab.decoders import BlockSpeculative, Speculative, longest_window
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
-from simlab.theory.prediction import Prediction, target_marginals
+from simlab.theory.prediction import Prediction, target_marginals, within_calls
 from simlab.theory.windows.forward import predict_windows
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
@@ -51,7 +51,7 @@ def predict_block(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
     law = _forward(pair, masses, window)
     drafted, reached, accepted = _places(pair, masses, window, law.starts)
     counts = np.arange(horizon + 1)
-    expected, calls = float(law.per_position.sum()), float(law.starts.sum())
+    expected, calls = float(law.per_position.sum()), within_calls(law.starts.sum(), horizon)
     return Prediction(
         decoder=decoder,
         rejections_pmf=law.rejections,

@@ -36,7 +36,7 @@ from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.horizon.divergence import sequence_divergence
 from simlab.theory.horizon.positions import places_to_horizon
 from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
-from simlab.theory.prediction import Prediction
+from simlab.theory.prediction import Prediction, within_calls
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 
@@ -106,7 +106,7 @@ def _predict_to_horizon(pair: ChainPair, decoder: Decoder) -> Prediction:
         variance=float(np.dot(deviation**2, pmf)),
         rejections_per_position=per_position,
         target_calls_pmf=calls,
-        expected_target_calls=float(np.dot(calls, np.arange(horizon + 1))),
+        expected_target_calls=within_calls(np.dot(calls, np.arange(horizon + 1)), horizon),
         acceleration=_acceleration(decoder, horizon, expected),
         token_marginals=marginals,
         output_chain=chain,

@@ -22,7 +22,7 @@ from simlab.checks import check_count
 from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_pair
-from simlab.theory.prediction import Prediction, target_marginals
+from simlab.theory.prediction import Prediction, target_marginals, within_calls
 from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
 
 _NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
@@ -46,7 +46,7 @@ def predict_tree(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
     calls[1:] += inside[:-1]
     bonus += inside
     counts = np.arange(horizon + 1)
-    expected, expected_calls = float(per_position.sum()), float(np.dot(calls, counts))
+    expected, expected_calls = float(per_position.sum()), within_calls(np.dot(calls, counts), horizon)
     return Prediction(
         decoder=decoder,
         rejections_pmf=bonus,

@@ -21,7 +21,7 @@ import numpy as np
 
 from simlab.decoders import Windowed, longest_window
 from simlab.pairs.pair import ChainPair
-from simlab.theory.prediction import Prediction, target_marginals
+from simlab.theory.prediction import Prediction, target_marginals, within_calls
 from simlab.theory.products import product
 from simlab.theory.windows.rules import Rules, rules_of, steps
 
@@ -41,7 +41,7 @@ def predict_windows(pair: ChainPair, decoder: Windowed) -> Prediction:
     means = means_by_place(pair, rules, longest)
     drafted = _drafted_by_place(pair, rules, means.starts, longest)
     counts = np.arange(horizon + 1)
-    expected, expected_calls = float(means.rejections.sum()), float(np.dot(calls, counts))
+    expected, expected_calls = float(means.rejections.sum()), within_calls(np.dot(calls, counts), horizon)
     return Prediction(
         decoder=decoder,
         rejections_pmf=rejections,
