@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_OF_THE_PAGE = ("summary", "verdicts", "checks", "alarm", "missing")
+_OF_THE_PAGE = ("top", "figures", "summary", "glossary", "verdicts", "checks", "alarm", "missing")
 
 
 def anchor(name: str, taken: set[str], within: str = "") -> str:

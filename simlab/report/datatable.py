@@ -15,6 +15,9 @@ SHOWN = 2000
 LINE = 40
 """Characters of a cell that stand in one line."""
 
+TASK = 8
+"""Characters of a task's id that tell it from others."""
+
 SPREAD = 100
 """Numbers whose sizes differ less than so many times can be shown with the same decimals."""
 
@@ -116,4 +119,4 @@ def _shown(value: str, numeric: bool) -> str:
     if numeric and value and not _WHOLE.fullmatch(value):
         number = _number(value)
         return f"{number:.6g}"
-    return value[:12] if _TASK.fullmatch(value) else value
+    return value[:TASK] if _TASK.fullmatch(value) else value

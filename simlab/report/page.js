@@ -1,5 +1,5 @@
 "use strict";
-// The page says everything without this script; it adds sorting, copying, and open groups on paper.
+// The page says everything without this script; it adds sorting, copying, a list that closes, and open groups on paper.
 
 function sortKey(cell, numeric) {
   if (!numeric) return cell.textContent.trim();
@@ -61,6 +61,15 @@ for (const line of document.querySelectorAll(".command")) {
   });
   line.append(button);
 }
+
+// The list of contents closes behind whoever has chosen from it, or looked elsewhere.
+const contents = document.querySelector(".contents");
+addEventListener("click", (event) => {
+  if (event.target.closest(".contents a") || !contents.contains(event.target)) contents.open = false;
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") contents.open = false;
+});
 
 // On paper nothing can be opened.
 let closed = [];

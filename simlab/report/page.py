@@ -14,20 +14,38 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from simlab.decoders import spelled_options
 from simlab.report.anchors import anchor
 from simlab.report.colours import on_dark
-from simlab.report.datatable import data_table
+from simlab.report.columns import column_title
+from simlab.report.datatable import TASK, data_table
+from simlab.report.gallery import cards, title
 from simlab.report.origin import origin
 from simlab.report.rows import by_status, check_row, count_statuses, verdict_row
-from simlab.report.summary import description, facts, failed, summary_rows, tallies
+from simlab.report.summary import description, facts, failed, lead, summary_rows, tallies
 from simlab.report.svg import colour_name, inline_svg
 
 _HERE = Path(__file__).parent
 _PAPER = "#ffffff"
 EMBEDDED = 4 << 20
-"""A CSV of more characters is named, and not put into the page."""
+"""A CSV of more characters is linked to, and not put into the page."""
+
+PAPERS = (
+    ("Yin, Chen, Huang and Wang", "A Theoretical Perspective for Speculative Decoding Algorithm",
+     "NeurIPS 2024", "2411.00841"),
+    ("Leviathan, Kalman and Matias", "Fast Inference from Transformers via Speculative Decoding",
+     "ICML 2023", "2211.17192"),
+    ("Pankratov and Alistarh",
+     "Speculative Decoding Speed-of-Light: Optimal Lower Bounds via Branching Random Walks",
+     "EACL 2026", "2512.11718"),
+    ("Sun, Mendlovic, Leviathan and others", "Block Verification Accelerates Speculative Decoding",
+     "ICLR 2025", "2403.10444"),
+)  # fmt: skip
+"""(authors, title, where, arXiv number) of the papers whose claims are looked at."""
+
+_PARAGRAPH = re.compile(r"(?<=[.;]) (?=\([a-z]\)[, ]|(?:Left|Right|Above|Below|Right half)\b)")
 
 
 def render_page(experiments: Sequence[Mapping], missing: Sequence[Mapping], problems: Sequence[str]) -> str:
@@ -43,6 +61,7 @@ def render_page(experiments: Sequence[Mapping], missing: Sequence[Mapping], prob
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     return _template().render(
         articles=articles,
+        cards=cards(articles),
         checks=[group for group in map(_check_group, by_status(placed, "checks")) if group["rows"]],
         colours=[
             (colour_name(colour), *_schemes(colour)) for colour in sorted(colours | {_PAPER}, key=str.lower)
@@ -50,7 +69,9 @@ def render_page(experiments: Sequence[Mapping], missing: Sequence[Mapping], prob
         description=description(placed),
         facts=facts(placed),
         failed=failed(placed),
+        lead=lead(placed),
         missing=missing,
+        papers=PAPERS,
         problems=problems,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -72,6 +93,11 @@ def _template():
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters |= {
+        "column_title": column_title,
+        "figure_title": title,
+        "paragraphs": _PARAGRAPH.split,
+    }
     return environment.get_template("page.html")
 
 
@@ -131,7 +157,8 @@ def _article(experiment: Mapping, prefix: str, colours: set[str]) -> dict:
     return {
         "id": place,
         "title": experiment["title"],
-        "folder": experiment["folder"],
+        "experiment": experiment["experiment"],
+        "verdicts": experiment["verdicts"],
         "counts": count_statuses(one["status"] for one in (*experiment["verdicts"], *experiment["checks"])),
         "command": experiment["command"],
         "figures": figures,
@@ -154,16 +181,18 @@ def _repeats(table: Mapping, checks: Sequence[Mapping]) -> bool:
 
 
 def _links(experiment: Mapping, exhibit: Mapping) -> list[dict]:
-    """The exhibit's files: the path of each, and for the CSV the whole content to be saved from the page."""
+    """The exhibit's files beside the page; of the CSV also the whole content, to be saved from the page."""
     links = []
     for name in sorted(exhibit["files"], key=lambda name: not name.endswith(".csv")):
         embedded = name.endswith(".csv") and exhibit["csv"] is not None and len(exhibit["csv"]) <= EMBEDDED
         content = base64.b64encode(exhibit["csv"].encode()).decode() if embedded else None
+        path = f"{experiment['folder']}/{name}"
         links.append(
             {
                 "name": name.rpartition("/")[2],
-                "path": f"{experiment['folder']}/{name}",
-                "href": content and f"data:text/csv;charset=utf-8;base64,{content}",
+                "path": path,
+                "href": f"../{quote(path)}",
+                "save": content and f"data:text/csv;charset=utf-8;base64,{content}",
             }
         )
     return links
@@ -174,7 +203,7 @@ def _task_row(task: Mapping) -> dict[str, str]:
     pair.pop("digest", None)
     name = pair.pop("generator", "arrays")
     return {
-        "task": task["id"][:12],
+        "task": task["id"][:TASK],
         "pair": " ".join([name, *(f"{key}={value}" for key, value in pair.items())]),
         "decoder": decoder.pop("name") + f" ({spelled_options(decoder)})" * bool(decoder),
         "trajectories": f"{task['trajectories']:,}",
@@ -186,8 +215,8 @@ def _environments_row(task: Mapping) -> dict[str, str]:
     name = law.pop("law")
     capacities = [f"{capacity:,}" for capacity in task["capacities"]]
     return {
-        "task": task["id"][:12],
-        "law": " ".join([name, *(f"{key}={value}" for key, value in law.items())]),
+        "task": task["id"][:TASK],
+        "distribution": " ".join([name, *(f"{key}={value}" for key, value in law.items())]),
         "capacities": " to ".join(dict.fromkeys([capacities[0], capacities[-1]])),
         "environments": f"{task['environments']:,}",
     }

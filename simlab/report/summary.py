@@ -37,14 +37,29 @@ def failed(experiments: Sequence[Mapping]) -> list[dict]:
     ]
 
 
+def lead(experiments: Sequence[Mapping]) -> str:
+    """What the page is, in one sentence."""
+    sizes = _largest(experiments, "trajectories").values()
+    simulated = f"{sum(sizes):,} simulated trajectories" if sizes else "simulations"
+    return (
+        "Draft and target are Markov chains here: exact theory predicts the rejections, target calls, "
+        f"speed-up and bias of speculative decoding, and {simulated} of the algorithms themselves are held "
+        "against it."
+    )
+
+
+def _largest(experiments: Sequence[Mapping], unit: str) -> dict[str, int]:
+    """The size of each task, by its id; of one that several experiments share, the largest."""
+    sizes: dict[str, int] = {}
+    for task in (task for experiment in experiments for task in experiment["tasks"]):
+        if ("environments" in task) == (unit == "environments"):
+            sizes[task["id"]] = max(task[unit], sizes.get(task["id"], 0))
+    return sizes
+
+
 def facts(experiments: Sequence[Mapping]) -> list[str]:
     """What stands below the headline: how many experiments, trajectories and which simlab."""
-    sizes: dict[str, int] = {}
-    environments: dict[str, int] = {}
-    for experiment in experiments:
-        for task in experiment["tasks"]:
-            unit, into = ("environments", environments) if "environments" in task else ("trajectories", sizes)
-            into[task["id"]] = max(task[unit], into.get(task["id"], 0))
+    sizes, environments = (_largest(experiments, unit) for unit in ("trajectories", "environments"))
     told = [f"{len(experiments)} experiment{'s' * (len(experiments) != 1)}"]
     if sizes:
         told.append(f"{sum(sizes.values()):,} trajectories of {_tasks(len(sizes))}")

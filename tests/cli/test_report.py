@@ -174,7 +174,7 @@ def test_half_finished_results_are_shown_as_far_as_they_go(results, report, way)
         (
             "fig2.svg",
             lambda path: path.write_bytes(path.read_bytes()[:5000]),
-            "fig2.svg cannot be read: no SVG",
+            "fig2.svg cannot be read: not a valid SVG",
         ),
         ("fig2.csv", lambda path: path.unlink(), "fig2.csv is missing"),
         ("fig2.csv", lambda path: path.write_bytes(b"\xff\xfe"), "fig2.csv cannot be read"),

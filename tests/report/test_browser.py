@@ -337,6 +337,29 @@ def test_a_link_to_a_closed_group_opens_it(browser, page):
     assert browser.run(f"{link}.click(); return {group}.open") is True
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_contents_are_in_reach_and_close_behind_a_choice(browser, page, width):
+    browser.open(page, width=width)
+    browser.run("document.documentElement.style.scrollBehavior = 'auto'; scrollTo(0, 3000)")
+    bar = "const bar = document.querySelector('.bar'), list = document.querySelector('.contents');"
+    assert browser.run(f"{bar} return [bar.getBoundingClientRect().top, list.open]") == [0, False]
+    browser.run(f"{bar} list.firstElementChild.click()")
+    shown = browser.run(f"{bar} return [list.open, list.lastElementChild.getBoundingClientRect().bottom]")
+    assert shown[0] is True and shown[1] <= 844
+    browser.run(f"{bar} list.querySelector('a[href=\"#quiet\"]').click()")
+    assert browser.run(f"{bar} return [list.open, location.hash]") == [False, "#quiet"]
+    top = browser.run("return document.getElementById('quiet').getBoundingClientRect().top")
+    assert top >= browser.run(f"{bar} return bar.getBoundingClientRect().height") - 1
+
+
+def test_the_gallery_shows_each_figure_small(browser, page):
+    browser.open(page)
+    shown = browser.run(
+        "return [...document.querySelectorAll('.card use')].map((one) => one.getBoundingClientRect().width)"
+    )
+    assert len(shown) == 1 and all(50 < width < 400 for width in shown)
+
+
 def test_a_figure_can_be_fitted_to_a_phone(browser, page):
     browser.open(page, width=390)
     spills = "const box = document.querySelector('.drawing'); return box.scrollWidth > box.clientWidth"

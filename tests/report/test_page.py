@@ -12,7 +12,9 @@ from simlab import SimlabError
 from simlab.report.anchors import anchor
 from simlab.report.collect import collect_results
 from simlab.report.colours import on_dark
+from simlab.report.columns import column_title
 from simlab.report.datatable import SHOWN, data_table
+from simlab.report.gallery import FIGURES, LONGEST, finding
 from simlab.report.page import render_page
 from simlab.report.rows import by_status, tally
 from simlab.report.svg import inline_svg, parse_svg
@@ -93,7 +95,16 @@ def test_nothing_is_fetched(figure):
         for key in ("src", "href", "xlink:href", "action", "data")
         if key in a
     ]
-    assert places and all(place.startswith(("#", "data:")) for place in places)
+    followed = {a["href"] for a in read.all("a")}  # a link is fetched by whoever follows it
+    papers = {place for place in followed if place.startswith("https://arxiv.org/abs/")}
+    files = {place for place in followed if place.startswith("../drafts/")}
+    assert len(papers) == 4 and {place.rpartition(".")[2] for place in files} == {
+        "csv",
+        "png",
+        "svg",
+        "parquet",
+    }
+    assert all(place.startswith(("#", "data:")) for place in places if place not in papers | files)
     assert not re.search(r"@import|url\((?!#)", text)
     (policy,) = [a["content"] for a in read.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'") and "unsafe-eval" not in policy
@@ -151,14 +162,14 @@ def test_totals_and_groups_have_the_worst_first():
     )
     read = Reader(page(quiet, loud))
     groups = [a for a in read.all("details") if a.get("class") == "group"]
-    places = [a["id"] for a in read.all("div") if a.get("id")]
-    assert [("open" in a, place) for a, place in zip(groups, places[:3], strict=True)] == [
+    places = [a["id"] for a in read.all("div") if re.search("--(verdicts|checks)$", a.get("id", ""))]
+    assert [("open" in a, place) for a, place in zip(groups, places, strict=True)] == [
         (True, "loud--verdicts"), (False, "quiet--verdicts"), (True, "loud--checks"),
     ]  # fmt: skip
     assert "4 verdicts 1 FAIL 1 INCONCLUSIVE 2 PASS 2 theorem checks 1 FAIL 1 PASS" in read.text
-    alarm = read.text[read.text.index("2 FAIL") :]
-    assert alarm.index("wrong") < alarm.index("broken") < alarm.index("Summary")
-    assert alarm.index("Summary") < alarm.index("loud", alarm.index("Summary")) < alarm.index("quiet")
+    alarm = read.text[read.text.index("2 FAIL", read.text.index("Contents")) :]
+    alarm, _, summary = alarm.partition("Experiments")
+    assert alarm.index("wrong") < alarm.index("broken") and summary.index("loud") < summary.index("quiet")
     rows = read.text[read.text.index("sample size FAIL") :]
     assert rows.index("wrong") < rows.index("small") < rows.index("good") < rows.index("fine")
 
@@ -233,6 +244,100 @@ def test_decimals_of_a_column(column, shown):
     assert [row[1].full or row[1].text for row in rows] == column
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("rejections_low", "rejections, low end"),
+        ("total_variation_exact_high", "total variation, exact, high end"),
+        ("verdict_law", "verdict, distribution"),
+        ("pair.horizon", "horizon T"),
+        ("pair.seed", "pair seed"),
+        ("anything_else", "anything else"),
+        ("_low", "low"),
+        ("", ""),
+    ],
+)
+def test_columns_have_names_for_readers(name, said):
+    assert column_title(name) == said
+
+
+def test_the_name_in_the_file_is_the_heading_s_title():
+    csv = "rejections_low,x\n1,2\n3,4\n"
+    read = Reader(page(experiment(tables=[{"name": "t", "caption": "", "files": [], "csv": csv}])))
+    assert "rejections_low" in [a.get("title") for a in read.all("th")]
+    assert ("th", "rejections, low end") in read.words
+
+
+def test_the_page_leads_with_what_it_is_and_its_figures(figure):
+    read = Reader(page(experiment(figures=[figure], checks=[check()])))
+    text = read.text.partition("Contents")[2]
+    told = (
+        "Draft and target are Markov chains here", "2,000 simulated trajectories", "1 verdict",
+        "arXiv 2411.00841", "fig9 A curve.", "closest call", "Glossary", "simlab run experiment=drafts",
+        "sample size", "two numbers",
+    )  # fmt: skip
+    order = [text.index(said) for said in told]
+    assert order == sorted(order)
+
+
+def test_a_figure_of_several_pairs_has_one_card(figure):
+    fig2 = {**figure, "name": "fig2"}
+    both = [
+        experiment(title=f"Figure 2 on {pair}", folder=pair, experiment="fig2", figures=[fig2])
+        for pair in ("paper", "corpus")
+    ]
+    read = Reader(page(*both, experiment(figures=[fig2])))  # another experiment has its own
+    classes = [a.get("class") for a in read.all("li")]
+    assert classes.count("card") == 2
+    assert "Figure 2 on paper; also on corpus 1 PASS" in read.text
+    thumbnails = [a["href"] for a in read.all("use") if "figure_1" in a["href"]]
+    assert len(thumbnails) == 2 and "#paper--fig2" in [a.get("href") for a in read.all("a")]
+
+
+def article(**changes) -> dict:
+    return {
+        "title": "Windows on paper",
+        "notes": [],
+        "verdicts": [verdict("Windows on paper: E[N_rej]")],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("fig2", {}, "E[N_rej]: 16.41 simulated, 16.4049 exact."),
+        ("fig2", {"verdicts": [verdict("E[N_rej]", kind="bound")]}, "A first sentence."),
+        ("fig3", {}, FIGURES["fig3"].finding),
+        ("windows_speedup", {"notes": ["Best window on paper: 5. More."]}, "Best window on paper: 5."),
+        ("windows_speedup", {}, "A first sentence."),
+        ("unheard_of", {}, "A first sentence."),
+    ],
+)  # fmt: skip
+def test_a_finding_is_the_experiment_s_own_sentence_or_what_always_holds(name, changes, said):
+    assert finding(article(**changes), {"name": name, "caption": "A first sentence. (a) A second."}) == said
+
+
+def test_a_long_finding_is_cut_at_a_word():
+    told = finding(article(), {"name": "x", "caption": "word " * 100})
+    assert told.endswith("word …") and len(told) <= LONGEST + 2
+    assert finding(article(), {"name": "x", "caption": ""}) == ""
+
+
+def test_a_caption_has_a_paragraph_a_panel(figure):
+    caption = "Both. (a) One, not (b). (b), (c) Others. Below: residuals."
+    read = Reader(page(experiment(figures=[{**figure, "caption": caption}])))
+    told = [words for tag, words in read.words if tag == "p"]
+    at = told.index("(a) One, not (b).")
+    assert told[at - 1 : at + 3] == ["Both.", "(a) One, not (b).", "(b), (c) Others.", "Below: residuals."]
+
+
+def test_links_to_files_are_spelled_as_addresses():
+    table = {"name": "t", "caption": "", "files": ["a b#1.csv"], "csv": "x\n1\n"}
+    read = Reader(page(experiment(folder="my folder", tables=[table])))
+    assert "../my%20folder/a%20b%231.csv" in [a.get("href") for a in read.all("a")]
+
+
 def test_the_theorem_checks_are_not_told_twice():
     csv = "name,statement,left_value,right_value,difference,tolerance\none,{},1,1,0,1e-9\n"
     table = {"name": "verify", "caption": "", "files": ["v.csv"], "csv": csv.format("nobody")}
@@ -263,7 +368,7 @@ def test_places_are_apart_whatever_the_names():
 def test_columns_of_numbers_names_and_text_differ():
     csv = f"n,name,text,task\n1,a,{'word ' * 20},{'0' * 64}\n2,b,short,{'1' * 64}\n"
     assert [kind for _, kind in data_table(csv).columns] == ["number", "name", "text", "name"]
-    assert [cell.text for cell in data_table(csv).rows[1]] == ["2", "b", "short", "1" * 12]
+    assert [cell.text for cell in data_table(csv).rows[1]] == ["2", "b", "short", "1" * 8]
 
 
 def test_a_long_table_is_cut_and_says_so():
@@ -311,16 +416,18 @@ def test_a_figure_on_the_page_keeps_its_look(figure):
     assert {"#0072b2", "#ffffff"} <= drawing.colours
     assert "#0072b2" not in drawing.markup and "var(--c0072b2)" in drawing.markup
     assert not re.search(r"<(metadata|style|title|\?|!)", drawing.markup)
-    assert set(re.findall(r'\bid="([^"]+)"', drawing.markup)) == {
-        f"x-{name}" for name in re.findall(r'\bid="([^"]+)"', figure["svg"])
-    }
+    ids = re.findall(r'\bid="([^"]+)"', drawing.markup)
+    used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', drawing.markup))
+    assert len(ids) == len(set(ids)) > 5  # those that are referred to, and what the gallery shows again
+    assert set(ids) == {one or other for one, other in used} | {drawing.body}
+    assert drawing.body == "x-figure_1" and drawing.view == root.attrib["viewBox"]
 
 
 @pytest.mark.parametrize(
     "text", ["", "<svg", "<p/>", "<svg xmlns='http://www.w3.org/2000/svg'/>"], ids=range(4)
 )
-def test_what_is_no_svg(text):
-    with pytest.raises(SimlabError, match="no SVG"):
+def test_what_is_not_an_svg(text):
+    with pytest.raises(SimlabError, match="not a valid SVG"):
         inline_svg(text, "x-", "caption")
 
 
