@@ -28,6 +28,7 @@ from simlab.theory.speed_of_light import (
     softmax,
     transform,
 )
+from tests.exact import close
 from tests.strategies import examples
 
 CAPACITIES = np.array([1, 2, 3, 8, 64, 256, 4096, 100_000])
@@ -330,6 +331,19 @@ def test_where_the_environment_is_not_random_the_renewal_bound_is_exact(row):
     assert (found >= exact[places - 1] - 1e-12).all()
     np.testing.assert_allclose(found, exact[places - 1], atol=3e-3)
     assert (dual_bound(moments(one_row(*row)), places) >= exact[places - 1]).all()
+
+
+def test_each_capacity_has_its_renewal_bound_whatever_is_asked_with_it():
+    """Rare tokens of 1e-5: the least bound of 30,000 nodes is where they are among them, at t > log(1e5).
+
+    That is beyond log(mu P) + 3: a lattice that ends there lies .1 above.
+    """
+    row = np.array([0.99, *[1e-5] * 1000])
+    law, capacities = one_row(*row), np.array([1, 9, 30_000, 10**6])
+    together = renewal_bound(law, capacities)
+    close([float(renewal_bound(law, each)) for each in capacities], together)
+    exact = best_tree(row, 30_000).expected_accepted_by_capacity
+    assert exact[-1] - 1e-9 <= together[2] <= exact[-1] + 1e-3
 
 
 def exact_threshold(law: Rows, t: float) -> float:

@@ -16,6 +16,13 @@ lattice, f of total mass E[sum p] = 1, to which p in the cell above gives, weigh
 The mean step changes by h^2 / 12 only, where rounding all steps down would take h / 2. With u_k = E #{n >= 1:
 S_n = kh}, u = f + f * u, the bound at t = jh is P e^{-jh} + sum_{k <= j} (1 - e^{(k-j)h}) u_k, and as it is
 linear in e^-t between lattice points the minimum over t is among them.
+
+How far t must go: from t = jh to the next point the bound changes by 1 - e^-h times
+
+    sum_{k <= j} e^{(k-j)h} u_k - P e^{-jh} = e^{-jh} (M_j - P),    M_j = sum_{k <= j} e^{kh} u_k,
+
+and M_j, the mean number of nodes above e^{-jh}, rises with j. So the bound falls until M_j >= P and rises
+from there on: a lattice that reaches such a j has the minimum over all t, for P and all smaller capacities.
 """
 
 from __future__ import annotations
@@ -35,6 +42,9 @@ CERTAIN = 1e-14
 ACCURACY = 1e-4
 """How far above its limit for h -> 0 the bound is to lie, in tokens, for smooth laws."""
 
+DOUBLINGS = 3
+"""Capacities share a lattice with those to the next power of 2^DOUBLINGS, whichever of them are asked for."""
+
 LEAST_CELLS, MOST_CELLS = 4_000, 20_000
 """Of the lattice. Where MOST_CELLS does not reach ACCURACY the bound is a little larger, but a bound."""
 
@@ -46,9 +56,9 @@ def renewal_bound(law: Law, capacity) -> np.ndarray:
     shape, at most P. It is E[X] of the best tree itself, but for the lattice, where the environment is not
     random (all nodes have one row), and exceeds it by o(1) as P grows otherwise (the proof of `asymptote`);
     what the lattice adds is 1e-4 tokens, up to 2e-3 where all steps are nearly the multiples of one number,
-    more where mu < 0.05. Certain up to the rounding of float64. Raises SimlabError for a Softmax, whose step
-    has no cheap distribution function, for what is no law, and for a capacity below 1. Source: the module's
-    docstring.
+    more where mu < 0.05. The bound of one capacity is the same whichever others are asked for with it.
+    Certain up to the rounding of float64. Raises SimlabError for a Softmax, whose step has no cheap
+    distribution function, for what is no law, and for a capacity below 1. Source: the module's docstring.
     """
     capacity = check_capacity(capacity)
     if isinstance(law, Softmax):
@@ -59,26 +69,37 @@ def renewal_bound(law: Law, capacity) -> np.ndarray:
     entropy = moments(law).entropy
     if entropy <= CERTAIN or capacity.size == 0:
         return capacity.copy()
-    width, cells = _lattice(entropy, float(capacity.max()))
-    renewals = _renewals(_step_masses(law, width, cells))
-    places = width * np.arange(cells)
-    # sum_{k <= j} (1 - e^{(k-j)h}) u_k, the second part by its recursion, for which no power overflows
-    grown = np.empty(cells)
-    total = 0.0
-    for j in range(cells):
-        total = total * math.exp(-width) + renewals[j]
-        grown[j] = total
-    above = np.cumsum(renewals) - grown
-    bounds = [float((one * np.exp(-places) + above).min()) for one in capacity.ravel()]
-    return np.minimum(np.reshape(bounds, capacity.shape), capacity)
+    bounds, groups = capacity.copy(), np.ceil(np.frexp(capacity)[1] / DOUBLINGS)
+    for group in np.unique(groups):
+        places, above = _thresholds(law, entropy, math.log(2) * DOUBLINGS * group)
+        shared = groups == group
+        bounds[shared] = [min((one * np.exp(-places) + above).min(), one) for one in capacity[shared]]
+    return bounds
 
 
-def _lattice(entropy: float, capacity: float) -> tuple[float, int]:
-    """Width and number of cells: t up to beyond log(mu P), and t / mu^2 h^2 / 12 <= ACCURACY.
+def _thresholds(law: Law, entropy: float, log_capacity: float) -> tuple[np.ndarray, np.ndarray]:
+    """t = jh and sum_{k <= j} (1 - e^{(k-j)h}) u_k, as far as that capacity and smaller ones need."""
+    reach = np.logaddexp(0.0, math.log(entropy) + log_capacity) + 3.0
+    while True:
+        width, cells = _lattice(entropy, reach)
+        renewals = _renewals(_step_masses(law, width, cells))
+        places = width * np.arange(cells)
+        # sum_{k <= j} e^{(k-j)h} u_k by its recursion, for which no power overflows
+        grown = np.empty(cells)
+        total = 0.0
+        for j in range(cells):
+            total = total * math.exp(-width) + renewals[j]
+            grown[j] = total
+        if grown[-1] >= math.exp(log_capacity - places[-1]):
+            return places, np.cumsum(renewals) - grown
+        reach *= 1.5
+
+
+def _lattice(entropy: float, reach: float) -> tuple[float, int]:
+    """Width and number of cells: t up to `reach`, and t / mu^2 h^2 / 12 <= ACCURACY.
 
     The width divides mu, so that where all rows are uniform all steps are on the lattice.
     """
-    reach = math.log1p(entropy * capacity) + 3.0
     width = min(entropy * math.sqrt(12 * ACCURACY / reach), reach / LEAST_CELLS)
     width = max(width, reach / MOST_CELLS)
     if width < entropy:
