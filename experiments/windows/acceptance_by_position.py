@@ -27,16 +27,16 @@ COUNTED = ("drafted", "reached", "accepted")
 """Calls of a place: that draft a token there, of those with all before it accepted, of those with it too."""
 
 CAPTION = (
-    "Acceptance by place in a window of {window} tokens on {name}, T = {horizon}, with the bonus token. "
-    "Place 1 is the first drafted token of a call. (a) Of the calls that draft a token at the place, those "
-    "in which it is accepted, and all before it: what serving engines log. (b) Of the calls that draft a "
-    "token at the place and have accepted all before it, those in which it is accepted. Lines are exact, "
-    "markers simulated; below, simulated minus exact in half-widths of the interval. Dashed: the memoryless "
-    "prediction from the mean acceptance a = {acceptance:.4f}, a to the power of the place, and a itself. "
-    "Calls of one trajectory depend on each other, so the intervals take the trajectories for the sample: "
-    "each trajectory adds to a place's count a number between 0 and the most calls that T tokens have room "
-    "for, and Hoeffding's inequality needs no more than the sum of such numbers; a ratio is between those of "
-    "the ends. So they hold whatever the dependence, and are wider than the scatter of the points."
+    "Acceptance by position in a window of {window} tokens on {name}, T = {horizon}, with the bonus token. "
+    "Position 1 is the first drafted token of a call. (a) Of the calls that draft a token at the position, "
+    "the part in which it and all before it are accepted: what serving engines log. (b) Of the calls that "
+    "draft a token at the position and have accepted all before it, the part in which it is accepted. Lines "
+    "are exact, markers simulated; below, simulated minus exact in half-widths of the interval. Dashed: the "
+    "memoryless prediction from the mean acceptance a = {acceptance:.4f}: a to the power of the position, "
+    "and a itself. The calls of one trajectory depend on each other, so the intervals take the trajectories "
+    "as the sample: each trajectory adds to a position's count a number between 0 and the most calls that T "
+    "tokens have room for, and Hoeffding's inequality needs no more than that. So the intervals hold "
+    "whatever the dependence, and are wider than the scatter of the points."
 )
 
 
@@ -53,7 +53,11 @@ def present_places(
 
     pair, (one,) = instance(settings)[0], places_jobs(settings, options)
     if not longest_window(one.task.decoder, pair.horizon):
-        return None, [], ["T = 1: the bonus token is all there is, and no place in a window to look at."]
+        return (
+            None,
+            [],
+            ["T = 1: the bonus token is all there is: a window has no position to look at."],
+        )
     result, exact = results[one.task.id], predicted(pair, one.task.decoder)
     verdicts = _verdicts(f"{title}, window {options.places}", one, result, exact)
     rates = {
@@ -139,7 +143,7 @@ def _draw(settings: Settings, place: np.ndarray, rates: dict, told: dict):
             curve = Curve(f"exact on {settings.pair_name}", place, true, *points)
             draw_curves(upper, lower, [curve], confidence=settings.confidence, log=False)
             draw_comparison(upper, place, told[of], "memoryless, with the mean acceptance", dashes=(5, 2))
-            lower.set_xlabel("place in the window")
+            lower.set_xlabel("position in the window")
             lower.set_xticks(place[:: max(1, len(place) // 8)])
         (first, _), (second, beside) = panels
         first.set_title("(a) accepted of drafted")
@@ -156,5 +160,5 @@ def _headline(settings: Settings, exact: Prediction, place: np.ndarray) -> str:
     rates = exact.conditional_acceptance_by_place
     return (
         f"Of the drafted tokens on {settings.pair_name} that follow accepted ones only, {rates[0]:.4f} are "
-        f"accepted at place 1 and {rates[-1]:.4f} at place {place[-1]}."
+        f"accepted at position 1 and {rates[-1]:.4f} at position {place[-1]}."
     )

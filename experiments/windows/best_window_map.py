@@ -17,11 +17,13 @@ from simlab.theory import memoryless
 CAPTION = (
     "The best window by the memoryless formula, with the bonus token: how many tokens to draft before each "
     "target call, for the probability that a drafted token is accepted and for the cost ratio, the cost of a "
-    "drafted token over that of a target call. Numbers name the areas, from a window to the next line's. In "
-    "the grey area a drafted token costs at least its acceptance, and drafting does not pay. Points: the "
-    "project's pairs with their mean acceptances, at the cost ratio {ratio:g}; the number behind a name is "
-    "the pair's own best fixed window, exact, of those up to {longest}."
+    "drafted token over that of a target call. The numbers in boxes name the windows of each area. In the "
+    "grey area a drafted token costs at least its acceptance, and drafting does not pay. Points: the "
+    "project's pairs with their mean acceptances, at the cost ratio {ratio:g}. The number after a pair's "
+    "name is not the formula's: it is the pair's own best fixed window, exact, among those up to {longest}."
 )
+
+TITLE = "Areas: best window by the memoryless formula\nPoints: a pair and its own best window, exact"
 
 MAPPED = ("paper", "dirichlet", "softmax", "mixture", "corpus")
 """Pairs, each with its own settings, that stand on the map beside the one given."""
@@ -43,7 +45,7 @@ def present_map(settings: Settings, options: Options, folder: Path) -> Exhibit:
         figure = new_figure(5.6, 4.4)
         axes = figure.add_subplot()
         draw_window_map(axes, ACCEPTANCES, ratios, windows, points)
-        axes.set_title("Best window by the memoryless formula")
+        axes.set_title(TITLE)
         axes.set_xlabel("acceptance: probability that a drafted token is accepted")
         axes.set_ylabel("cost ratio: drafted token / target call")
     table = [

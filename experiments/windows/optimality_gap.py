@@ -15,7 +15,7 @@ from simlab.experiments.common.draft_quality import dial_name, dial_pair
 from simlab.experiments.common.settings import Exhibit, Settings, instance
 from simlab.experiments.windows.expected_work import acceptance_of, memoryless_window, window_work
 from simlab.experiments.windows.options import Options
-from simlab.experiments.windows.policies import CHOICES, kept, times_of
+from simlab.experiments.windows.policies import CHOICES, SOLID, kept, times_of
 from simlab.report import new_figure, save_figure, shared_legend, style
 from simlab.report.curves import Curve, draw_comparison, draw_curves
 from simlab.report.windowplot import draw_dashes, draw_edges, draw_marked, plain_ratio_ticks
@@ -80,7 +80,7 @@ def _draw(settings: Settings, options: Options, speedups: dict, promised, beyond
         grid = figure.add_gridspec(1, 3)
         above, losses, gains = (figure.add_subplot(grid[0, column]) for column in range(3))
         for axes, lines in ((above, speedups), (losses, beyond)):
-            curves = [Curve(CHOICES[choice], dial, lines[choice]) for choice in DRAWN]
+            curves = [Curve(CHOICES[choice], dial, lines[choice], width=SOLID[choice]) for choice in DRAWN]
             draw_curves(axes, None, curves, confidence=settings.confidence, log=log)
             draw_dashes(axes, dial, lines["memoryless"], CHOICES["memoryless"], series=len(DRAWN) + 1)
         draw_comparison(above, dial, promised, "what the formula promises", dashes=(1.5, 1.5))

@@ -34,6 +34,7 @@ from simlab.experiments.windows.options import Options
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
 from simlab.report.curves import Curve, draw_curves
+from simlab.report.draw import THEORY_WIDTH
 from simlab.report.windowplot import draw_dashes, plain_ratio_ticks
 from simlab.runs import Job, Result
 
@@ -50,8 +51,8 @@ CHOICES = {
 
 SIMULATED = ("adaptive", "confident")
 
-SOLID = ("adaptive", "confident", "fixed", "default")
-"""Solid lines; the formula's window is dashed, as it often is the best fixed one."""
+SOLID = {"adaptive": 4.0, "confident": 2.2, "fixed": THEORY_WIDTH, "default": THEORY_WIDTH}
+"""Solid lines and their widths, as policies often do the same; the formula's window is dashed."""
 
 CURVE_RATIOS = (0.002, 1.0)
 """The cost ratios of the curves; wider where those that are simulated do not lie between."""
@@ -65,15 +66,15 @@ CAPTION = (
     "Policies of how long to draft on {name}, T = {horizon}, against the cost ratio, the cost of a drafted "
     "token over that of a target call; dotted the settings' own, {ratio:g}. All draft at most {longest} "
     "tokens a call (the default settings: {own}), with the bonus token. Adaptive: the optimal window for "
-    "each position and last token; of rules that fix the window before the call none is faster. Fixed: the "
+    "each position and last token; no rule that fixes the window before the call is faster. Fixed: the "
     "best single window for each cost ratio, 0 included, the target alone. The formula's: the single window "
     "that the memoryless formula takes for the best, knowing only the mean acceptance. Confident: the draft "
     "goes on while its likeliest next token is likely enough, but no longer than the best fixed window; it "
-    "decides token by token and sees what it has drafted, so that it may beat an adaptive window. (a) "
-    "Speed-up over autoregressive decoding: lines are exact, markers simulated; below, simulated minus "
-    "exact in half-widths of the interval. (b) Time beyond that of the optimal adaptive windows, in per "
-    "cent, in steps as the best whole window changes; without the default settings where these are far "
-    "above the others."
+    "decides token by token and sees what it has drafted, so that it may beat an adaptive window. Policies "
+    "that do the same lie on one another, the thinner line on the wider. (a) Speed-up over autoregressive "
+    "decoding: lines are exact, markers simulated; below, simulated minus exact in half-widths of the "
+    "interval. (b) Time beyond that of the optimal adaptive windows, in per cent, in steps as the best whole "
+    "window changes; without the default settings where these are far above the others."
 )
 
 
@@ -187,12 +188,16 @@ def _draw(settings: Settings, options: Options, lines: dict, points: dict):
         upper, lower = residual_axes(figure, grid[0, 0], share=0.22)
         losses = figure.add_subplot(grid[0, 1])
         curves = [
-            Curve(CHOICES[choice], *lines[choice][:2], *_drawn(simulated, points.get(choice)))
-            for choice in SOLID
+            Curve(CHOICES[choice], *lines[choice][:2], *_drawn(simulated, points.get(choice)), width=width)
+            for choice, width in SOLID.items()
         ]
         draw_curves(upper, lower, curves, confidence=settings.confidence, log=True)
         near = np.median(lines["default"][2]) < 2 * lines["memoryless"][2].max()
-        solid = [Curve(CHOICES[choice], *lines[choice][::2]) for choice in (SOLID if near else SOLID[:-1])]
+        solid = [
+            Curve(CHOICES[choice], *lines[choice][::2], width=width)
+            for choice, width in SOLID.items()
+            if near or choice != "default"
+        ]
         draw_curves(losses, None, solid, confidence=settings.confidence, log=True)
         for axes, line in ((upper, 1), (losses, 2)):
             ratios, heights = lines["memoryless"][0], lines["memoryless"][line]

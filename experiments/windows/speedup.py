@@ -29,8 +29,8 @@ from simlab.experiments.windows.expected_work import (
 from simlab.experiments.windows.options import Options
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
-from simlab.report.curves import Curve, draw_comparison, draw_curves
-from simlab.report.windowplot import draw_choice, draw_dashes
+from simlab.report.curves import Curve, draw_curves
+from simlab.report.windowplot import draw_choice, draw_dashes, name_solid
 from simlab.runs import Job, Result
 from simlab.theory import memoryless
 
@@ -38,13 +38,15 @@ CAPTION = (
     "Speed-up over autoregressive decoding against the window, the number of tokens drafted before each "
     "target call, with the bonus token, where a drafted token costs {ratio:g} target calls. (a) Chains of "
     "independent tokens, on which every drafted token is accepted with the same probability, the acceptance. "
-    "Lines are the memoryless formula, dashes exact for {horizon} tokens, which is less as the last calls "
-    "have no room for their windows. (b) {name}, T = {own}; grey the formula with the pair's mean "
-    "acceptance {acceptance:.4f}, coloured the exact speed-up. A star is the best window of a line, the open "
+    "T = {horizon}. (b) {name}, T = {own}; the formula takes the pair's mean acceptance {acceptance:.4f}. In "
+    "both panels solid lines are exact and dashed lines the memoryless formula; in (a) the two differ only "
+    "because the last calls have no room for their windows. A star is the best window of a line, the open "
     "square what the window that the formula takes for the best really gives. Markers with intervals are "
     "simulated; below, simulated minus exact in half-widths of the interval. A window of 0 is the target "
     "alone, of speed-up 1."
 )
+
+DASHED = "dashed: memoryless formula"
 
 CLAIMS = (
     "E[N_rej]",
@@ -128,24 +130,25 @@ def _draw(settings: Settings, options: Options, pair: ChainPair, chains: list, o
         left, below_left = residual_axes(figure, grid[0, 0], share=0.22)
         right, below_right = residual_axes(figure, grid[0, 1], share=0.22)
         curves = [
-            Curve(f"acceptance {acceptance:g}", windows, formula, simulated, found.interval, found.exact)
-            for acceptance, formula, _, found in chains
+            Curve(f"acceptance {acceptance:g}", windows, exact, simulated, found.interval, found.exact)
+            for acceptance, _, exact, found in chains
         ]
         draw_curves(left, below_left, curves, confidence=confidence, log=False)
         for series, (_, formula, exact, _) in enumerate(chains):
-            draw_dashes(left, windows, exact, f"exact, T = {options.horizon}", series=series)
-            draw_choice(left, windows, formula, _best(formula), series=series)
+            draw_dashes(left, windows, formula, DASHED, series=series)
+            draw_choice(left, windows, exact, _best(exact), series=series)
+        name_solid(left, "solid: exact")
         formula, exact, found = own
-        label = f"exact on {settings.pair_name}, T = {pair.horizon}"
-        curve = Curve(label, windows, exact, simulated, found.interval, found.exact)
+        curve = Curve(settings.pair_name, windows, exact, simulated, found.interval, found.exact)
         draw_curves(right, below_right, [curve], confidence=confidence, log=False)
-        draw_comparison(right, windows, formula, "formula with the mean acceptance", dashes=(5, 2))
+        draw_dashes(right, windows, formula, DASHED, series=None)
         draw_choice(right, windows, formula, _best(formula), series=None)
         draw_choice(right, windows, exact, _best(exact), series=0)
         told = memoryless_window(pair, settings.cost.ratio, options.longest)
         draw_choice(right, windows, exact, told, series=0, judged=True)
-        left.set_title("(a) independent tokens")
-        right.set_title(f"(b) {settings.pair_name}, mean acceptance {acceptance_of(pair):.3f}")
+        left.set_title(f"(a) independent tokens, T = {options.horizon}")
+        about = f"{settings.pair_name}, T = {pair.horizon}"
+        right.set_title(f"(b) {about}, mean acceptance {acceptance_of(pair):.3f}")
         left.set_ylabel("speed-up over autoregressive")
         for axes in (below_left, below_right):
             axes.set_xlabel(f"window (cost ratio {settings.cost.ratio:g})")

@@ -18,7 +18,8 @@ from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look, percent
 @dataclass(frozen=True, eq=False)
 class Curve:
     """label: in the legend. x, exact: (K,), the line. points: (M,), where it was simulated, with the interval
-    there, arrays (M,), and the exact values there, (M,); or None for a line alone.
+    there, arrays (M,), and the exact values there, (M,); or None for a line alone. width: of the line;
+    where lines lie on one another the thinner is drawn on the wider, so that each is seen.
     """
 
     label: str
@@ -27,6 +28,7 @@ class Curve:
     points: np.ndarray | None = None
     interval: Interval | None = None
     exact_there: np.ndarray | None = None
+    width: float = THEORY_WIDTH
 
 
 def draw_curves(axes, residual_axes, curves: list[Curve], *, confidence: float, log: bool):
@@ -38,8 +40,8 @@ def draw_curves(axes, residual_axes, curves: list[Curve], *, confidence: float, 
     for series, curve in enumerate(curves):
         colour, marker = look(series)
         axes.plot(
-            curve.x, curve.exact, color=colour, linewidth=THEORY_WIDTH, marker="", label=curve.label,
-            zorder=2.5,
+            curve.x, curve.exact, color=colour, linewidth=curve.width, marker="", label=curve.label,
+            zorder=2.5 - 0.01 * curve.width,
         )  # fmt: skip
         if curve.points is None:
             continue

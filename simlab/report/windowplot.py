@@ -10,12 +10,21 @@ from simlab.report.draw import THEORY_WIDTH
 from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look
 
 
-def draw_dashes(axes, x, y, label: str, *, series: int) -> None:
-    """A thin dashed line in the colour of its series: the same quantity by another route. x, y: (K,)."""
+def draw_dashes(axes, x, y, label: str, *, series: int | None) -> None:
+    """A thin dashed line in the colour of its series: the same quantity by another route. x, y: (K,).
+
+    series: None for a grey line.
+    """
+    colour = NEUTRAL_COLOUR if series is None else look(series)[0]
     axes.plot(
-        x, y, color=look(series)[0], linewidth=THEORY_WIDTH, linestyle=(0, (3, 1.5)), marker="", label=label,
+        x, y, color=colour, linewidth=THEORY_WIDTH, linestyle=(0, (3, 1.5)), marker="", label=label,
         zorder=2.7,
     )  # fmt: skip
+
+
+def name_solid(axes, label: str) -> None:
+    """An entry of the legend for what all solid lines of the figure have in common, whatever their colour."""
+    axes.plot([], [], color=NEUTRAL_COLOUR, linewidth=THEORY_WIDTH, marker="", label=label)
 
 
 def draw_marked(axes, x, y, label: str, *, series: int) -> None:
@@ -43,7 +52,7 @@ def draw_choice(axes, x, y, place: int, *, series: int | None, judged: bool = Fa
     star = {"marker": "*", "markersize": 10, "markeredgewidth": 0.5, "markeredgecolor": "white"}
     axes.plot(
         [x[place]], [y[place]], color=colour, linestyle="none", zorder=5,
-        label="what the formula's choice gives" if judged else "best window of a line",
+        label="what the formula's choice really gives" if judged else "best window of a line",
         **(marks if judged else star),
     )  # fmt: skip
 

@@ -308,13 +308,30 @@ def test_the_intervals_of_speedups_hold_together(tmp_path):
     planned = windows_speedup.speedup_jobs(one, options)
     results = simulated(planned)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_speedup, "save_figure", lambda *parts: drawn.update(table=parts[3]) or [])
+        keep = lambda *parts: drawn.update(figure=parts[0], table=parts[3]) or []  # noqa: E731
+        patch.setattr(windows_speedup, "save_figure", keep)
         windows_speedup.present_speedup(one, options, results, "x", tmp_path)
+    _solid_is_exact_and_dashed_the_formula(drawn["figure"], drawn["table"])
     rows = drawn["table"][drawn["table"].low.notna()]
     assert len(rows) == len(planned) == 6
     for (_, row), each in zip(rows.iterrows(), planned, strict=True):
         found = speedup_of(each, results[each.task.id], one.cost, 1 - 0.05 / 6)
         assert (row.simulated, row.low, row.high) == pytest.approx(tuple(found), rel=1e-9)
+
+
+def _solid_is_exact_and_dashed_the_formula(figure, table):
+    """In both panels, for each series; the legend says so."""
+    curves = [rows for _, rows in table[table.kind == "curve"].groupby("series", sort=False)]
+    lines = [
+        line for axes in figure.axes[::2] for line in axes.lines if len(line.get_xdata()) == len(curves[0])
+    ]
+    told = {line.get_linestyle(): [] for line in lines if line.get_linestyle() != "None"}
+    for line in lines:
+        told.setdefault(line.get_linestyle(), []).append(line.get_ydata().tolist())
+    for look, column in (("-", "exact"), ("--", "formula")):
+        assert told[look] == [rows[column].tolist() for rows in curves]
+    legend = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"solid: exact", "dashed: memoryless formula"} <= legend
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -73,6 +73,15 @@ def test_lines_points_and_residuals_are_those_handed_over(log):
     assert labels == ["k = 1", "k = 2", "alone", "a bound", "simulated, 95% intervals, all at once"]
 
 
+def test_the_thinner_line_lies_on_the_wider():
+    with style():
+        axes = new_figure(3, 2).add_subplot()
+        both = [Curve("thin", X, X, width=1.0), Curve("wide", X, X, width=4.0)]
+        draw_curves(axes, None, both, confidence=0.95, log=False)
+    assert drawn(axes, "wide").get_linewidth() == 4.0
+    assert drawn(axes, "thin").get_zorder() > drawn(axes, "wide").get_zorder()
+
+
 def test_a_discrepancy_is_a_cross_in_sight():
     for wrong, seen in ((0.0, 0), (0.7, 1), (-90.0, 1)):
         _, _, lower = panels(wrong)

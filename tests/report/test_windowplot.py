@@ -11,10 +11,12 @@ from simlab.report.windowplot import (
     MapPoint,
     _shades,
     draw_choice,
+    draw_dashes,
     draw_marked,
     draw_policy,
     draw_rates,
     draw_window_map,
+    name_solid,
     plain_ratio_ticks,
     window_legend,
 )
@@ -95,6 +97,16 @@ def test_marks_and_rates(axes):
     assert [line.get_linestyle() for line in axes.lines] == ["-", "None", "None"]
     assert [line.get_marker() for line in axes.lines[1:]] == ["*", "s"]
     assert (axes.lines[1].get_xdata()[0], axes.lines[1].get_ydata()[0]) == (1, 2.0)
+
+
+def test_dashes_and_the_legend_of_what_is_solid(axes):
+    x = np.arange(3)
+    draw_dashes(axes, x, x, "a", series=None)
+    draw_dashes(axes, x, x, "a", series=1)
+    name_solid(axes, "solid: exact")
+    grey, coloured, entry = axes.lines
+    assert grey.get_linestyle() == coloured.get_linestyle() == "--" and entry.get_linestyle() == "-"
+    assert grey.get_color() == entry.get_color() != coloured.get_color() and len(entry.get_xdata()) == 0
 
 
 def test_rates_stand_in_rows_from_the_top(axes):
