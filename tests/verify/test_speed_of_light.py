@@ -8,6 +8,7 @@ import pytest
 
 from simlab.errors import SimlabError
 from simlab.evidence import Status
+from simlab.laws import Rows
 from simlab.theory.speed_of_light import (
     Moments,
     dual_bound,
@@ -26,6 +27,7 @@ from simlab.verify.speed_of_light import (
     random_row,
     random_search,
 )
+from tests.exact import close
 
 SMALL = {"rows": 40, "climbs": 3, "steps": 15, "capacity": 1000}
 
@@ -70,7 +72,7 @@ def test_the_renewal_bound_has_no_gap_where_rows_are_all_alike(seed):
 
 @pytest.mark.parametrize("seed", [5, 6, 7])
 def test_climbing_finds_a_smaller_gap_than_chance(seed):
-    """In the gap that is climbed on, which is in tokens by min(1, mu)^2."""
+    """In the gap that is climbed on, which is tokens over min(1, mu)^2."""
     random = np.random.default_rng(seed)
     for bound in (dual_bound, sharper_bound):
         start = _closest(bound, *_measured(random_row(random), 200))
@@ -78,6 +80,21 @@ def test_climbing_finds_a_smaller_gap_than_chance(seed):
         assert 0 < climbed.gap < start.gap
     still = random_search(rows=10, climbs=0, capacity=200, seed=seed)
     assert still != random_search(rows=10, climbs=3, steps=40, capacity=200, seed=seed)
+
+
+def test_the_smallest_gap_is_not_the_fewest_tokens():
+    """The row (.9, .1) lies 0.1 tokens below the dual bound at P = 1, and (1 - d, d) lies d below."""
+    rows = [np.array([1 - rare, rare]) for rare in (0.1, 0.01, 0.001)]
+    found = [_closest(dual_bound, *_measured(row, 100)) for row in rows]
+    for one, rare in zip(found, (0.1, 0.01, 0.001), strict=True):
+        assert one.capacity == 1
+        close(one.difference, rare)
+    gaps = [one.gap for one in found]
+    assert gaps == sorted(gaps)
+    close(found[0].gap, 0.1 / moments(Rows(rows[0][None], np.ones(1))).entropy ** 2)
+    (check,) = random_search(**SMALL, bounds={"dual": dual_bound})
+    told = float(check.scope.split("in tokens alone it was ")[1].split(" ")[0])
+    assert 0 < told < check.difference / 10
 
 
 def test_rows_all_but_certain_are_passed_over_unless_they_break_the_bound():
