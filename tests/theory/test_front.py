@@ -96,6 +96,20 @@ def test_finer_grids_close_in_from_both_sides():
     assert cost[1] - fine.least < 0.1 * (cost[0] - coarse.least)
 
 
+@pytest.mark.parametrize("weight", [0.5, 1.0, 5.0, 20.0])
+def test_the_lower_bound_is_not_vacuous_where_the_value_is_flat(weight):
+    """After 50 tokens the two laws have next to nothing in common: drafting alone costs the weight itself.
+
+    The value of a prefix is then flat at the weight up to ratios far beyond the last node.
+    """
+    draft = np.tile([0.95, 0.05], (2, 1))
+    pair = stationary(draft, draft[:, ::-1], 50)
+    (point,) = sequence_tradeoff(pair, [weight])
+    attained = point.rejections + weight * point.total_variation
+    assert attained == pytest.approx(weight, abs=1e-6)
+    assert attained - 1e-3 * (1 + weight / 10) < point.least <= attained
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_algorithm_of_ours_is_below_and_the_front_bends(seed):
     pair = paper(5, 4, seed=seed)

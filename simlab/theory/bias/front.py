@@ -28,8 +28,13 @@ not be the best ones, so any multiplier will do. E[N_rej] and TV of this algorit
     v_t(x, r) >= r sum_y draft(y) mu_y - sum_y target(y) h_{t+1, y}(mu_y):
 
 add target(y) v >= mu_y k_y - target(y) h(mu_y) and [k_y - r draft(y)]_+ >= (m - mu_y)(k_y - r draft(y)) over
-y. It is a line in r, and h of a maximum of lines is at most the interpolation of their heights. The lines are
-kept from step to step, one a node, with the mu that the upper bound's multipliers suggest.
+y. It is a line in r. Of v no more is kept than lines below it, one a node and step, as points (slope mu,
+height h). Then h is at most the lower convex hull of these points: as v is above each line, mu r - v(r) <=
+h_i at mu = mu_i for all r, and so are means of such. Any m will do: the upper bound's multiplier is taken.
+Given m the terms of the sum do not depend on each other, and the best mu_y is where r draft(y) mu -
+target(y) h(mu), concave in mu, is largest: at the point of the hull between whose two slopes r draft(y) /
+target(y) lies, or at the end of [m - 1, m] next to it. (The slopes of the upper bound's v would not do:
+where v is flat but not at its least, they say 0, and h(0) = 0 says nothing of v.)
 """
 
 from __future__ import annotations
@@ -181,7 +186,7 @@ def _point(pair: ChainPair, weight: float, ratios: np.ndarray) -> FrontPoint:
     states = pair.states
     loss = np.tile(np.maximum(1.0 - ratios, 0.0), (states, 1))
     replaced = np.zeros_like(loss)
-    heights = [np.array([[-weight, 0.0], [-weight, 0.0]])] * states  # slopes, and h there, of the lines kept
+    heights = [_hull(_ends(weight))] * states  # slopes, and h there, of the lines kept
     for t in reversed(range(pair.horizon)):
         draft = pair.draft[t] / pair.draft[t].sum(axis=1, keepdims=True)
         target = pair.target[t] / pair.target[t].sum(axis=1, keepdims=True)
@@ -189,7 +194,7 @@ def _point(pair: ChainPair, weight: float, ratios: np.ndarray) -> FrontPoint:
         slopes = np.maximum.accumulate(np.clip(slopes, -weight, 0.0), axis=1)
         proposed = ratios[:, None] * draft[:, None, :]  # of a prefix with k/q at that node, (V, G, V)
         masses, place = _masses(slopes, ratios, target, proposed, multipliers, steps)
-        heights = _lines(slopes, ratios, draft, target, proposed, multipliers[place], heights, weight)
+        heights = _lines(draft, target, proposed, multipliers[place], heights, weight)
         replaced, loss = _costs(masses, proposed, target, ratios, replaced, loss)
     initial = pair.initial / pair.initial.sum()
     one = int(np.searchsorted(ratios, 1.0))
@@ -244,20 +249,24 @@ def _costs(masses, proposed, target, ratios, replaced, loss) -> tuple[np.ndarray
     return np.maximum(masses - proposed, 0.0).sum(axis=-1) + later[0], later[1]
 
 
-def _lines(slopes, ratios, draft, target, proposed, multiplier, heights, weight) -> list[np.ndarray]:
+def _lines(draft, target, proposed, multiplier, heights, weight) -> list[np.ndarray]:
     """For each token the lines below v_t, as slopes and h there, (2, L), from those of the next step."""
-    states, nodes = multiplier.shape
     ratio = _divided(proposed, target, np.inf)
-    place = np.searchsorted(ratios, ratio, side="right") - 1
-    slope_there = np.concatenate([slopes, np.zeros((states, 1))], axis=1)[np.arange(states), place]
-    prices = np.clip(slope_there, multiplier[..., None] - 1.0, multiplier[..., None])
-    prices = np.clip(prices, -weight, 0.0)
-    slope = (draft[:, None, :] * prices).sum(axis=-1)
-    height = np.zeros((states, nodes))
+    most = np.maximum(multiplier, -weight)
+    slope, height = np.zeros((2, *multiplier.shape))
     for y, (at, value) in enumerate(heights):
-        height += target[:, y, None] * np.interp(prices[..., y], at, value)
-    ends = np.array([[-weight, 0.0], [-weight, 0.0]])  # weight (1 - r) and 0, which are always below v
-    return [_sorted_lines(np.concatenate([ends, row], axis=1)) for row in np.stack([slope, height], axis=1)]
+        with np.errstate(over="ignore"):  # of lines that differ by next to nothing
+            turns = np.diff(value) / np.diff(at)
+        prices = np.clip(at[np.searchsorted(turns, ratio[..., y])], most - 1.0, most)
+        slope += draft[:, y, None] * prices
+        height += target[:, y, None] * np.interp(prices, at, value)
+    rows = np.stack([slope, height], axis=1)
+    return [_hull(np.concatenate([_ends(weight), row], axis=1)) for row in rows]
+
+
+def _ends(weight: float) -> np.ndarray:
+    """The lines weight (1 - r) and 0, which are always below v, as slopes and h there, (2, 2)."""
+    return np.array([[-weight, 0.0], [-weight, 0.0]])
 
 
 def _divided(masses: np.ndarray, target: np.ndarray, without: float) -> np.ndarray:
@@ -267,9 +276,9 @@ def _divided(masses: np.ndarray, target: np.ndarray, without: float) -> np.ndarr
         return np.divide(masses, target[:, None, :], out=np.full_like(masses, without), where=has_target)
 
 
-def _sorted_lines(lines: np.ndarray) -> np.ndarray:
-    """Lines by rising slope, of those with one slope the highest, that is the one of least h."""
+def _hull(lines: np.ndarray) -> np.ndarray:
+    """The lower hull of the points slope and h, by rising slope: the lines that are the highest somewhere."""
     slopes, where = np.unique(lines[0], return_inverse=True)
     least = np.full(len(slopes), np.inf)
     np.minimum.at(least, where, lines[1])
-    return np.stack([slopes, least])
+    return np.array(_convex(list(zip(slopes.tolist(), least.tolist(), strict=True)))).T
