@@ -35,25 +35,25 @@ _WORDS = {
 """Names whose words are not the name's own."""
 
 _ENDINGS = {
-    "_exact_low": ", exact, low end",
-    "_exact_high": ", exact, high end",
-    "_low": ", low end",
-    "_high": ", high end",
-    "_exact": ", exact",
+    "_exact_low": "exact, low end",
+    "_exact_high": "exact, high end",
+    "_low": "low end",
+    "_high": "high end",
+    "_exact": "exact",
 }
 
 
 def column_title(name: str) -> str:
-    """The heading of the column of that name, as in "rejections, low end" for rejections_low."""
+    """The heading of the column of that name, as in "rejections (low end)" for rejections_low."""
     if name in _WORDS:
         return _WORDS[name]
     if name.startswith("verdict_"):
-        return f"verdict, {_plain(name.removeprefix('verdict_'))}"
+        return f"verdict ({_plain(name.removeprefix('verdict_'))})"
     if name.startswith("gap_"):
         return f"gap of {_plain(name.removeprefix('gap_'))}"
     for ending, said in _ENDINGS.items():
         if name.endswith(ending) and name != ending:
-            return column_title(name.removesuffix(ending)) + said
+            return f"{column_title(name.removesuffix(ending))} ({said})"
     return _plain(name)
 
 

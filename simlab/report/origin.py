@@ -19,7 +19,7 @@ def origin(experiment: Mapping) -> list[tuple[str, str]]:
     settings, tasks = experiment["settings"], experiment["tasks"]
     lines = [
         ("Pair", _listed(_pairs(tasks) if tasks else _setting(settings, "pair"))),
-        ("Laws", _listed(_laws(tasks))),
+        ("Distributions", _listed(_laws(tasks))),
         ("Decoder", _listed(_decoders(tasks))),
         ("Options", "; ".join(_options(settings, tasks))),
         ("Sample sizes", _all_sizes(experiment) or _judged_sizes(experiment["verdicts"])),
@@ -52,7 +52,7 @@ def _decoders(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
 
 
 def _laws(tasks: Iterable[Mapping]) -> list[tuple[str, dict]]:
-    """The laws of random environments; rows by where they come from."""
+    """Of the rows of random environments; of rows of a pair or a text, where they come from."""
     laws = []
     for task in tasks:
         options = {key: value for key, value in task.get("law", {}).items() if key != "digest"}

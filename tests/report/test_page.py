@@ -247,9 +247,9 @@ def test_decimals_of_a_column(column, shown):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("rejections_low", "rejections, low end"),
-        ("total_variation_exact_high", "total variation, exact, high end"),
-        ("verdict_law", "verdict, distribution"),
+        ("rejections_low", "rejections (low end)"),
+        ("total_variation_exact_high", "total variation (exact, high end)"),
+        ("verdict_law", "verdict (distribution)"),
         ("pair.horizon", "horizon T"),
         ("pair.seed", "pair seed"),
         ("anything_else", "anything else"),
@@ -265,7 +265,7 @@ def test_the_name_in_the_file_is_the_heading_s_title():
     csv = "rejections_low,x\n1,2\n3,4\n"
     read = Reader(page(experiment(tables=[{"name": "t", "caption": "", "files": [], "csv": csv}])))
     assert "rejections_low" in [a.get("title") for a in read.all("th")]
-    assert ("th", "rejections, low end") in read.words
+    assert ("th", "rejections (low end)") in read.words
 
 
 def test_the_page_leads_with_what_it_is_and_its_figures(figure):
