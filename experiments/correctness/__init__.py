@@ -62,7 +62,7 @@ CAPTION = (
     "One step, from draft (dashes) to target (outline). Left half of each bar, exact: blue, the drafted "
     "token is accepted, with probability min(draft, target), {acceptance:.6g} in all; orange, it was "
     "rejected and replaced by this one, with probability target - draft where that is positive, "
-    "{rejection:.6g} in all, the total variation of the two laws. Stacked they are the target, token by "
+    "{rejection:.6g} in all, the total variation between the two. Stacked they are the target, token by "
     "token. Right half, grey: the tokens of the compiled sampler, {trajectories:,} steps; below, simulated "
     "minus exact in half-widths of a band that holds all tokens at once with {confidence:.10g}% confidence."
 )
@@ -299,7 +299,7 @@ def _told(case: Case, step: SimulatedStep) -> str:
     """A mistake in numbers: its bias, its acceptance, and when it is noticed."""
     noticed = trajectories_to_notice(case.target, step.exact.law)
     if noticed is None:
-        return f"{case.name}, {step.mistake}: these two laws do not show it."
+        return f"{case.name}, {step.mistake}: these two distributions do not show it."
     right = correct_step(case.draft, case.target).acceptance
     same = abs(step.exact.acceptance - right) <= ROUNDING
     rate = "the acceptance rate is as it should be" if same else f"acceptance {step.exact.acceptance:.4g}"

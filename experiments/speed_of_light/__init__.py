@@ -44,37 +44,37 @@ RANDOM_RESOLUTION = 1.0
 CAPTIONS = {
     "light": (
         "How many of P drafted tokens are right, for the best tree there is: its P most probable prefixes. "
-        "Each panel is a law from which every node of an infinite tree of prefixes draws its next-token "
-        "distribution, independently; μ is the mean entropy of a row, μ₂ the mean of Σ p log² p. Markers: "
-        "the mean over random environments. No scheme passes the sharper bound log(P)/μ + μ₂/μ² nor the dual "
-        "bound below it; the published slope (μ + μ₂)/μ² is drawn through 0 at P = 1, as its constant is not "
-        "stated. Exponentially more verification buys linearly more tokens: 1/μ for each factor e. Rows of a "
-        "pair or of a text are drawn independently here, not along the chain or text, where the theorem's "
-        "assumption fails and the bounds are comparisons."
+        "Each panel is a distribution of rows, from which every node of an infinite tree of prefixes draws "
+        "its next-token distribution, independently; μ is the mean entropy of a row, μ₂ the mean of Σ p log² "
+        "p. Markers: the mean over random environments. No scheme passes the sharper bound log(P)/μ + μ₂/μ² "
+        "nor the dual bound below it; the published slope (μ + μ₂)/μ² is drawn through 0 at P = 1, as its "
+        "constant is not stated. Exponentially more verification buys linearly more tokens: 1/μ for each "
+        "factor e. Rows of a pair or of a text are drawn independently here, not along the chain or text, "
+        "where the theorem's assumption fails and the bounds are comparisons."
     ),
     "light_gap": (
         "How tight the bounds are: bound less simulated E[X], in tokens, so that a point well below 0 would "
         "be a violation. Dashed: what the gap tends to; for the dual bound that is μ₂/(2μ²), which is what "
-        "two moments cannot say of a law (half of Lorden's constant). The renewal bound knows the law, and "
-        "its gap tends to 0; there is none for the softmax. Vertical lines are {confidence:.10g}% intervals: "
-        "of means of numbers of which only their range is known, so that they say more of the number of "
-        "environments than of the scatter."
+        "two moments cannot say of a distribution (half of Lorden's constant). The renewal bound knows all "
+        "of it, and its gap tends to 0; there is none for the softmax. Vertical lines are {confidence:.10g}% "
+        "intervals: of means of numbers of which only their range is known, so that they say more of the "
+        "number of environments than of the scatter."
     ),
     "light_entropy": (
-        "Entropy against speed: a marker is a law with settings drawn at random, its height the mean number "
-        "of right tokens at the capacity named, the tick above it the law's own dual bound. Laws of one "
-        "entropy differ by their second moment, so that entropy alone does not decide. Both axes are "
-        "logarithmic; the dotted line is log(P)/μ."
+        "Entropy against speed: a marker is a distribution of rows with settings drawn at random, its height "
+        "the mean number of right tokens at the capacity named, the tick above it its own dual bound. "
+        "Distributions of one entropy differ by their second moment, so that entropy alone does not decide. "
+        "Both axes are logarithmic; the dotted line is log(P)/μ."
     ),
 }
 TABLE_CAPTIONS = {
     "light_bounds": (
-        "Each row is a law at one capacity: the simulated E[X] in tokens, root and bonus excluded, with its "
-        "interval, every bound, how far above E[X] it is, and the verdicts."
+        "Each row is a distribution at one capacity: the simulated E[X] in tokens, root and bonus excluded, "
+        "with its interval, every bound, how far above E[X] it is, and the verdicts."
     ),
     "light_laws": (
-        "Each row is a law: its exact moments in nats, the slope of E[X] in log P with its interval beside "
-        "1/μ, and where values were cut off for the intervals."
+        "Each row is a distribution: its exact moments in nats, the slope of E[X] in log P with its interval "
+        "beside 1/μ, and where values were cut off for the intervals."
     ),
 }
 

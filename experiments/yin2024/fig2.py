@@ -42,7 +42,7 @@ from simlab.theory import Prediction, predict
 
 CAPTION = (
     "Left: the average number of rejections of the runs so far, with an interval that holds after all "
-    "numbers of runs at once, over the exact expectation. Right: the simulated law of the number "
+    "numbers of runs at once, over the exact expectation. Right: the simulated distribution of the number "
     "of rejections over the exact one; below, their difference in half-widths of the band."
 )
 PRINTED = "16.41"

@@ -54,8 +54,8 @@ CURVE_POINTS = 24
 CAPTIONS = {
     "fig5": (
         "Above: the average number of rejections of the runs so far, with an interval that holds after all "
-        "numbers of runs at once, over Theorem 3. Below: the simulated law of the number of rejections over "
-        "the exact one, and their difference in half-widths of the band."
+        "numbers of runs at once, over Theorem 3. Below: the simulated distribution of the number of "
+        "rejections over the exact one, and their difference in half-widths of the band."
     ),
     "fig5_drafts": (
         "Rejections in a run against the number of drafts that are tried at a fresh position: each further "

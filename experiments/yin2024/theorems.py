@@ -46,7 +46,7 @@ from simlab.verify.places import places
 
 CAPTION = (
     "Each row is a statement and two numbers found independently of each other: a formula and a linear "
-    "program, a recursion, or a simulation. The difference is the largest of all places compared; up "
+    "program, a recursion, or a simulation. The difference is the largest of all that are compared; up "
     "to the tolerance (rounding, or the half-width of an interval at false alarm 1e-6) the statement stands."
 )
 UNDECIDED = "Whether it holds on this pair could not be decided"

@@ -74,7 +74,7 @@ NOTE = (
     "The paper's Tables 1 and 2 compare responses of pythia-70m and pythia-2.8b, scored by reward models; "
     "here the models are Markov chains and the judge is the target's own log-likelihood, so the numbers are "
     "an analogue and not a reproduction. That judge favours likely responses, not responses that follow the "
-    "target's law: OPT, which is nearest to that law, may well win less than half."
+    "target's distribution: OPT, which is nearest to it, may well win less than half."
 )
 
 

@@ -47,10 +47,10 @@ CAPTION = (
     "over-acceptance with the optimal replacement, from speculative decoding (no loss) to drafting alone (no "
     "rejection); everywhere on it the two sum to TV(draft, target) = {distance:.4f} (Theorem 5). (b) The "
     "same with other replacements of a rejected token, which lie above the line. The residual [target - "
-    "draft] is not drawn: it is the optimal one, the same law. (c) Loss against epsilon, where a token is "
+    "draft] is not drawn: it is the same as the optimal one. (c) Loss against epsilon, where a token is "
     "accepted with probability min(1, (target + epsilon)/draft). Lines are exact, markers simulated, their "
     "shaded rectangles hold all points at once with {confidence:.10g}% confidence. (d) Where they are too "
-    "small to be seen: how far each point is from its exact place, in half-widths of its rectangle."
+    "small to be seen: how far each point is from its exact position, in half-widths of its rectangle."
 )
 
 

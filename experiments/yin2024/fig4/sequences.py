@@ -298,8 +298,8 @@ def _caption(settings: Settings, series: list[Series], whole: Scene, short: Scen
     fronts = any(scene.front is not None for scene in scenes)
     gaps = [*map(_gap, scenes)]
     words = [
-        "Rejections against bias on whole sequences: the total variation between the laws of output and "
-        "target, all tokens together. A coin that picks the draft or speculative decoding for a whole "
+        "Rejections against bias on whole sequences: the total variation between the distributions of output "
+        "and target, all tokens together. A coin that picks the draft or speculative decoding for a whole "
         "sequence attains every point of the dashed line. Lines are exact, markers simulated, their shaded "
         f"rectangles hold all points at once with {100 * settings.confidence:.10g}% confidence.",
         "Grey is proven to be out of reach of every algorithm; between it and the front that is attained, "
