@@ -164,3 +164,49 @@ def test_refuses_what_is_no_number_of_cells():
         sequence_total_variation(paper(2), "biased")
     with pytest.raises(SimlabError, match="is not a pair"):
         sequence_total_variation(np.eye(2), BiasedSpeculative(0.1))
+
+
+def _up_and_down():
+    """Tokens 0 and 1, then 2 and 3, then 0 and 1 again, where the ratio of the step before is undone."""
+    output, target = np.random.default_rng(3).dirichlet(np.ones(4), (2, 4, 4))
+    output[0, :, 2:] = target[0, :, 2:] = 0
+    output[1], target[1] = [0, 0, 0.6, 0.4], [0, 0, 0.4, 0.6]
+    output[2], target[2] = [0.6, 0.4, 0, 0], [0.4, 0.6, 0, 0]
+    output[2, 2], target[2, 2] = target[2, 0], output[2, 0]
+    target[3] = output[3]
+    return [rows / rows.sum(axis=-1, keepdims=True) for rows in (output, target)]
+
+
+def _equal_after_the_first_step(horizon):
+    output, target = np.random.default_rng(0).dirichlet(np.ones(3), (2, horizon, 3))
+    target[1:] = output[1:]
+    return output, target
+
+
+@pytest.mark.parametrize("cells", [2, 8, 64, 1000])
+@pytest.mark.parametrize(
+    ("output", "target", "most"),
+    [
+        (*_equal_after_the_first_step(2), [1e-12] * 4),
+        (*_equal_after_the_first_step(6), [1e-12] * 4),
+        (*_up_and_down(), [0.5, 0.02, 2e-3, 1e-9]),
+    ],
+    ids=["two steps", "six steps", "up and down"],
+)
+def test_the_bracket_closes_where_nothing_can_cross_any_more(output, target, most, cells):
+    """Prefixes for good above 1 and for good below it end in one token: to add them would lose them."""
+    initial = np.full(output.shape[-1], 1 / output.shape[-1])
+    exact = chains_total_variation(output, target, initial).middle
+    low, high = chains_total_variation(output, target, initial, cells=cells)
+    assert low - 1e-15 <= exact <= high + 1e-15
+    assert high - low < most[[2, 8, 64, 1000].index(cells)]
+
+
+def test_a_decoder_is_known_exactly_where_draft_and_target_part_in_the_first_step_only():
+    draft, target = _equal_after_the_first_step(4)
+    pair = ChainPair(draft, target, np.full(3, 1 / 3))
+    decoder = BiasedSpeculative(0.05)
+    exact = sequence_total_variation(pair, decoder).middle
+    assert exact > 0.01
+    low, high = sequence_total_variation(pair, decoder, cells=20)
+    assert low <= exact + 1e-15 and exact <= high + 1e-15 and high - low < 1e-12

@@ -12,9 +12,15 @@ are kept one by one, and the answer is exact. Otherwise ratios are rounded to a 
   variation can only shrink (it is subadditive). A lower bound.
 
 Each transition shifts the log ratio by log output/target, whatever the prefix: on the grid a shift by a
-whole number of cells and, for the split, two weights. The gap closes with the square of the grid's step. At
-the grid's ends whatever lies beyond is merged into the last cell, or split between the last cell and an
-infinite ratio; that loses nothing where the ratio can no longer cross 1, and less than exp(-end) elsewhere.
+whole number of cells and, for the split, two weights. The gap closes with the square of the grid's step.
+
+Beyond the grid's ends nothing can cross the ratio 1 any more, unless the grid had to end sooner. What gets
+there is *settled*: all its leaves have k >= q, so that they sum to k - q, or all have k <= q and sum to 0.
+For the upper bound that is exact, as a part's ratio is that of its cell. For the lower bound, where it is
+that of its cell but for rounding, it holds in any case: sum [k - q]_+ >= [sum k - sum q]_+. (To merge it
+into the last cell would not do: from both ends prefixes come to the ratio 1 by the same steps, and meet
+there.) Where the grid had to end sooner it is merged into the last cell, or split between the last cell and
+an infinite ratio, which loses less than exp(-end).
 """
 
 from __future__ import annotations
@@ -84,8 +90,8 @@ def chains_total_variation(output, target, initial, *, cells: int | None = None)
     grid = _grid(steps, initial, future, cells)
     # Each step sums V masses and at its ends all cells; logarithms and weights are right to a few ulps.
     allowance = len(steps) * (steps.states + len(grid.ratios) + 100) * np.finfo(float).eps
-    low = _merged(steps, initial, grid) - allowance
-    high = _split(steps, initial, grid) + allowance
+    low = _merged(steps, initial, grid, future) - allowance
+    high = _split(steps, initial, grid, future) + allowance
     return Bracket(float(max(low, 0.0)), float(min(high, 1.0)))
 
 
@@ -182,13 +188,18 @@ def _grid(steps: _Steps, initial: np.ndarray, future: _Future, cells: int) -> _G
         bottom = min(bottom, np.maximum(least, -future.largest[t + 1]).min())
         top = max(top, np.minimum(largest, -future.least[t + 1]).max())
     bottom, top = max(bottom, -end), min(top, end)
-    step = (top - bottom) / (cells - 1) if top > bottom else 1.0
-    zero = int(np.ceil(-bottom / step))
-    above = max(int(np.ceil(top / step)), 1)
+    # Where nothing can cross 0 at all, so fine that whatever is not 0 lies beyond the ends.
+    step = (top - bottom) / (cells - 1) if top > bottom else np.finfo(float).eps
+    zero, above = (int(np.ceil(end / step)) + 1 for end in (-bottom, top))
     return _Grid(np.arange(-zero, above + 1) * step, step, zero)
 
 
-def _split(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
+def _settled(grid: _Grid, future: _Future, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """For which last tokens no prefix of that length beyond the top, or the bottom, can still cross 0."""
+    return grid.ratios[-1] + future.least[length] >= 0, grid.ratios[0] + future.largest[length] <= 0
+
+
+def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> float:
     """The upper bound. A cell at log ratio r with mass m holds k = m exp(r/2) and q = m exp(-r/2)."""
     cells, half = len(grid.ratios), np.exp(grid.ratios / 2)
     mass = np.zeros((steps.states, cells))
@@ -196,6 +207,7 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
     total = 0.0
     for t in range(len(steps) - 1):
         output, target, live, shift = steps[t]
+        good, lost = _settled(grid, future, t + 1)
         places = np.clip(shift / grid.step, -cells, cells)
         whole = np.floor(places).astype(np.int64)
         part = places - whole
@@ -206,7 +218,8 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
         over = np.clip(cells - 1 - whole, 0, cells)  # from this cell on the ratio leaves at the top
         k_over = _moved(np.where(live, output, 0.0), k_above, over)
         q_over = _moved(np.where(live, target, 0.0), _sums_from(mass / half), over)
-        total += float(np.maximum(k_over - q_over * half[-1] ** 2, 0.0).sum())
+        kept = np.where(good, 1.0, half[-1] ** 2)  # what is not at an infinite ratio, or settled
+        total += float(np.maximum(k_over - q_over * kept, 0.0).sum())
         under = np.clip(-whole, 0, cells)  # below this cell it leaves at the bottom
         k_under = _moved(np.where(live, output, 0.0), _sums_below(mass * half), under)
         windows = _windows(mass, cells - 1)
@@ -216,14 +229,14 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
             mass[y, :-1] = both[0]
             mass[y, -1] = 0.0
             mass[y, 1:] += both[1]
-        mass[:, -1] += q_over * half[-1]
-        mass[:, 0] += k_under / half[0]
+        mass[:, -1] += np.where(good, 0.0, q_over * half[-1])
+        mass[:, 0] += np.where(lost, 0.0, k_under / half[0])
         mass[mass < NEGLIGIBLE] = 0.0
     return total + _last_step(steps[len(steps) - 1], mass * half, mass / half)
 
 
-def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
-    """The lower bound. A cell holds the k and the q of all its prefixes; what leaves joins the last cell.
+def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> float:
+    """The lower bound. A cell holds the k and the q of all its prefixes.
 
     A prefix's cell is the sum of its rounded shifts: which prefixes share one decides how tight the bound
     is, never whether it holds.
@@ -235,20 +248,23 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid) -> float:
     total = 0.0
     for t in range(len(steps) - 1):
         output, target, live, shift = steps[t]
+        good, lost = _settled(grid, future, t + 1)
+        beyond = np.zeros((2, steps.states))
         whole = np.rint(np.clip(shift / grid.step, -cells, cells)).astype(np.int64)
         total += float(k.sum(axis=1) @ np.where(live, 0.0, output).sum(axis=1))
         over, under = np.clip(cells - whole, 0, cells), np.clip(-whole, 0, cells)
-        for masses, rows in ((k, output), (q, target)):
+        for masses, rows, at_top in ((k, output, beyond[0]), (q, target, beyond[1])):
             weights = np.where(live, rows, 0.0)
-            at_top = _moved(weights, _sums_from(masses), over)
+            at_top[:] = _moved(weights, _sums_from(masses), over)
             at_bottom = _moved(weights, _sums_below(masses), under)
             windows = _windows(masses, cells)
             for y in range(steps.states):
                 come = np.flatnonzero(live[:, y])
                 masses[y] = weights[come, y] @ windows[come, cells - whole[come, y]]
-            masses[:, -1] += at_top
-            masses[:, 0] += at_bottom
+            masses[:, -1] += np.where(good, 0.0, at_top)
+            masses[:, 0] += np.where(lost, 0.0, at_bottom)
             masses[masses < NEGLIGIBLE] = 0.0
+        total += float(np.maximum(beyond[0] - beyond[1], 0.0) @ good)
     return total + _last_step(steps[len(steps) - 1], k, q)
 
 
