@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -16,6 +17,7 @@ from simlab.pairs import ChainPair, dirichlet, paper
 from simlab.theory import win_rates
 from simlab.theory.bias import win_rate
 from simlab.theory.bias.win_rate import win_rates_by_start
+from tests.exact import close
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs
@@ -72,8 +74,9 @@ def test_the_two_roads_agree_on_odd_pairs(pair, frequencies, epsilon):
     for certain, bracket in zip(
         win_rates(pair, matches), win_rates(pair, matches, frequencies=frequencies), strict=True
     ):
-        assert certain.low == certain.high
-        assert bracket.low <= certain.low <= bracket.high
+        assert bracket.low <= certain.low <= certain.high <= bracket.high
+        # One number, but where scores differ by the tie threshold: by masses of 1e-9, log(1 - 1e-9).
+        assert certain.high - certain.low < 1e-8
 
 
 def test_the_bracket_closes_with_the_number_of_frequencies():
@@ -146,6 +149,34 @@ def test_permuted_steps_tie():
     )
     ((low, high),) = win_rates(pair, [(alone, Speculative())])
     assert low == high == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("gap", [1e-10, 3e-10, 5e-10, 9e-10, 1e-9, 1.1e-9, 2e-9, 5e-9])
+def test_scores_that_differ_by_about_the_tie_threshold(gap):
+    """Two scores tie or do not, whatever lies between them; at the threshold itself the bracket has both."""
+    half = 0.5 * (1 + gap / 2)
+    draft, target = np.tile([0.8, 0.2], (2, 1)), np.tile([half, 1 - half], (2, 1))
+    pair, matches = ChainPair.stationary(draft, target, [1, 0], 3), [(BiasedSpeculative(1.0), Speculative())]
+    masses = [
+        {n: math.comb(3, n) * p**n * (1 - p) ** (3 - n) for n in range(4)} for p in (0.8, half)
+    ]  # by the number of tokens 0, each worth `gap` more than a token 1
+
+    def win_rate(tie: float) -> float:
+        worth = {-1: 0.0, 0: 0.5, 1: 1.0}
+        return sum(
+            mine * other * worth[0 if abs(one - two) * gap <= tie else int(np.sign(one - two))]
+            for one, mine in masses[0].items()
+            for two, other in masses[1].items()
+        )
+
+    least, most = sorted((win_rate(0.999e-9), win_rate(1.001e-9)))
+    ((low, high),) = win_rates(pair, matches)
+    assert low <= least + 1e-9 and most <= high + 1e-9
+    if most == least:
+        close([low, high], [least, most], 1e-9)
+    for frequencies in (1, 30, 200, 2000):
+        ((lower, higher),) = win_rates(pair, matches, frequencies=frequencies)
+        assert lower <= low and high <= higher
 
 
 def test_given_the_start_and_on_average():

@@ -15,6 +15,10 @@ degree N with |psi - psi*| <= F/(2N + 2), F the Fejer kernel; so W is certainly 
 and all of this is a sum over the characteristic function, which a backward recursion gives exactly for each
 x_0. Where both responses are the same the error is 0, since psi* is odd: their probability, known exactly, is
 taken out. P is large enough that |D| never reaches it, or hardly ever, by an exact exponential moment.
+
+Scores within TIE are a tie too, as if D were 0, and P is at least 16 N TIE. So x = |D|/P <= 1/(16 N) there,
+and the bracket holds the tie as well as the win: psi* has coefficients of at most 1/(pi n), so that |x -
+psi*(x)| <= (2N + 1) x <= 3/16, while F(x)/(2N + 2) >= (1 - pi^2 x^2 N (N + 2)/3)/2 >= 0.48.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from simlab.theory.bias.total_variation import Bracket
 from simlab.theory.horizon.forward import output_chain
 
 TIE = 1e-9
-"""Scores this close are a tie: a sum of logarithms in another order is no other likelihood."""
+"""Two scores this close are a tie: a sum of logarithms in another order is no other likelihood."""
 
 ENUMERATED = 2**16
 """Up to this many sequences are looked at one by one."""
@@ -63,9 +67,10 @@ def win_rates_by_start(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The WinRate of each match given x_0: (low, high), (matches, V) each, that certainly hold it.
 
-    A response that the target cannot give scores -inf and loses to every other; two such tie. Scores closer
-    than TIE tie. Responses follow rows divided by their sums, the judge takes the target's as they are.
-    low = high, exact to rounding, where V^T is at most ENUMERATED; frequencies: N of the module's head, by
+    A response that the target cannot give scores -inf and loses to every other; two such tie. Two scores
+    that differ by TIE or less tie. Responses follow rows divided by their sums, the judge takes the target's
+    as they are. low = high, exact to rounding, where V^T is at most ENUMERATED, unless scores differ by TIE
+    itself but for their rounding: then low to high has both answers. frequencies: N of the module's head, by
     default what WORK allows. Decoders that several matches share are computed once. Time O(T V^2 N) for each
     decoder. Raises SimlabError if it is not a pair or no decoder, and for frequencies that are no whole
     number >= 1.
@@ -76,8 +81,7 @@ def win_rates_by_start(
     chains = [_laws(output_chain(pair, decoder)) for decoder in decoders]
     places = [tuple(decoders.index(decoder) for decoder in match) for match in matches]
     if frequencies is None and pair.horizon * np.log(pair.states) <= np.log(ENUMERATED):
-        exact = _enumerated(pair, chains, places)
-        return exact, exact
+        return _enumerated(pair, chains, places)
     if frequencies is None:
         work = pair.horizon * pair.states**2 * len(chains)
         frequencies = int(np.clip(WORK / work, LEAST_FREQUENCIES, MOST_FREQUENCIES))
@@ -90,8 +94,9 @@ def _laws(chain: np.ndarray) -> np.ndarray:
     return np.broadcast_to(distinct / distinct.sum(axis=-1, keepdims=True), chain.shape)
 
 
-def _enumerated(pair: ChainPair, chains, places) -> np.ndarray:
-    exact = np.empty((len(places), pair.states))
+def _enumerated(pair: ChainPair, chains, places) -> tuple[np.ndarray, np.ndarray]:
+    """W = (P(D > TIE) + P(D >= -TIE)) / 2, with TIE a rounding of the scores larger and smaller."""
+    low, high = np.empty((2, len(places), pair.states))
     for start in range(pair.states):
         last, score = np.array([start]), np.zeros(1)
         shares = np.ones((len(chains), 1))
@@ -102,18 +107,24 @@ def _enumerated(pair: ChainPair, chains, places) -> np.ndarray:
             shares = (shares[:, :, None] * rows).reshape(len(chains), -1)
             last = np.tile(np.arange(pair.states), len(last))
         order = np.argsort(score)
-        with np.errstate(invalid="ignore"):  # from -inf to -inf is no step
-            ranks = np.cumsum(np.diff(score[order], prepend=score[order[0]]) > TIE)
+        score, shares = score[order], shares[:, order]
+        lowest = score[np.isfinite(score)].min(initial=0.0)
+        score = np.maximum(score, lowest - 1.0)  # of what the target cannot give: below all others
+        rounding = 4 * np.finfo(float).eps * pair.horizon * (1.0 - lowest)
+        near, far = TIE - rounding, TIE + rounding
+        reached = [np.searchsorted(score, score - ahead, side="right") for ahead in (far, -near, near, -far)]
         for match, (first, second) in enumerate(places):
-            mine, other = (np.bincount(ranks, shares[place][order]) for place in (first, second))
-            exact[match, start] = mine @ (np.cumsum(other) - other / 2)
-    return np.clip(exact, 0.0, 1.0)
+            below = np.concatenate([[0.0], np.cumsum(shares[second])])
+            won = [shares[first] @ below[ranks] for ranks in reached]
+            low[match, start], high[match, start] = (won[0] + won[1]) / 2, (won[2] + won[3]) / 2
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
 def _by_frequencies(pair: ChainPair, chains, places, frequencies: int) -> tuple[np.ndarray, np.ndarray]:
     """Vaaler's approximation of each match, less and more its error."""
     shares, means = _moments(pair, chains)
     period, tail = _period(pair, chains, places)
+    period = max(period, 16 * frequencies * TIE)
     values = _characteristic(pair, chains, 2 * np.pi / period * np.arange(1, frequencies + 1))
     orders = np.arange(1, frequencies + 1)
     part = orders / (frequencies + 1)
