@@ -1,7 +1,13 @@
 """One module per published figure or table: which tasks, which verdicts, which picture.
 
-A family of figures is a folder; what families share is in `common`, and no family imports another.
+A family of figures is a folder; what families share is in `common`, and no family imports another. An
+experiment is a module with two functions: `plan(points)` returns what it will simulate and all that it wants
+to know again (`common.jobs.Planned`), `present(planned, results)` judges and draws it (`common.outcome`).
 """
+
+import importlib
+
+from simlab.errors import SimlabError
 
 EXPERIMENTS = {
     "study": "study",
@@ -17,3 +23,10 @@ EXPERIMENTS = {
     "correctness": "correctness",
 }
 """The experiments by the names that users give: each the module here that plans and presents it."""
+
+
+def experiment_module(name: str):
+    """The module that plans and presents an experiment. Raises SimlabError for an unknown name."""
+    if name not in EXPERIMENTS:
+        raise SimlabError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}")
+    return importlib.import_module(f"simlab.experiments.{EXPERIMENTS[name]}")

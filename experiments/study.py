@@ -15,30 +15,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from simlab.decoders import (
-    BiasedSpeculative,
-    Decoder,
-    TreeSpeculative,
-    Windowed,
-    decoder_name,
-    decoder_options,
-    is_plain,
-    shown_options,
-)
+import numpy as np
+
+from simlab.decoders import algorithm, decoder_name, decoder_options, entry_for, shown_options
 from simlab.evidence import Verdict
 from simlab.experiments.common.estimates import (
     calls_of,
     drafted_of,
-    exact_total_variation,
-    judge,
     mean_of,
     speedup_of,
     total_variation_of,
 )
-from simlab.experiments.common.settings import Exhibit, Outcome, Settings, folder_of, heading, instance, job
-from simlab.report.tables import save_table
+from simlab.experiments.common.jobs import Planned, job
+from simlab.experiments.common.judge import judges_of
+from simlab.experiments.common.outcome import Outcome, Presentation, heading
+from simlab.experiments.common.settings import Settings
 from simlab.runs import Job, Result
-from simlab.theory import Prediction, predict
+from simlab.theory import Bracket, Prediction, sequence_total_variation
 
 CAPTION = (
     "Each row is one point of the grid: the simulated number of rejections with its interval, the exact "
@@ -60,88 +53,95 @@ WINDOW_CAPTION = (
     "tokens and replacements, and the acceptance rate, accepted over drafted tokens, those drafted in vain "
     "included."
 )
-VERDICTS = ("verdict", "verdict_law", "verdict_tokens")
-OWN_VERDICTS = {
-    "biased": ("verdict_total_variation",),
-    "trees": ("verdict_bonus_tokens",),
-    "windows": ("verdict_target_calls", "verdict_target_calls_law", "verdict_drafted_tokens"),
+KINDS = {
+    "autoregressive": None,
+    "horizon": None,
+    "batch": None,
+    "biased": "biased",
+    "tree": "trees",
+    "windows": "windows",
+    "block": "windows",
 }
-"""By the kind of decoder, in the order of the columns."""
+"""By algorithm, the kind of columns that a decoder has of its own; None: none."""
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+def plan(points: list[Settings]) -> Planned[list[tuple[Settings, Job]]]:
     """One job a point."""
-    return [job(settings) for settings in points]
+    parts = [(settings, job(settings)) for settings in points]
+    return Planned(points[0], [one for _, one in parts], parts)
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts and the table, from the results of `jobs`."""
-    import pandas as pd
-
-    rows, verdicts = [], []
-    labels = _labels(points)
-    kinds = {_kind(settings.decoder) for settings in points}
-    for settings, label in zip(points, labels, strict=True):
-        row, judged = _row(settings, label, results, kinds)
-        rows.append(row)
-        verdicts += judged
+def present(planned: Planned[list[tuple[Settings, Job]]], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts and the table, from the results of the planned jobs."""
+    points = [settings for settings, _ in planned.parts]
     title = points[0].title
     pairs = list(dict.fromkeys(settings.pair_name for settings in points))
-    folder = folder_of(points[0], *pairs)
+    told = Presentation(points[0], title, results, *pairs)
+    kinds = {entry_for(settings.decoder, KINDS, "study columns") for settings in points} - {None}
+    columns = dict.fromkeys(key for settings in points for key in judges_of(settings.decoder))
+    rows, verdicts = [], []
+    for (settings, one), label in zip(planned.parts, _labels(points), strict=True):
+        row, judged = _row(told, settings, label, one, kinds, columns)
+        rows.append(row)
+        verdicts += judged
     captions = {"biased": BIAS_CAPTION, "trees": TREE_CAPTION, "windows": WINDOW_CAPTION}
-    caption = CAPTION + "".join(told for kind, told in captions.items() if kind in kinds)
-    table = Exhibit(title, caption, save_table(folder, title, pd.DataFrame(rows)))
-    told = heading(points[0], f"{title} on {', '.join(pairs)}")
-    return Outcome(told, folder, verdicts, tables=[table])
-
-
-def _kind(decoder: Decoder) -> str:
-    """What columns it has of its own; speculative decoding to the horizon without a bonus token has none."""
-    if isinstance(decoder, BiasedSpeculative):
-        return "biased"
-    if isinstance(decoder, TreeSpeculative):
-        return "trees"
-    return "windows" if isinstance(decoder, Windowed) and not is_plain(decoder) else ""
+    caption = CAPTION + "".join(text for kind, text in captions.items() if kind in kinds)
+    return told.outcome(
+        title=heading(points[0], f"{title} on {', '.join(pairs)}"),
+        verdicts=verdicts,
+        tables=[told.table(title, caption, rows)],
+        unused=(),
+    )
 
 
 def _row(
-    settings: Settings, label: str, results: Mapping[str, Result], kinds: set[str]
+    told: Presentation, settings: Settings, label: str, one: Job, kinds: set[str], columns: Mapping[str, None]
 ) -> tuple[dict, list[Verdict]]:
-    """kinds: of all decoders of the table."""
-    one = job(settings)
-    result = results[one.task.id]
-    prediction = predict(instance(settings)[0], settings.decoder)
-    verdicts = judge(label, one, result, prediction)
+    """A point's row and verdicts. kinds: of all decoders of the table; columns: of all their verdicts."""
+    result, prediction, counts = told.result(one), told.prediction(one), told.result(one).counts
+    biased = algorithm(settings.decoder) == "biased"
+    bracket = sequence_total_variation(one.pair, settings.decoder) if "biased" in kinds else None
+    verdicts = told.judge(label, one, bracket if biased else None)
+    statuses = dict(zip(judges_of(settings.decoder), (str(one.status) for one in verdicts), strict=True))
     estimate, low, high = mean_of(one, result, settings.confidence)
-    positions = result.counts.trajectories * prediction.horizon
     return {
         "pair": settings.pair_name,
         **{f"pair.{key}": value for key, value in settings.pair_options.items()},
+        "T": prediction.horizon,
+        "V": one.pair.states,
         "decoder": decoder_name(settings.decoder),
         **{f"decoder.{key}": value for key, value in decoder_options(settings.decoder).items()},
         "seed": settings.seed,
-        "trajectories": result.counts.trajectories,
+        "trajectories": counts.trajectories,
         "confidence": settings.confidence,
         "rejections": estimate,
         "rejections_low": low,
         "rejections_high": high,
         "rejections_exact": prediction.expected_rejections,
-        "rejection_rate": result.counts.rejections_per_position.sum() / positions,
+        "rejections_sd": _deviation(counts.rejections),
+        "rejections_sd_exact": math.sqrt(prediction.variance),
+        "rejection_rate": counts.rejections_per_position.sum() / (counts.trajectories * prediction.horizon),
         "acceleration_exact": prediction.acceleration,
-        **(_bias(settings, one, result, prediction) if "biased" in kinds else {}),
+        **(_bias(settings, one, result, prediction, bracket) if bracket else {}),
         **(_calls(settings, one, result, prediction) if kinds & {"trees", "windows"} else {}),
         **(_windows(settings, one, result, prediction) if "windows" in kinds else {}),
-        **_statuses(settings, verdicts, kinds),
+        **{key: statuses.get(key) for key in columns},
         "task": one.task.id,
     }, verdicts
 
 
-def _bias(settings: Settings, one: Job, result: Result, prediction: Prediction) -> dict:
+def _deviation(histogram: np.ndarray) -> float:
+    """The standard deviation of what a histogram counts."""
+    values = np.arange(len(histogram))
+    mean = histogram @ values / histogram.sum()
+    return math.sqrt(histogram @ (values - mean) ** 2 / histogram.sum())
+
+
+def _bias(settings: Settings, one: Job, result: Result, prediction: Prediction, exact: Bracket) -> dict:
     """The columns of a grid with a biased decoder; of an unbiased one only the exact zeros are known."""
     estimate = low = high = None
     if result.counts.deviations.size:
         estimate, low, high = total_variation_of(one, result, settings.confidence)
-    exact = exact_total_variation(one.pair, settings.decoder)
     return {
         "total_variation": estimate,
         "total_variation_low": low,
@@ -150,14 +150,6 @@ def _bias(settings: Settings, one: Job, result: Result, prediction: Prediction) 
         "total_variation_exact_high": exact.high,
         "kl": prediction.sequence_kl,
     }
-
-
-def _statuses(settings: Settings, verdicts: list[Verdict], kinds: set[str]) -> dict:
-    """The columns of the verdicts; empty where only decoders of another kind have one."""
-    own = OWN_VERDICTS.get(_kind(settings.decoder), ())
-    told = {key: str(verdict.status) for key, verdict in zip((*VERDICTS, *own), verdicts, strict=True)}
-    others = [key for kind, keys in OWN_VERDICTS.items() if kind in kinds for key in keys]
-    return {key: told.get(key) for key in (*VERDICTS, *others)}
 
 
 def _calls(settings: Settings, one: Job, result: Result, prediction: Prediction) -> dict:

@@ -7,7 +7,9 @@ import pytest
 
 import simlab
 from simlab.evidence import MISS, clopper_pearson, confidence_sequence, mean_interval
-from simlab.experiments.common.estimates import FALSE_ALARM, band_of, calls_of, judge, mean_of
+from simlab.evidence.verdict import FALSE_ALARM
+from simlab.experiments.common.estimates import band_of, calls_of, mean_of
+from simlab.experiments.common.judge import judge
 from simlab.runs import HalfWidth, Job, Result, Task, Trajectories
 
 BATCH, BATCHES = 1_000, 10

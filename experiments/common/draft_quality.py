@@ -7,11 +7,11 @@ the pair's own draft, blended with the target.
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 from simlab.decoders import Decoder
+from simlab.experiments.common.jobs import instance, job
 from simlab.experiments.common.options import listed_numbers
-from simlab.experiments.common.settings import Settings, instance, job
+from simlab.experiments.common.settings import Settings
 from simlab.pairs import ChainPair
 from simlab.runs import Job
 
@@ -33,6 +33,11 @@ def dial_name(settings: Settings) -> str:
         "mixture": "blur of the draft",
     }
     return names.get(settings.pair_name, "share of the pair's own draft")
+
+
+def better(settings: Settings) -> str:
+    """How the draft gets as the dial rises, in a word."""
+    return "better" if settings.pair_name == "corpus" else "worse"
 
 
 def dial_pair(settings: Settings, value: float) -> ChainPair:
@@ -58,7 +63,6 @@ def _turned(settings: Settings, value: float) -> Settings:
     return dataclasses.replace(settings, pair_options=options)
 
 
-@functools.lru_cache(maxsize=16)
 def _blended(pair: ChainPair, value: float) -> ChainPair:
     """draft = (1 - value) target + value draft; the pair itself at 1."""
     if value == 1:

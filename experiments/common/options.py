@@ -1,4 +1,4 @@
-"""Options of experiments that are lists: checked, rising, each value once."""
+"""Options of experiments that are lists: checked, each value once."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from simlab.experiments.common.settings import Settings, whole
 
 
 def listed_counts(settings: Settings, name: str, most: int | None = None) -> tuple[int, ...]:
-    """The experiment's option `name`, a list of whole numbers of at least 1; SimlabError for others."""
-    values = _list(settings, name, "whole numbers of at least 1")
-    return tuple(sorted({check_count(f"experiment.{name}", whole(value), most=most) for value in values}))
+    """The experiment's option `name`, rising, of whole numbers of at least 1; SimlabError for others."""
+    return tuple(sorted(counts_of(settings, name, most)))
+
+
+def counts_of(settings: Settings, name: str, most: int | None = None) -> list[int]:
+    """The same in the order in which they are given."""
+    values = list_of(settings, name, "whole numbers of at least 1, e.g. [1, 2]")
+    return list(dict.fromkeys(check_count(f"experiment.{name}", whole(value), most=most) for value in values))
 
 
 def listed_numbers(settings: Settings, name: str, **range_) -> tuple[float, ...]:
-    """The experiment's option `name`, a list of numbers in the range, as `check_number` takes it."""
-    values = _list(settings, name, "numbers")
+    """The experiment's option `name`, rising, of numbers in the range, as `check_number` takes it."""
+    values = list_of(settings, name, "numbers")
     return tuple(sorted({check_number(f"experiment.{name}", value, **range_) for value in values}))
 
 
-def _list(settings: Settings, name: str, of: str) -> list:
+def list_of(settings: Settings, name: str, what: str, empty: bool = False) -> list:
+    """The experiment's option `name`; SimlabError unless it is a list, which may be empty only if told so."""
     values = settings.options.get(name)
-    if not isinstance(values, list) or not values:
-        raise SimlabError(f"experiment.{name} = {values!r}: give a list of {of}")
+    if not isinstance(values, list) or not (values or empty):
+        raise SimlabError(f"experiment.{name} = {values!r}: give a list of {what}")
     return values

@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from simlab.decoders import Speculative
 from simlab.evidence import (
     Interval,
+    Judging,
     Status,
     Verdict,
     marginals_verdict,
@@ -25,30 +25,15 @@ from simlab.evidence import (
     pmf_verdict,
     trajectories_to_notice,
 )
-from simlab.experiments.common.estimates import (
-    CELL_RESOLUTION,
-    FALSE_ALARM,
-    figure_metadata,
-    judge,
-    looks_of,
-    without_effect,
-)
-from simlab.experiments.common.settings import (
-    Exhibit,
-    Outcome,
-    Settings,
-    folder_of,
-    heading,
-    only_point,
-    stop_of,
-)
+from simlab.experiments.common.jobs import Planned, looks_of, stop_of
+from simlab.experiments.common.outcome import Exhibit, Outcome, Presentation, heading
+from simlab.experiments.common.settings import Settings, only_point
 from simlab.experiments.correctness.options import Case, cases_of
 from simlab.pairs import ChainPair
 from simlab.reference.step import simulate_step
-from simlab.report import save_figure, style
+from simlab.report import style
 from simlab.report.stepplot import DrawnStep, draw_mistakes, draw_step
 from simlab.runs import Job, Result, Task
-from simlab.theory import predict
 from simlab.theory.mistakes import MISTAKES, Step, correct_step, mistaken_step
 from simlab.verify import Check
 
@@ -74,38 +59,35 @@ MISTAKES_CAPTION = (
 )
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+def plan(points: list[Settings]) -> Planned[list[Case]]:
     """The compiled sampler on each case: one step of speculative decoding."""
     settings = only_point(points)
-    return [_job(settings, case) for case in cases_of(settings)]
-
-
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts, checks, figures and tables, from the results of `jobs`."""
-    settings = only_point(points)
     cases = cases_of(settings)
-    folder = folder_of(settings)
+    return Planned(settings, [_job(settings, case) for case in cases], cases)
+
+
+def present(planned: Planned[list[Case]], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, checks, figures and tables, from the results of the planned jobs."""
+    settings, cases = planned.settings, planned.parts
+    told = Presentation(settings, TITLE, results)
     verdicts: list[Verdict] = []
-    for case in cases:
-        one = _job(settings, case)
-        verdicts += judge(
-            f"{TITLE}, {case.name}", one, results[one.task.id], predict(one.pair, Speculative())
-        )
+    for case, one in zip(cases, planned.jobs, strict=True):
+        verdicts += told.judge(f"{TITLE}, {case.name}", one)
     simulated = {case.name: _simulated(settings, case, index) for index, case in enumerate(cases)}
-    verdicts += [_judge_split(case, step) for case in cases for step in simulated[case.name].values()]
-    figures = [
-        _present_step(settings, cases[0], results, folder),
-        _present_mistakes(settings, cases, simulated, results, folder),
-    ]
+    steps = [(case, step) for case in cases for step in simulated[case.name].values()]
+    verdicts += [_judge_split(*each, settings.judging) for each in steps]
     notes = [f"{case.name}: {_headline(case)}." for case in cases]
-    notes += [_told(case, step) for case in cases for step in simulated[case.name].values() if step.mistake]
-    return Outcome(
-        _title(settings, cases[0]),
-        folder,
-        verdicts,
-        [_check(case) for case in cases],
-        figures,
-        notes=notes + without_effect(settings, "pair", "decoder"),
+    notes += [_told(*each, settings.judging) for each in steps if each[1].mistake]
+    return told.outcome(
+        verdicts=verdicts,
+        checks=[_check(case) for case in cases],
+        figures=[
+            _present_step(told, cases[0], planned.jobs[0]),
+            _present_mistakes(told, cases, simulated, planned.jobs),
+        ],
+        notes=notes,
+        unused=("pair", "decoder"),
+        title=_title(settings, cases[0]),
     )
 
 
@@ -150,7 +132,7 @@ def _simulated(settings: Settings, case: Case, index: int) -> dict[str, Simulate
     return steps
 
 
-def _judge_split(case: Case, step: SimulatedStep) -> Verdict:
+def _judge_split(case: Case, step: SimulatedStep, judging: Judging) -> Verdict:
     """Accepted or replaced, and which token: the joint law, against the exact one of the mistake itself."""
     told = f"as by its mistake, {step.mistake}" if step.mistake else "accepted or replaced, and by what"
     states = len(case.target)
@@ -158,8 +140,8 @@ def _judge_split(case: Case, step: SimulatedStep) -> Verdict:
         f"{TITLE}, {case.name}: {told}",
         step.counts.ravel(),
         np.concatenate(step.exact),
-        resolution=CELL_RESOLUTION,
-        false_alarm=FALSE_ALARM,
+        resolution=judging.cell_resolution,
+        **judging.errors,
     )
     cell, _, rest = verdict.statistic.partition(",")
     kind, token = divmod(int(cell.removeprefix("P(N = ").removesuffix(")")), states)
@@ -167,54 +149,38 @@ def _judge_split(case: Case, step: SimulatedStep) -> Verdict:
     return dataclasses.replace(verdict, statistic=said)
 
 
-def caught(case: Case, step: SimulatedStep) -> Verdict:
+def caught(case: Case, step: SimulatedStep, judging: Judging) -> Verdict:
     """The verdict that the tokens follow the target, which a biased step must not pass."""
     return marginals_verdict(
         f"{TITLE}, {case.name}: {step.mistake}, tokens follow the target",
         step.tokens[None],
         int(step.tokens.sum()),
         case.target[None],
-        resolution=CELL_RESOLUTION,
-        false_alarm=FALSE_ALARM,
+        resolution=judging.cell_resolution,
+        **judging.errors,
     )
 
 
-def _present_step(settings: Settings, case: Case, results: Mapping[str, Result], folder: Path) -> Exhibit:
-    import pandas as pd
-
-    one = _job(settings, case)
-    result = results[one.task.id]
-    band = _band(result.counts.tokens[0], settings.confidence, looks_of(one))
+def _present_step(told: Presentation, case: Case, one: Job) -> Exhibit:
+    confidence, result = told.settings.confidence, told.result(one)
+    band = _band(result.counts.tokens[0], confidence, looks_of(one))
     step = correct_step(case.draft, case.target)
     with style():
-        figure = draw_step(
-            DrawnStep(_headline(case), case.target, *step, band), case.draft, confidence=settings.confidence
-        )
-    table = pd.DataFrame(
-        {
-            "token": np.arange(len(case.draft)),
-            "draft": case.draft,
-            "target": case.target,
-            "accepted": step.accepted,
-            "replaced": step.replaced,
-            **dict(zip(("simulated", "low", "high"), band, strict=True)),
-        }
-    )
-    files = save_figure(
-        figure, folder, "correctness", table, figure_metadata(settings.command, [one], [result])
-    )
+        drawn = DrawnStep(_headline(case), case.target, *step, band)
+        figure = draw_step(drawn, case.draft, confidence=confidence)
+    columns = (case.draft, case.target, *step, *band)
+    names = ("draft", "target", "accepted", "replaced", "simulated", "low", "high")
     caption = CAPTION.format(
         acceptance=step.acceptance,
         rejection=step.replaced.sum(),
         trajectories=result.counts.trajectories,
-        confidence=100 * settings.confidence,
+        confidence=100 * confidence,
     )
-    return Exhibit("correctness", caption, files)
+    return told.figure("correctness", caption, figure, _by_token(names, columns), [one])
 
 
-def _present_mistakes(settings: Settings, cases: list[Case], simulated, results, folder: Path) -> Exhibit:
-    import pandas as pd
-
+def _present_mistakes(told: Presentation, cases: list[Case], simulated, jobs: list[Job]) -> Exhibit:
+    settings = told.settings
     rows, table = [], []
     for case in cases:
         drawn = []
@@ -224,20 +190,17 @@ def _present_mistakes(settings: Settings, cases: list[Case], simulated, results,
             band = _band(step.tokens, settings.confidence)
             title = f"{step.mistake}\nbias {step.exact.bias(case.target):.3g}"
             drawn.append(DrawnStep(title, case.target, *step.exact, band))
-            table += _rows(case, step, band)
+            table += _rows(case, step, band, settings.judging)
         rows.append((case.name, drawn))
     with style():
         figure = draw_mistakes(rows, confidence=settings.confidence)
-    planned = [_job(settings, case) for case in cases]
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
-    files = save_figure(figure, folder, "correctness_mistakes", pd.DataFrame(table), metadata)
-    what = "; ".join(f"{name}: {told}" for name, told in MISTAKES.items())
+    what = "; ".join(f"{name}: {meaning}" for name, meaning in MISTAKES.items())
     caption = MISTAKES_CAPTION.format(
         trajectories=min(settings.trajectories, MOST),
         confidence=100 * settings.confidence,
         what=what[0].upper() + what[1:],
     )
-    return Exhibit("correctness_mistakes", caption, files)
+    return told.figure("correctness_mistakes", caption, figure, table, jobs)
 
 
 def _band(tokens: np.ndarray, confidence: float, looks: int = 1) -> Interval:
@@ -247,21 +210,24 @@ def _band(tokens: np.ndarray, confidence: float, looks: int = 1) -> Interval:
     return pmf_band(tokens, confidence, looks)
 
 
-def _rows(case: Case, step: SimulatedStep, band: Interval) -> list[dict]:
+def _rows(case: Case, step: SimulatedStep, band: Interval, judging: Judging) -> list[dict]:
     shared = {
         "case": case.name,
         "mistake": step.mistake,
         "bias": step.exact.bias(case.target),
         "acceptance": step.exact.acceptance,
-        "noticed_at": trajectories_to_notice(case.target, step.exact.law),
-        "against_the_target": str(caught(case, step).status),
+        "noticed_at": trajectories_to_notice(case.target, step.exact.law, **judging.errors),
+        "against_the_target": str(caught(case, step, judging).status),
     }
     columns = (case.draft, case.target, *step.exact, step.exact.law, *band)
     names = ("draft", "target", "accepted", "replaced", "law", "simulated", "low", "high")
+    return [{**shared, **row} for row in _by_token(names, columns)]
+
+
+def _by_token(names: tuple[str, ...], columns: tuple) -> list[dict]:
+    """A row a token, from columns (V,)."""
     listed = zip(*(np.asarray(column).tolist() for column in columns), strict=True)
-    return [
-        {**shared, "token": token, **dict(zip(names, row, strict=True))} for token, row in enumerate(listed)
-    ]
+    return [{"token": token, **dict(zip(names, row, strict=True))} for token, row in enumerate(listed)]
 
 
 def _check(case: Case) -> Check:
@@ -295,15 +261,15 @@ def _headline(case: Case) -> str:
     return f"acceptance {step.acceptance:.6g}, total variation {step.replaced.sum():.6g}"
 
 
-def _told(case: Case, step: SimulatedStep) -> str:
+def _told(case: Case, step: SimulatedStep, judging: Judging) -> str:
     """A mistake in numbers: its bias, its acceptance, and when it is noticed."""
-    noticed = trajectories_to_notice(case.target, step.exact.law)
+    noticed = trajectories_to_notice(case.target, step.exact.law, **judging.errors)
     if noticed is None:
         return f"{case.name}, {step.mistake}: these two distributions do not show it."
     right = correct_step(case.draft, case.target).acceptance
     same = abs(step.exact.acceptance - right) <= ROUNDING
     rate = "the acceptance rate is as it should be" if same else f"acceptance {step.exact.acceptance:.4g}"
-    here = "and here" if caught(case, step).status == "FAIL" else "but not here"
+    here = "and here" if caught(case, step, judging).status == "FAIL" else "but not here"
     when = f"about {noticed:,} steps" if noticed > 1 else "the first step"
     return (
         f"{case.name}, {step.mistake}: bias {step.exact.bias(case.target):.4g}; {rate}; a verdict on the "

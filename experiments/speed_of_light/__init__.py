@@ -9,18 +9,16 @@ laws drawn at random. The laws are the experiment's own, whatever pair and decod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
 from simlab.errors import SimlabError
 from simlab.evidence import Verdict
-from simlab.experiments.common.estimates import figure_metadata, without_effect
-from simlab.experiments.common.settings import Exhibit, Outcome, Settings, folder_of, heading, only_point
+from simlab.experiments.common.jobs import Planned
+from simlab.experiments.common.outcome import Exhibit, Outcome, Presentation
+from simlab.experiments.common.settings import Settings, only_point
 from simlab.experiments.speed_of_light.figures import GAPS, accepted_figure, entropy_figure, gap_figure
 from simlab.experiments.speed_of_light.rows import Options, options_of
 from simlab.experiments.speed_of_light.verdicts import (
-    FALSE_ALARM,
-    RESOLUTION,
-    TIGHT_RESOLUTION,
     TITLE,
     Measured,
     bound_verdicts,
@@ -32,14 +30,9 @@ from simlab.experiments.speed_of_light.verdicts import (
     near_limit,
     rate_of,
 )
-from simlab.report import save_figure
-from simlab.report.tables import save_table
 from simlab.runs import EnvironmentTask, Job, Result, Trajectories
 from simlab.theory import speed_of_light as theory
 from simlab.verify import speed_of_light as search
-
-RANDOM_RESOLUTION = 1.0
-"""A PASS on the random laws could have seen E[X] above its bound by so much of it."""
 
 CAPTIONS = {
     "light": (
@@ -79,7 +72,16 @@ TABLE_CAPTIONS = {
 }
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The checked options, and the jobs of each law and of each random law, in the order of the options."""
+
+    options: Options
+    laws: list[list[Job]]
+    random: dict[str, list[Job]]
+
+
+def plan(points: list[Settings]) -> Planned[Parts]:
     """Two jobs a law, of small trees and of large ones, and one for each random law."""
     settings = only_point(points)
     if settings.half_width is not None:
@@ -88,45 +90,44 @@ def jobs(points: list[Settings]) -> list[Job]:
             "experiment.environments"
         )
     options = options_of(settings)
-    return [one for law in options.laws for one in _jobs(settings, options, law)] + [
-        _random_job(settings, options, law) for laws in options.random.values() for law in laws
-    ]
-
-
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts, checks, figures and tables, from the results of `jobs`."""
-    settings = only_point(points)
-    options = options_of(settings)
-    several = [
-        measure(law, _jobs(settings, options, law), results, settings.confidence) for law in options.laws
-    ]
-    families = {
-        name: [
-            measure(law, [_random_job(settings, options, law)], results, settings.confidence) for law in laws
-        ]
-        for name, laws in options.random.items()
-    }
-    folder = folder_of(settings)
-    verdicts, figures, tables = _present_laws(settings, options, several, results, folder)
-    if families:
-        verdicts += _judge_random(families, options)
-        figures.append(_present_random(settings, options, families, results, folder))
-    return Outcome(
-        heading(settings, TITLE),
-        folder,
-        verdicts,
+    parts = Parts(
+        options,
         [
-            *search.random_search(rows=options.search, seed=settings.seed),
+            environment_jobs(law, options.capacities, options.environments, settings.seed)
+            for law in options.laws
+        ],
+        {
+            name: [_random_job(settings, options, law) for law in laws]
+            for name, laws in options.random.items()
+        },
+    )
+    several = [*parts.laws, *parts.random.values()]
+    return Planned(settings, [one for jobs in several for one in jobs], parts)
+
+
+def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, checks, figures and tables, from the results of the planned jobs."""
+    settings, parts = planned.settings, planned.parts
+    told = Presentation(settings, TITLE, results)
+    several = [measure(law, jobs, told) for law, jobs in zip(parts.options.laws, parts.laws, strict=True)]
+    verdicts, figures, tables = _present_laws(told, several)
+    families = {
+        name: [measure(one.subject, [one], told) for one in jobs] for name, jobs in parts.random.items()
+    }
+    if families:
+        verdicts += _judge_random(told, families, parts.options)
+        figures.append(_present_random(told, parts.options, families))
+    return told.outcome(
+        verdicts=verdicts,
+        checks=[
+            *search.random_search(rows=parts.options.search, seed=settings.seed),
             search.check_renewal(seed=settings.seed),
         ],
-        figures,
-        tables,
+        figures=figures,
+        tables=tables,
         notes=_notes(settings, several),
+        unused=("pair", "decoder"),
     )
-
-
-def _jobs(settings: Settings, options: Options, law) -> list[Job]:
-    return environment_jobs(law, options.capacities, options.environments, settings.seed)
 
 
 def _random_job(settings: Settings, options: Options, law) -> Job:
@@ -135,45 +136,40 @@ def _random_job(settings: Settings, options: Options, law) -> Job:
 
 
 def _present_laws(
-    settings: Settings, options: Options, several: list[Measured], results, folder: Path
+    told: Presentation, several: list[Measured]
 ) -> tuple[list[Verdict], list[Exhibit], list[Exhibit]]:
     """Verdicts on every law, the figures of all of them and the tables behind."""
-    import pandas as pd
-
+    settings, judging = told.settings, told.settings.judging
     verdicts, bounds, laws = [], [], []
     for one in several:
         name = f"{TITLE}, {one.law.label}"
-        own = {"dual": RESOLUTION, "renewal": TIGHT_RESOLUTION}
+        own = {"dual": judging.bound_resolution, "renewal": judging.tight_bound_resolution}
         own = {bound: resolution for bound, resolution in own.items() if bound in one.bounds}
-        each = FALSE_ALARM / len(one.capacities)
+        each = judging.false_alarm / len(one.capacities)
         judged = {
-            "sharper": bound_verdicts(one, "sharper"),
+            "sharper": bound_verdicts(one, "sharper", judging, resolution=judging.bound_resolution),
             **{
-                bound: bound_verdicts(one, bound, resolution=resolution, false_alarm=each)
+                bound: bound_verdicts(one, bound, judging, resolution=resolution, false_alarm=each)
                 for bound, resolution in own.items()
             },
         }
-        rate = rate_of(one)
-        verdicts += moment_verdicts(one, settings.seed)
+        rate = rate_of(one, judging)
+        verdicts += moment_verdicts(one, settings.seed, judging)
         verdicts += [verdict for verdict in judged["sharper"] if verdict]
         verdicts += [closest_of(f"{name}: {bound} bound at every P", judged[bound]) for bound in own]
         verdicts += [rate] if rate else []
         bounds += _bound_rows(settings, one, judged)
         laws.append(_law_row(settings, one, rate))
-    planned = [one for law in options.laws for one in _jobs(settings, options, law)]
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
-    table = pd.DataFrame(bounds)
+    planned = [job for one in several for job in one.jobs]
     pictures = {"light": accepted_figure(settings, several), "light_gap": gap_figure(several)}
     figures = [
-        Exhibit(
-            name,
-            CAPTIONS[name].format(confidence=100 * settings.confidence),
-            save_figure(figure, folder, name, table, metadata),
+        told.figure(
+            name, CAPTIONS[name].format(confidence=100 * settings.confidence), figure, bounds, planned
         )
         for name, figure in pictures.items()
     ]
     tables = [
-        Exhibit(name, TABLE_CAPTIONS[name], save_table(folder, name, pd.DataFrame(rows)))
+        told.table(name, TABLE_CAPTIONS[name], rows)
         for name, rows in (("light_laws", laws), ("light_bounds", bounds))
     ]
     return verdicts, figures, tables
@@ -239,25 +235,20 @@ def _status(verdict: Verdict | None) -> str | None:
     return str(verdict.status) if verdict else None
 
 
-def _judge_random(families: Mapping[str, list[Measured]], options: Options) -> list[Verdict]:
+def _judge_random(
+    told: Presentation, families: Mapping[str, list[Measured]], options: Options
+) -> list[Verdict]:
     """The dual bound of every random law at every capacity: a verdict a family, which names the closest."""
-    verdicts = []
+    verdicts, judging = [], told.settings.judging
     for name, several in families.items():
-        cells = len(several) * len(options.random_capacities)
-        judged = [
-            verdict
-            for one in several
-            for verdict in bound_verdicts(
-                one, "dual", resolution=RANDOM_RESOLUTION, false_alarm=FALSE_ALARM / cells
-            )
-        ]
+        each = judging.false_alarm / (len(several) * len(options.random_capacities))
+        levels = {"resolution": judging.random_bound_resolution, "false_alarm": each}
+        judged = [verdict for one in several for verdict in bound_verdicts(one, "dual", judging, **levels)]
         verdicts.append(closest_of(f"{TITLE}, {len(several)} random laws, {name}: dual bound", judged))
     return verdicts
 
 
-def _present_random(settings: Settings, options: Options, families, results, folder: Path) -> Exhibit:
-    import pandas as pd
-
+def _present_random(told: Presentation, options: Options, families: Mapping[str, list[Measured]]) -> Exhibit:
     rows = [
         {
             "family": name,
@@ -274,15 +265,13 @@ def _present_random(settings: Settings, options: Options, families, results, fol
         for interval in [one.interval]
         for place, capacity in enumerate(options.random_capacities)
     ]
-    planned = [_random_job(settings, options, law) for laws in options.random.values() for law in laws]
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
+    planned = [job for several in families.values() for one in several for job in one.jobs]
     figure = entropy_figure(families, options.random_capacities)
-    files = save_figure(figure, folder, "light_entropy", pd.DataFrame(rows), metadata)
-    return Exhibit("light_entropy", CAPTIONS["light_entropy"], files)
+    return told.figure("light_entropy", CAPTIONS["light_entropy"], figure, rows, planned)
 
 
 def _notes(settings: Settings, several: list[Measured]) -> list[str]:
-    """What has no bound, what was measured far out, and settings without effect."""
+    """What has no bound, what was measured far out, and a size without effect."""
     notes = [
         f"{one.law.label}: mu = 0, every node is certain. There E[X] = P: the dual bound says so, the "
         "sharper bound is infinite, and there is no slope in log P."
@@ -300,9 +289,9 @@ def _notes(settings: Settings, several: list[Measured]) -> list[str]:
             "No slope in log P is fitted: that takes two capacities from sqrt(M) to M, M the largest that is "
             "at most a tenth of the last. Give more in experiment.capacities."
         )
-    if any(word.startswith("trajectories=") for word in settings.command.split()):
+    if any(override.key == "trajectories" for override in settings.overrides):
         notes.append(
             "light simulates environments, not trajectories: trajectories made no difference, what does is "
             "experiment.environments."
         )
-    return notes + without_effect(settings, "pair", "decoder")
+    return notes

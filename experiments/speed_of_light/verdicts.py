@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from simlab.evidence import (
     Interval,
+    Judging,
     Verdict,
     bound_verdict,
     most_second_moment,
@@ -24,10 +25,11 @@ from simlab.evidence import (
     sample_mean_interval,
     sample_mean_verdict,
 )
+from simlab.experiments.common.outcome import Presentation
 from simlab.laws import Softmax
 from simlab.reference.environment import row_of
 from simlab.report.rows import rank
-from simlab.runs import EnvironmentTask, Job, Result, Trajectories
+from simlab.runs import EnvironmentTask, Job, Trajectories
 from simlab.theory import speed_of_light as light
 
 TITLE = "The speed of light"
@@ -36,28 +38,14 @@ MORE = 10
 """Trees of up to a MORE-th of the largest capacity are searched in MORE times as many environments: either
 way it is the same work."""
 
-RESOLUTION = 1 / 3
-"""A PASS on a bound could have seen E[X] above it by so much of it."""
-
-TIGHT_RESOLUTION = 0.5
-"""The same for the renewal bound, which leaves E[X] no room."""
-
 REMAINDERS = (1e-3, 1e-2, 1e-1)
 """What cutting values off may take from the mean, in tokens: the more, the narrower the interval is else."""
 
 ALLOWANCE = 0.1
 """How far the slope over the capacities fitted may be from 1/mu, its limit, as a part of it."""
 
-RATE_RESOLUTION = 1 / 3
-"""A PASS on the rate could have seen this difference, as a part of 1/mu."""
-
-MOMENT_RESOLUTION = 0.03
-"""A PASS on a moment could have seen this difference, as a part of the largest a row can have."""
-
 ROWS = 10_000
 """Rows that a law's moments are estimated from."""
-
-FALSE_ALARM = 1e-6
 
 BOUNDS: dict[str, Callable] = {
     "first_order": light.first_order,
@@ -76,7 +64,7 @@ class Measured:
     the whole numbers at which values are cut off; lost: (K,), what that takes from the mean at most. bounds:
     arrays (K,) by name, for each name of BOUNDS and "renewal" where the law has that bound. near: how many of
     the capacities, the first, share their environments. interval: the simulated E[X] and its interval at
-    every capacity, each for itself: arrays (K,).
+    every capacity, each for itself: arrays (K,). jobs: what was simulated.
     """
 
     law: object
@@ -88,6 +76,7 @@ class Measured:
     bounds: dict[str, np.ndarray]
     near: int
     interval: Interval
+    jobs: list[Job]
 
     def cut(self, place: int) -> np.ndarray:
         """The values at one capacity, cut off."""
@@ -109,14 +98,14 @@ def environment_jobs(law, capacities, environments: int, seed: int) -> list[Job]
     ]
 
 
-def measure(law, jobs: list[Job], results: Mapping[str, Result], confidence: float) -> Measured:
+def measure(law, jobs: list[Job], told: Presentation) -> Measured:
     """What the jobs of `environment_jobs` came to, beside the bounds of the law.
 
     Environments differ most near the root, where large trees and small ones are the same: what the estimate
     of a large tree adds to that of the largest small one is averaged over the environments that have both.
     Intervals are of each capacity's own environments.
     """
-    parts = [results[one.task.id].counts.values for one in jobs]
+    parts = [told.result(one).counts.values for one in jobs]
     near = parts[0]
     values, estimates = list(near.T), list(near.mean(axis=0))
     capacities = list(jobs[0].task.capacities)
@@ -128,7 +117,11 @@ def measure(law, jobs: list[Job], results: Mapping[str, Result], confidence: flo
     bounds = {name: bound(moments, capacities) for name, bound in BOUNDS.items()}
     if not isinstance(law, Softmax):  # whose steps have no renewal function that is cheap
         bounds["renewal"] = light.renewal_bound(law, capacities)
-    cuts = [_cut(law, int(one), len(found)) for one, found in zip(capacities, values, strict=True)]
+    judging, confidence = told.settings.judging, told.settings.confidence
+    cuts = [
+        _cut(law, int(one), len(found), judging.false_alarm)
+        for one, found in zip(capacities, values, strict=True)
+    ]
     most, lost = np.array(cuts, float).T
     ends = [
         sample_mean_interval(np.minimum(found, cut), cut, confidence)
@@ -138,24 +131,24 @@ def measure(law, jobs: list[Job], results: Mapping[str, Result], confidence: flo
     estimates = np.array(estimates)
     interval = Interval(estimates, np.minimum(low, estimates), np.maximum(high + lost, estimates))
     return Measured(
-        law, moments, capacities, tuple(values), most, lost, bounds, near.shape[1], interval
+        law, moments, capacities, tuple(values), most, lost, bounds, near.shape[1], interval, jobs
     )  # fmt: skip
 
 
-def _cut(law, capacity: int, environments: int) -> tuple[int, float]:
+def _cut(law, capacity: int, environments: int, false_alarm: float) -> tuple[int, float]:
     """Where values are cut off and what that loses, such that an interval of so many is narrow: its width has
     a term c log(1 / error) / n. Chosen before anything is looked at.
     """
     cuts = [light.cap(law, capacity, remainder) for remainder in REMAINDERS]
-    return min(cuts, key=lambda cut: cut[0] * math.log(1 / FALSE_ALARM) / environments + cut[1])
+    return min(cuts, key=lambda cut: cut[0] * math.log(1 / false_alarm) / environments + cut[1])
 
 
 def bound_verdicts(
-    measured: Measured, bound: str, *, resolution: float = RESOLUTION, false_alarm: float = FALSE_ALARM
+    measured: Measured, bound: str, judging: Judging, *, resolution: float, false_alarm: float | None = None
 ) -> list[Verdict | None]:
     """E[X] <= bound at every capacity, None where the bound is infinite.
 
-    resolution: a part of the bound. false_alarm: of each.
+    resolution: a part of the bound. false_alarm: of each, that of `judging` unless it is given.
     """
     return [
         bound_verdict(
@@ -165,7 +158,8 @@ def bound_verdicts(
             most=float(measured.most[place]),
             lost=float(measured.lost[place]),
             resolution=resolution * float(value),
-            false_alarm=false_alarm,
+            false_alarm=false_alarm or judging.false_alarm,
+            miss=judging.miss,
         )
         if np.isfinite(value)
         else None
@@ -190,7 +184,7 @@ def closest_of(name: str, verdicts: list[Verdict]) -> Verdict:
     )
 
 
-def moment_verdicts(measured: Measured, seed: int) -> list[Verdict]:
+def moment_verdicts(measured: Measured, seed: int, judging: Judging) -> list[Verdict]:
     """The exact mu and mu2 of the law against rows drawn by NumPy, which knows nothing of either."""
     law = measured.law
     words = np.frombuffer(bytes.fromhex(law.digest), dtype=">u4")
@@ -204,8 +198,8 @@ def moment_verdicts(measured: Measured, seed: int) -> list[Verdict]:
             values,
             exact,
             most=most,
-            resolution=MOMENT_RESOLUTION * most,
-            false_alarm=FALSE_ALARM,
+            resolution=judging.moment_resolution * most,
+            **judging.errors,
             statistic="mean over sampled rows",
         )
         for word, values, exact, most in zip(
@@ -260,7 +254,7 @@ def near_limit(measured: Measured) -> bool:
     return abs(slope - rate) <= ALLOWANCE * rate / 2
 
 
-def rate_of(measured: Measured) -> Verdict | None:
+def rate_of(measured: Measured, judging: Judging) -> Verdict | None:
     """Is the slope of E[X] in log P 1/mu? None where there is no slope to fit, or none that is near 1/mu."""
     places = fitted(measured)
     if places is None or not near_limit(measured):
@@ -275,6 +269,6 @@ def rate_of(measured: Measured) -> Verdict | None:
         least=0.0,
         most=most,
         allowance=ALLOWANCE * rate + lost,
-        resolution=RATE_RESOLUTION * rate,
-        false_alarm=FALSE_ALARM,
+        resolution=judging.rate_resolution * rate,
+        **judging.errors,
     )

@@ -7,23 +7,23 @@ simulated at its ends and in its middle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from simlab.decoders import TreeSpeculative
 from simlab.evidence import Verdict
-from simlab.experiments.common.draft_quality import dial_job, dial_name, dial_pair
-from simlab.experiments.common.estimates import all_at_once, figure_metadata, rows
-from simlab.experiments.common.settings import Exhibit, Settings, instance
+from simlab.experiments.common.draft_quality import better, dial_job, dial_name, dial_pair
+from simlab.experiments.common.estimates import all_at_once
+from simlab.experiments.common.jobs import instance
+from simlab.experiments.common.outcome import Exhibit, Presentation, rows
+from simlab.experiments.common.settings import Settings
 from simlab.experiments.trees.options import Options
 from simlab.experiments.trees.tokens_per_call import simulated_points, tokens_per_call
 from simlab.pairs import ChainPair
-from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style, whole_number_ticks
+from simlab.report import new_figure, residual_axes, shared_legend, style, whole_number_ticks
 from simlab.report.curves import Curve, draw_curves, draw_fan, draw_optimum, thinned
-from simlab.runs import Job, Result
+from simlab.runs import Job
 from simlab.theory import expected_accepted
 
 CAPTION = (
@@ -58,42 +58,38 @@ class Knowledge:
     per_call: np.ndarray
 
 
-def knowledge_jobs(settings: Settings, options: Options) -> list[Job]:
-    """Jobs at the ends and in the middle of the dial, for every compared capacity."""
-    return [one for capacity in options.compared for one in _jobs(settings, options, capacity)]
+def knowledge_jobs(settings: Settings, options: Options) -> dict[int, list[Job]]:
+    """By compared capacity a job at the ends and in the middle of the dial."""
+    return {
+        capacity: [
+            dial_job(settings, value, TreeSpeculative(capacity, "draft")) for value in _simulated(options)
+        ]
+        for capacity in options.compared
+    }
 
 
 def present_knowledge(
-    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+    told: Presentation, options: Options, jobs: dict[int, list[Job]]
 ) -> tuple[Exhibit, list[Verdict], list[str]]:
     """The figure, a verdict on the target calls of each simulated point, and its headline."""
-    import pandas as pd
-
+    settings = told.settings
     known = _exact(settings, options)
     values, points, verdicts = _simulated(options), [], []
     table = _exact_rows(options, known)
-    confidence = all_at_once(settings.confidence, len(values) * len(options.compared))
-    for capacity in options.compared:
-        names = [f"{title}, draft's tree, P = {capacity}, {_short(settings)} = {value:g}" for value in values]
-        found, judged = simulated_points(_jobs(settings, options, capacity), names, results, confidence)
+    planned = [one for several in jobs.values() for one in several]
+    confidence = all_at_once(settings.confidence, len(planned))
+    for capacity, several in jobs.items():
+        at = [
+            f"{told.title}, draft's tree, P = {capacity}, {_short(settings)} = {value:g}" for value in values
+        ]
+        found, judged = simulated_points(told, several, at, confidence)
         points.append(found)
         verdicts += [one[0] for one in judged]
         table += rows(values, *found, panel="tokens per call, simulated", capacity=capacity)
-    planned = knowledge_jobs(settings, options)
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
     figure = _draw(settings, options, known, points)
-    caption = CAPTION.format(
-        better="better" if settings.pair_name == "corpus" else "worse",
-        horizon=instance(settings)[0].horizon,
-    )
-    files = save_figure(figure, folder, "trees_knowledge", pd.DataFrame(table), metadata)
-    exhibit = Exhibit("trees_knowledge", caption, files)
+    caption = CAPTION.format(better=better(settings), horizon=instance(settings)[0].horizon)
+    exhibit = told.figure("trees_knowledge", caption, figure, table, planned)
     return exhibit, verdicts, [_headline(settings, options, known)]
-
-
-def _jobs(settings: Settings, options: Options, capacity: int) -> list[Job]:
-    decoder = TreeSpeculative(capacity, "draft")
-    return [dial_job(settings, value, decoder) for value in _simulated(options)]
 
 
 def _simulated(options: Options) -> list[float]:
@@ -103,15 +99,21 @@ def _simulated(options: Options) -> list[float]:
 
 
 def _exact(settings: Settings, options: Options) -> Knowledge:
-    fine = _fine(settings, options)
-    pairs = {value: dial_pair(settings, value) for value in options.dial}
+    fine, own = _fine(settings, options), instance(settings)[0]
+    along, by_capacity, per_call = [], [], []
+    for value in fine.tolist():  # one pair after the other: all of them may be large
+        pair = dial_pair(settings, value)
+        along.append(_yields(pair, options.compared))
+        if value in options.dial:
+            by_capacity.append(_yields(pair, options.capacities))
+            per_call.append(tokens_per_call(pair, options.compared, "draft"))
     return Knowledge(
         fine=fine,
-        along=np.array([_yields(dial_pair(settings, value), options.compared) for value in fine.tolist()]),
-        optimum=_yields(instance(settings)[0], options.compared, "target"),
-        by_capacity=np.array([_yields(pair, options.capacities) for pair in pairs.values()]),
-        best=_yields(instance(settings)[0], options.capacities, "target"),
-        per_call=np.array([tokens_per_call(pair, options.compared, "draft") for pair in pairs.values()]),
+        along=np.array(along),
+        optimum=_yields(own, options.compared, "target"),
+        by_capacity=np.array(by_capacity),
+        best=_yields(own, options.capacities, "target"),
+        per_call=np.array(per_call),
     )
 
 

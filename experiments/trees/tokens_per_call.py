@@ -6,22 +6,20 @@ is T / E[target calls], exactly, since the calls share the T tokens between them
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from pathlib import Path
-
 import numpy as np
 
 from simlab.decoders import TreeSpeculative
 from simlab.evidence import Interval, Verdict
-from simlab.experiments.common.estimates import all_at_once, calls_of, figure_metadata, judge, per_call, rows
-from simlab.experiments.common.settings import Exhibit, Settings, instance, job
+from simlab.experiments.common.estimates import all_at_once, calls_of, per_call, stacked
+from simlab.experiments.common.jobs import instance, job
+from simlab.experiments.common.outcome import Exhibit, Presentation, rows
+from simlab.experiments.common.settings import Settings
 from simlab.experiments.trees.options import Options
 from simlab.pairs import ChainPair
-from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style, whole_number_ticks
+from simlab.report import new_figure, residual_axes, shared_legend, style, whole_number_ticks
 from simlab.report.curves import Curve, draw_comparison, draw_curves, thinned
-from simlab.runs import Job, Result
-from simlab.theory import Prediction, expected_target_calls, predict
+from simlab.runs import Job
+from simlab.theory import expected_target_calls
 from simlab.theory.speed_of_light import chain_moments, dual_bound, first_order
 
 SERIES = {
@@ -48,29 +46,31 @@ CAPTION = (
 )
 
 
-def calls_jobs(settings: Settings, options: Options) -> list[Job]:
-    """A job for each series and simulated capacity."""
-    return [job(settings, decoder) for decoder in _decoders(options.simulated)]
+def calls_jobs(settings: Settings, options: Options) -> dict[tuple[str, str], list[Job]]:
+    """By series a job for each simulated capacity."""
+    return {
+        (shape, model): [
+            job(settings, TreeSpeculative(capacity, model, shape)) for capacity in options.simulated
+        ]
+        for shape, model in SERIES
+    }
 
 
 def present_calls(
-    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+    told: Presentation, options: Options, jobs: dict[tuple[str, str], list[Job]]
 ) -> tuple[Exhibit, list[Verdict], list[str]]:
     """The figure, the verdicts on its points, and its headline."""
-    import pandas as pd
-
-    pair = instance(settings)[0]
+    pair = instance(told.settings)[0]
     curves, verdicts, table = [], [], []
-    confidence = all_at_once(settings.confidence, len(SERIES) * len(options.simulated))
+    planned = [one for several in jobs.values() for one in several]
+    confidence = all_at_once(told.settings.confidence, len(planned))
     for (shape, model), label in (SERIES | UNSIMULATED).items():
         exact = tokens_per_call(pair, options.capacities, model, shape)
         curve = Curve(label, np.array(options.capacities), exact)
         table += _exact_rows(f"{shape} by {model}", options.capacities, exact)
-        if (shape, model) in SERIES:
-            decoders = [TreeSpeculative(capacity, model, shape) for capacity in options.simulated]
-            planned = [job(settings, decoder) for decoder in decoders]
-            names = [f"{title}, {shape} by {model}, P = {capacity}" for capacity in options.simulated]
-            points, judged = simulated_points(planned, names, results, confidence)
+        if (shape, model) in jobs:
+            names = [f"{told.title}, {shape} by {model}, P = {capacity}" for capacity in options.simulated]
+            points, judged = simulated_points(told, jobs[shape, model], names, confidence)
             curve = Curve(label, curve.x, exact, np.array(options.simulated), *points)
             verdicts += [verdict for one in judged for verdict in one[:JUDGED]]
             table += rows(options.simulated, *points, series=f"{shape} by {model}", kind="simulated")
@@ -78,31 +78,22 @@ def present_calls(
     bounds = _bounds(pair, options)
     for name, heights in bounds.items():
         table += _exact_rows(f"{name}, a comparison", options.capacities, heights)
-    planned = calls_jobs(settings, options)
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
-    figure = _draw(settings, pair, curves, options, bounds)
+    figure = _draw(told.settings, pair, curves, options, bounds)
     caption = CAPTION.format(horizon=pair.horizon, entropy=chain_moments(pair).entropy)
-    exhibit = Exhibit(
-        "trees_calls", caption, save_figure(figure, folder, "trees_calls", pd.DataFrame(table), metadata)
-    )
+    exhibit = told.figure("trees_calls", caption, figure, table, planned)
     return exhibit, verdicts, [_headline(pair, options)]
 
 
 def simulated_points(
-    planned: list[Job], names: list[str], results: Mapping[str, Result], confidence: float
+    told: Presentation, jobs: list[Job], names: list[str], confidence: float
 ) -> tuple[tuple[Interval, np.ndarray], list[list[Verdict]]]:
     """((tokens per call with intervals, exact ones), the verdicts of each) of jobs of tree decoders.
 
     confidence: of each interval.
     """
-    intervals, exact, verdicts = [], [], []
-    for one, name in zip(planned, names, strict=True):
-        result, prediction = results[one.task.id], predicted(one.pair, one.task.decoder)
-        intervals.append(per_call(calls_of(one, result, confidence), prediction.horizon))
-        exact.append(prediction.tokens_per_call)
-        verdicts.append(judge(name, one, result, prediction))
-    stacked = Interval(*(np.array(end) for end in zip(*intervals, strict=True)))
-    return (stacked, np.array(exact)), verdicts
+    intervals = [per_call(calls_of(one, told.result(one), confidence), one.pair.horizon) for one in jobs]
+    exact = np.array([told.prediction(one).tokens_per_call for one in jobs])
+    return (stacked(intervals), exact), [told.judge(*each) for each in zip(names, jobs, strict=True)]
 
 
 def tokens_per_call(pair: ChainPair, capacities, drafted_by: str, shape: str = "tree") -> np.ndarray:
@@ -110,20 +101,9 @@ def tokens_per_call(pair: ChainPair, capacities, drafted_by: str, shape: str = "
     return np.array([_per_call(pair, TreeSpeculative(one, drafted_by, shape)) for one in capacities])
 
 
-@functools.lru_cache(maxsize=256)
-def predicted(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
-    """The exact numbers, remembered: figures share points with each other and with verdicts."""
-    return predict(pair, decoder)
-
-
-@functools.lru_cache(maxsize=256)
 def _per_call(pair: ChainPair, decoder: TreeSpeculative) -> float:
     mean = pair.initial @ expected_target_calls(pair, decoder)[0] / pair.initial.sum()
     return pair.horizon / float(mean)
-
-
-def _decoders(capacities) -> list[TreeSpeculative]:
-    return [TreeSpeculative(capacity, model, shape) for shape, model in SERIES for capacity in capacities]
 
 
 def _bounds(pair: ChainPair, options: Options) -> dict[str, np.ndarray]:

@@ -13,9 +13,10 @@ import dataclasses
 from collections.abc import Mapping
 from itertools import chain
 
-from simlab.experiments.common.estimates import without_effect
-from simlab.experiments.common.settings import Outcome, Settings, folder_of, heading, only_point
-from simlab.experiments.windows.acceptance_by_position import places_jobs, present_places
+from simlab.experiments.common.jobs import Planned
+from simlab.experiments.common.outcome import Outcome, Presentation
+from simlab.experiments.common.settings import Settings, only_point
+from simlab.experiments.windows.acceptance_by_position import places_job, present_places
 from simlab.experiments.windows.best_window_map import present_map
 from simlab.experiments.windows.block_verification import block_jobs, present_block
 from simlab.experiments.windows.optimality_gap import present_gap
@@ -26,45 +27,57 @@ from simlab.experiments.windows.speedup import present_speedup, speedup_jobs
 from simlab.runs import Job, Result
 
 
-def jobs(points: list[Settings]) -> list[Job]:
-    """The jobs of all figures with simulated points; what they share runs once."""
-    settings, options, _ = _told(points)
-    planned = (
-        speedup_jobs(settings, options)
-        + policies_jobs(settings, options)
-        + places_jobs(settings, options)
-        + block_jobs(settings, options)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parts:
+    """The jobs of each figure with simulated points; notes: what the reader is told of the sizes."""
+
+    options: Options
+    speedup: dict[float | None, list[Job]]
+    policies: dict[str, list[Job]]
+    places: Job
+    block: dict[str, list[Job]]
+    notes: list[str]
+
+
+def plan(points: list[Settings]) -> Planned[Parts]:
+    """The jobs of all figures with simulated points; what they share runs once.
+
+    No point has more trajectories than the options allow; a note says so where that is fewer.
+    """
+    settings = only_point(points)
+    options, notes = options_of(settings), []
+    if settings.trajectories > options.most:
+        settings = dataclasses.replace(settings, trajectories=options.most)
+        notes = [f"Each of the many points has experiment.most = {options.most:,} trajectories and no more."]
+    parts = Parts(
+        options,
+        speedup_jobs(settings, options),
+        policies_jobs(settings, options),
+        places_job(settings, options),
+        block_jobs(settings, options),
+        notes,
     )
-    return list({one.task.id: one for one in planned}.values())
+    listed = chain(*parts.speedup.values(), *parts.policies.values(), [parts.places], *parts.block.values())
+    return Planned(settings, list({one.task.id: one for one in listed}.values()), parts)
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts, figures and headline numbers, from the results of `jobs`."""
-    settings, options, limited = _told(points)
-    title = f"Windows on {settings.pair_name}"
-    folder = folder_of(settings, settings.pair_name)
+def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, figures and headline numbers, from the results of the planned jobs."""
+    settings, parts = planned.settings, planned.parts
+    options = parts.options
+    told = Presentation(settings, f"Windows on {settings.pair_name}", results, settings.pair_name)
     simulated = [
-        present_figure(settings, options, results, title, folder)
-        for present_figure in (present_speedup, present_policies, present_places, present_block)
+        present_speedup(told, options, parts.speedup),
+        present_policies(told, options, parts.policies),
+        present_places(told, options, parts.places),
+        present_block(told, options, parts.block),
     ]
     (speedup, policies, places, block), verdicts, notes = zip(*simulated, strict=True)
-    gap, of_gap = present_gap(settings, options, folder)
-    policy, of_policy = present_policy(settings, options, folder)
-    figures = [speedup, present_map(settings, options, folder), policies, gap, policy, places, block]
-    return Outcome(
-        heading(settings, title),
-        folder,
-        list(chain(*verdicts)),
+    gap, of_gap = present_gap(told, options)
+    policy, of_policy = present_policy(told, options)
+    figures = [speedup, present_map(told, options), policies, gap, policy, places, block]
+    return told.outcome(
+        verdicts=list(chain(*verdicts)),
         figures=[figure for figure in figures if figure is not None],
-        notes=list(chain(*notes, of_gap, of_policy, limited, without_effect(settings, "decoder"))),
+        notes=[*chain(*notes, of_gap, of_policy), *parts.notes],
     )
-
-
-def _told(points: list[Settings]) -> tuple[Settings, Options, list[str]]:
-    """The settings with no more trajectories a point than the options allow; a note where that is less."""
-    settings = only_point(points)
-    options = options_of(settings)
-    if settings.trajectories <= options.most:
-        return settings, options, []
-    note = f"Each of the many points has experiment.most = {options.most:,} trajectories and no more."
-    return dataclasses.replace(settings, trajectories=options.most), options, [note]

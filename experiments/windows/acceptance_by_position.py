@@ -7,18 +7,16 @@ before. Memoryless acceptance a says a^i and a.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import numpy as np
 
 from simlab.decoders import longest_window
-from simlab.evidence import Interval, Verdict, ratio_interval, sums_interval, sums_verdict
-from simlab.experiments.common.estimates import FALSE_ALARM, MEAN_RESOLUTION, figure_metadata, looks_of, rows
-from simlab.experiments.common.settings import Exhibit, Settings, instance, job
-from simlab.experiments.windows.expected_work import acceptance_of, fixed, predicted
+from simlab.evidence import Interval, Judging, Verdict, ratio_interval, sums_interval, sums_verdict
+from simlab.experiments.common.jobs import job, looks_of
+from simlab.experiments.common.outcome import Exhibit, Presentation, rows
+from simlab.experiments.common.settings import Settings
+from simlab.experiments.windows.expected_work import acceptance_of, fixed
 from simlab.experiments.windows.options import Options
-from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
+from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_comparison, draw_curves
 from simlab.runs import Job, Result
 from simlab.theory import Prediction
@@ -40,26 +38,20 @@ CAPTION = (
 )
 
 
-def places_jobs(settings: Settings, options: Options) -> list[Job]:
-    """The one job: the window whose places are looked at."""
-    return [job(settings, fixed(options.places))]
+def places_job(settings: Settings, options: Options) -> Job:
+    """The window whose positions are looked at."""
+    return job(settings, fixed(options.places))
 
 
 def present_places(
-    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+    told: Presentation, options: Options, one: Job
 ) -> tuple[Exhibit | None, list[Verdict], list[str]]:
     """The figure, verdicts on the three counts and the headline; no figure where no token can be drafted."""
-    import pandas as pd
-
-    pair, (one,) = instance(settings)[0], places_jobs(settings, options)
+    settings, pair = told.settings, one.pair
     if not longest_window(one.task.decoder, pair.horizon):
-        return (
-            None,
-            [],
-            ["T = 1: the bonus token is all there is: a window has no position to look at."],
-        )
-    result, exact = results[one.task.id], predicted(pair, one.task.decoder)
-    verdicts = _verdicts(f"{title}, window {options.places}", one, result, exact)
+        return None, [], ["T = 1: the bonus token is all there is: a window has no position to look at."]
+    result, exact = told.result(one), told.prediction(one)
+    verdicts = _verdicts(f"{told.title}, window {options.places}", one, result, exact, settings.judging)
     rates = {
         "drafted": (exact.acceptance_rate_by_place, simulated_rates(one, result, settings.confidence)[0]),
         "reached": (
@@ -71,16 +63,15 @@ def present_places(
     table = [
         row for of, (true, found) in rates.items() for row in rows(place, found, true, of=of, memoryless=None)
     ]
-    told = {"drafted": acceptance_of(pair) ** place, "reached": np.full(len(place), acceptance_of(pair))}
+    formula = {"drafted": acceptance_of(pair) ** place, "reached": np.full(len(place), acceptance_of(pair))}
     for row in table:
-        row["memoryless"] = float(told[row["of"]][row["x"] - 1])
-    figure = _draw(settings, place, rates, told)
+        row["memoryless"] = float(formula[row["of"]][row["x"] - 1])
+    figure = _draw(settings, place, rates, formula)
     caption = CAPTION.format(
         window=options.places, name=settings.pair_name, horizon=pair.horizon, acceptance=acceptance_of(pair)
     )
-    metadata = figure_metadata(settings.command, [one], [result])
-    files = save_figure(figure, folder, "windows_places", pd.DataFrame(table), metadata)
-    return Exhibit("windows_places", caption, files), verdicts, [_headline(settings, exact, place)]
+    exhibit = told.figure("windows_places", caption, figure, table, [one])
+    return exhibit, verdicts, [_headline(settings, exact, place)]
 
 
 def most_calls(horizon: int, longest: int) -> dict[str, np.ndarray]:
@@ -113,7 +104,7 @@ def simulated_rates(one: Job, result: Result, confidence: float) -> tuple[Interv
     return tuple(ratio_interval(means["accepted"], means[name]) for name in ("drafted", "reached"))
 
 
-def _verdicts(name: str, one: Job, result: Result, exact: Prediction) -> list[Verdict]:
+def _verdicts(name: str, one: Job, result: Result, exact: Prediction, judging: Judging) -> list[Verdict]:
     counts = result.counts
     most = most_calls(counts.horizon, len(counts.drafted_by_place))
     return [
@@ -124,8 +115,8 @@ def _verdicts(name: str, one: Job, result: Result, exact: Prediction) -> list[Ve
             most[counted],
             getattr(exact, f"{counted}_by_place"),
             cell=f"E[calls that {word} place {{0}}]",
-            resolution=MEAN_RESOLUTION * counts.horizon,
-            false_alarm=FALSE_ALARM,
+            resolution=judging.mean_resolution * counts.horizon,
+            **judging.errors,
             looks=looks_of(one),
         )
         for counted, word in zip(COUNTED, ("draft", "reach", "accept"), strict=True)

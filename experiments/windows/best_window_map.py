@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from simlab.experiments.common.settings import Exhibit, Settings, instance
+from simlab.experiments.common.jobs import instance
+from simlab.experiments.common.outcome import Exhibit, Presentation
+from simlab.experiments.common.settings import Settings
 from simlab.experiments.windows.expected_work import acceptance_of, window_work
 from simlab.experiments.windows.options import Options
 from simlab.pairs import make_pair
-from simlab.report import new_figure, save_figure, style
+from simlab.report import new_figure, style
 from simlab.report.windowplot import MapPoint, draw_window_map
 from simlab.theory import memoryless
 
@@ -33,10 +33,9 @@ DECADES = (1e-3, 1.0)
 """The cost ratios of the map; wider where the settings' own does not lie between."""
 
 
-def present_map(settings: Settings, options: Options, folder: Path) -> Exhibit:
+def present_map(told: Presentation, options: Options) -> Exhibit:
     """The figure; nothing of it is simulated."""
-    import pandas as pd
-
+    settings = told.settings
     ratio = settings.cost.ratio
     ratios = np.geomspace(min(DECADES[0], ratio / 2), max(DECADES[1], 2 * ratio), 361)
     windows = memoryless.best_window_of(ACCEPTANCES, ratios[:, None])
@@ -59,9 +58,7 @@ def present_map(settings: Settings, options: Options, folder: Path) -> Exhibit:
         {"kind": point.label, "acceptance": point.acceptance, "ratio": ratio, "window": point.window}
         for point in points
     ]
-    metadata = {"Command": settings.command}
-    files = save_figure(figure, folder, "windows_map", pd.DataFrame(table), metadata)
-    return Exhibit("windows_map", CAPTION.format(ratio=ratio, longest=options.longest), files)
+    return told.figure("windows_map", CAPTION.format(ratio=ratio, longest=options.longest), figure, table)
 
 
 def _pairs(settings: Settings) -> dict:

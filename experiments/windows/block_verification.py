@@ -7,20 +7,21 @@ prefix of the window that it can instead of stopping at the first rejected token
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from simlab.decoders import BlockSpeculative, Decoder
 from simlab.evidence import Verdict
-from simlab.experiments.common.estimates import all_at_once, calls_of, figure_metadata, per_call, rows
-from simlab.experiments.common.settings import Exhibit, Settings, instance, job
-from simlab.experiments.windows.expected_work import fixed, judged, predicted, stacked
+from simlab.experiments.common.estimates import all_at_once, calls_of, per_call, stacked
+from simlab.experiments.common.jobs import instance, job
+from simlab.experiments.common.outcome import Exhibit, Presentation, rows
+from simlab.experiments.common.settings import Settings
+from simlab.experiments.windows.expected_work import fixed, judged
 from simlab.experiments.windows.options import Options
-from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
+from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_curves
 from simlab.report.windowplot import draw_marked
-from simlab.runs import Job, Result
+from simlab.runs import Job
 
 VERIFIED = {"token": "token by token", "block": "as a block"}
 
@@ -40,55 +41,46 @@ NOISE = 1e-10
 """Per cent that rounding alone can make."""
 
 
-def block_jobs(settings: Settings, options: Options) -> list[Job]:
+def block_jobs(settings: Settings, options: Options) -> dict[str, list[Job]]:
     """A job for each way to verify and each window."""
-    return [one for way in VERIFIED for one in _jobs(settings, options, way)]
+    return {way: [job(settings, _decoder(way, window)) for window in options.blocks] for way in VERIFIED}
 
 
 def present_block(
-    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+    told: Presentation, options: Options, jobs: dict[str, list[Job]]
 ) -> tuple[Exhibit, list[Verdict], list[str]]:
-    """The figure, the verdicts on its points, and its headline."""
-    import pandas as pd
-
+    """The figure, the verdicts on its points, and its headline. jobs: as `block_jobs` planned them."""
+    settings = told.settings
     pair, windows = instance(settings)[0], np.array(options.blocks)
     confidence = all_at_once(settings.confidence, len(VERIFIED) * len(windows))
-    exact = {way: [predicted(pair, _decoder(way, w)) for w in options.blocks] for way in VERIFIED}
+    exact = {way: [told.prediction(one) for one in jobs[way]] for way in VERIFIED}
     curves, verdicts, table = [], [], []
     for way, word in VERIFIED.items():
-        planned = _jobs(settings, options, way)
-        intervals = [
-            per_call(calls_of(one, results[one.task.id], confidence), pair.horizon) for one in planned
-        ]
+        intervals = [per_call(calls_of(one, told.result(one), confidence), pair.horizon) for one in jobs[way]]
         found, true = stacked(intervals), np.array([one.tokens_per_call for one in exact[way]])
         curves.append(Curve(f"verified {word}", windows, true, windows, found, true))
         table += rows(windows, found, true, verified=way)
-        for window, one in zip(options.blocks, planned, strict=True):
+        for window, one in zip(options.blocks, jobs[way], strict=True):
             if way == "block" or window not in options.simulated:  # those are judged as windows
-                verdicts += judged(f"{title}, verified {word}, window {window}", one, results, *CLAIMS)
+                verdicts += judged(told, f"{told.title}, verified {word}, window {window}", one, *CLAIMS)
     saved = _saved(settings, exact)
     table += [
         {"verified": "block", "x": window, **{name: float(line[i]) for name, line in saved.items()}}
         for i, window in enumerate(options.blocks)
     ]
-    planned = block_jobs(settings, options)
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
     figure = _draw(settings, windows, curves, saved)
     accuracy = max(one.accuracy for one in exact["block"])
     caption = CAPTION.format(
         name=settings.pair_name, horizon=pair.horizon,
         about=f" but for {accuracy:.1g} calls" if accuracy else "",
     )  # fmt: skip
-    files = save_figure(figure, folder, "windows_block", pd.DataFrame(table), metadata)
-    return Exhibit("windows_block", caption, files), verdicts, [_headline(settings, options, exact, saved)]
+    everything = [one for jobs_here in jobs.values() for one in jobs_here]
+    exhibit = told.figure("windows_block", caption, figure, table, everything)
+    return exhibit, verdicts, [_headline(settings, options, exact, saved)]
 
 
 def _decoder(way: str, window: int) -> Decoder:
     return BlockSpeculative(window) if way == "block" else fixed(window)
-
-
-def _jobs(settings: Settings, options: Options, way: str) -> list[Job]:
-    return [job(settings, _decoder(way, window)) for window in options.blocks]
 
 
 def _saved(settings: Settings, exact: Mapping[str, list]) -> dict[str, np.ndarray]:

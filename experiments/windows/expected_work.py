@@ -8,7 +8,6 @@ autoregressive decoding, which takes T.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +16,16 @@ from simlab.cost import CostModel
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Decoder, Speculative
 from simlab.decoders.policy import Policy
 from simlab.evidence import Interval, Verdict
-from simlab.experiments.common.estimates import judge, speedup_of
+from simlab.experiments.common.estimates import speedup_of, stacked
+from simlab.experiments.common.outcome import Presentation
 from simlab.pairs import ChainPair
-from simlab.runs import Job, Result
+from simlab.runs import Job
 from simlab.theory import (
-    Prediction,
     best_threshold,
     expected_time,
     mean_acceptance,
     memoryless,
     optimal_policy,
-    predict,
     window_times,
 )
 
@@ -100,12 +98,6 @@ def memoryless_window(pair: ChainPair, ratio: float, longest: int) -> int:
     return int(memoryless.best_window_of(acceptance_of(pair), ratio, longest=longest))
 
 
-@functools.lru_cache(maxsize=256)
-def predicted(pair: ChainPair, decoder: Decoder) -> Prediction:
-    """The exact numbers, remembered: figures share points with each other and with verdicts."""
-    return predict(pair, decoder)
-
-
 def fixed(window: int) -> Speculative:
     """Speculative decoding as engines run it: a window, with the bonus token."""
     return Speculative(window, True)
@@ -119,21 +111,16 @@ class Points:
     exact: np.ndarray
 
 
-def speedup_points(planned: list[Job], results: Mapping[str, Result], cost: CostModel, confidence: float):
+def speedup_points(told: Presentation, jobs: list[Job], cost: CostModel, confidence: float) -> Points:
     """`Points` of the speed-ups of jobs of decoders with windows. confidence: of each interval."""
-    intervals = [speedup_of(one, results[one.task.id], cost, confidence) for one in planned]
-    exact = [cost.speedup(predicted(one.pair, one.task.decoder)) for one in planned]
+    intervals = [speedup_of(one, told.result(one), cost, confidence) for one in jobs]
+    exact = [cost.speedup(told.prediction(one)) for one in jobs]
     return Points(stacked(intervals), np.array(exact))
 
 
-def stacked(intervals: list[Interval]) -> Interval:
-    """Intervals of numbers as one of arrays."""
-    return Interval(*(np.array(end, float) for end in zip(*intervals, strict=True)))
-
-
-def judged(name: str, one: Job, results: Mapping[str, Result], *claims: str) -> list[Verdict]:
-    """The verdicts of `judge` on a job whose claim is one of these, as its name ends."""
-    verdicts = judge(name, one, results[one.task.id], predicted(one.pair, one.task.decoder))
+def judged(told: Presentation, name: str, one: Job, *claims: str) -> list[Verdict]:
+    """The verdicts on a job whose claim is one of these, as its name ends."""
+    verdicts = told.judge(name, one)
     return [verdict for verdict in verdicts if verdict.name.removeprefix(f"{name}: ") in claims]
 
 

@@ -7,16 +7,16 @@ optimum's gain over the best fixed window that confident drafting has.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from simlab.experiments.common.draft_quality import dial_name, dial_pair
-from simlab.experiments.common.settings import Exhibit, Settings, instance
+from simlab.experiments.common.jobs import instance
+from simlab.experiments.common.outcome import Exhibit, Presentation
+from simlab.experiments.common.settings import Settings
 from simlab.experiments.windows.expected_work import acceptance_of, memoryless_window, window_work
 from simlab.experiments.windows.options import Options
 from simlab.experiments.windows.policies import CHOICES, SOLID, kept, times_of
-from simlab.report import new_figure, save_figure, shared_legend, style
+from simlab.report import new_figure, shared_legend, style
 from simlab.report.curves import Curve, draw_comparison, draw_curves
 from simlab.report.windowplot import draw_dashes, draw_edges, draw_marked, plain_ratio_ticks
 from simlab.theory import memoryless
@@ -36,10 +36,9 @@ CAPTION = (
 )
 
 
-def present_gap(settings: Settings, options: Options, folder: Path) -> tuple[Exhibit, list[str]]:
+def present_gap(told: Presentation, options: Options) -> tuple[Exhibit, list[str]]:
     """The figure and its headline; nothing of it is simulated."""
-    import pandas as pd
-
+    settings = told.settings
     ratio = settings.cost.ratio
     pairs = [dial_pair(settings, value) for value in options.dial]
     times = [times_of(pair, ratio, options.longest) for pair in pairs]
@@ -53,24 +52,22 @@ def present_gap(settings: Settings, options: Options, folder: Path) -> tuple[Exh
     beyond = {choice: 100 * (speedups["adaptive"] / line - 1) for choice, line in speedups.items()}
     share = 100 * np.array([kept(time) for time in times])
     figure = _draw(settings, options, speedups, np.array(promised), beyond, share)
-    table = pd.DataFrame(
-        {
-            "dial": options.dial,
-            "acceptance": [acceptance_of(pair) for pair in pairs],
-            **{f"speedup_{choice}": line for choice, line in speedups.items()},
-            "speedup_promised": promised,
-            "window_fixed": [window_work(pair, options.longest).best(ratio) for pair in pairs],
-            "window_memoryless": windows,
-            **{f"beyond_{choice}": line for choice, line in beyond.items()},
-            "kept_by_confident": share,
-        }
-    )
+    table = {
+        "dial": options.dial,
+        "acceptance": [acceptance_of(pair) for pair in pairs],
+        **{f"speedup_{choice}": line for choice, line in speedups.items()},
+        "speedup_promised": promised,
+        "window_fixed": [window_work(pair, options.longest).best(ratio) for pair in pairs],
+        "window_memoryless": windows,
+        **{f"beyond_{choice}": line for choice, line in beyond.items()},
+        "kept_by_confident": share,
+    }
     caption = CAPTION.format(
         better="better" if settings.pair_name == "corpus" else "worse",
         ratio=ratio, longest=options.longest, horizon=horizon,
     )  # fmt: skip
-    files = save_figure(figure, folder, "windows_gap", table, {"Command": settings.command})
-    return Exhibit("windows_gap", caption, files), [_headline(settings, options, speedups, share)]
+    exhibit = told.figure("windows_gap", caption, figure, table)
+    return exhibit, [_headline(settings, options, speedups, share)]
 
 
 def _draw(settings: Settings, options: Options, speedups: dict, promised, beyond: dict, share: np.ndarray):

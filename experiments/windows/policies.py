@@ -10,15 +10,16 @@ longest and the threshold that is then the best, or with the default settings.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from simlab.cost import CostModel
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Decoder
 from simlab.evidence import Verdict
-from simlab.experiments.common.estimates import all_at_once, figure_metadata, rows
-from simlab.experiments.common.settings import Exhibit, Settings, instance, job
+from simlab.experiments.common.estimates import all_at_once, stacked
+from simlab.experiments.common.jobs import instance, job
+from simlab.experiments.common.outcome import Exhibit, Presentation, rows
+from simlab.experiments.common.settings import Settings
 from simlab.experiments.windows.expected_work import (
     Points,
     adaptive,
@@ -27,16 +28,15 @@ from simlab.experiments.windows.expected_work import (
     judged,
     memoryless_window,
     speedup_points,
-    stacked,
     window_work,
 )
 from simlab.experiments.windows.options import Options
 from simlab.pairs import ChainPair
-from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
+from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_curves
 from simlab.report.draw import THEORY_WIDTH
 from simlab.report.windowplot import draw_dashes, plain_ratio_ticks
-from simlab.runs import Job, Result
+from simlab.runs import Job
 
 DEFAULT = ConfidenceSpeculative()
 
@@ -78,17 +78,16 @@ CAPTION = (
 )
 
 
-def policies_jobs(settings: Settings, options: Options) -> list[Job]:
+def policies_jobs(settings: Settings, options: Options) -> dict[str, list[Job]]:
     """The adaptive and the confident decoder that are the best at each simulated cost ratio."""
-    return [one for choice in SIMULATED for one in _jobs(settings, options, choice)]
+    return {choice: _jobs(settings, options, choice) for choice in SIMULATED}
 
 
 def present_policies(
-    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+    told: Presentation, options: Options, jobs: dict[str, list[Job]]
 ) -> tuple[Exhibit, list[Verdict], list[str]]:
-    """The figure, the verdicts on its points, and its headline."""
-    import pandas as pd
-
+    """The figure, the verdicts on its points, and its headline. jobs: as `policies_jobs` planned them."""
+    settings = told.settings
     pair = instance(settings)[0]
     lines = {choice: _line(settings, options, choice) for choice in CHOICES}
     points, verdicts = {}, []
@@ -99,12 +98,10 @@ def present_policies(
     ]
     confidence = all_at_once(settings.confidence, len(SIMULATED) * len(options.ratios))
     for choice in SIMULATED:
-        points[choice], judged_here = _points(settings, options, choice, results, title, confidence)
+        points[choice], judged_here = _points(told, options, choice, jobs[choice], confidence)
         verdicts += judged_here
         found = points[choice]
         table += rows(options.ratios, found.interval, found.exact, policy=choice, kind="simulated")
-    planned = policies_jobs(settings, options)
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
     figure = _draw(settings, options, lines, points)
     caption = CAPTION.format(
         name=settings.pair_name,
@@ -113,8 +110,9 @@ def present_policies(
         longest=options.longest,
         own=DEFAULT.window,
     )
-    files = save_figure(figure, folder, "windows_policies", pd.DataFrame(table), metadata)
-    return Exhibit("windows_policies", caption, files), verdicts, [_headline(settings, options, pair)]
+    everything = [one for jobs_here in jobs.values() for one in jobs_here]
+    exhibit = told.figure("windows_policies", caption, figure, table, everything)
+    return exhibit, verdicts, [_headline(settings, options, pair)]
 
 
 def times_of(pair: ChainPair, ratio: float, longest: int) -> dict[str, float]:
@@ -153,17 +151,16 @@ def _jobs(settings: Settings, options: Options, choice: str) -> list[Job]:
 
 
 def _points(
-    settings: Settings, options: Options, choice: str, results: Mapping[str, Result], title: str,
-    confidence: float,
-) -> tuple[Points, list[Verdict]]:  # fmt: skip
+    told: Presentation, options: Options, choice: str, jobs: list[Job], confidence: float
+) -> tuple[Points, list[Verdict]]:
     """Simulated speed-ups at the cost ratios; verdicts, once for a decoder that is the best at several."""
     verdicts, intervals, exact, seen = [], [], [], set()
-    for ratio, one in zip(options.ratios, _jobs(settings, options, choice), strict=True):
-        found = speedup_points([one], results, CostModel(ratio, 1.0), confidence)
+    for ratio, one in zip(options.ratios, jobs, strict=True):
+        found = speedup_points(told, [one], CostModel(ratio, 1.0), confidence)
         intervals.append([float(end[0]) for end in found.interval])
         exact.append(float(found.exact[0]))
         if one.task.id not in seen:
-            verdicts += judged(f"{title}, {CHOICES[choice]}, cost ratio {ratio:g}", one, results, *CLAIMS)
+            verdicts += judged(told, f"{told.title}, {CHOICES[choice]}, cost ratio {ratio:g}", one, *CLAIMS)
         seen.add(one.task.id)
     return Points(stacked(intervals), np.array(exact)), verdicts
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from simlab.decoders import Speculative
+from simlab.experiments.common.jobs import instance
 from simlab.experiments.common.labels import token_labels
-from simlab.experiments.common.settings import Exhibit, Settings, instance
-from simlab.experiments.windows.expected_work import adaptive, predicted
+from simlab.experiments.common.outcome import Exhibit, Presentation
+from simlab.experiments.windows.expected_work import adaptive
 from simlab.experiments.windows.options import Options
 from simlab.pairs import ChainPair
-from simlab.report import new_figure, save_figure, shared_legend, style
+from simlab.report import new_figure, shared_legend, style
 from simlab.report.windowplot import draw_policy, draw_rates, window_legend
+from simlab.theory import predict
 
 MOST_TOKENS, MOST_POSITIONS = 32, 120
 """Rows and columns that can be read; the likeliest last tokens and the last positions are shown."""
@@ -28,10 +28,9 @@ CAPTION = (
 )
 
 
-def present_policy(settings: Settings, options: Options, folder: Path) -> tuple[Exhibit, list[str]]:
+def present_policy(told: Presentation, options: Options) -> tuple[Exhibit, list[str]]:
     """The figure and its headline; nothing of it is simulated."""
-    import pandas as pd
-
+    settings = told.settings
     pair, ratio = instance(settings)[0], settings.cost.ratio
     windows = adaptive(pair, ratio, options.longest)[0].windows
     likely = last_token_law(pair)
@@ -55,7 +54,7 @@ def present_policy(settings: Settings, options: Options, folder: Path) -> tuple[
         right.set_xlabel("position t of the call's first token")
         shared_legend(figure, [left], columns=2)
         window_legend(right, drawn)
-    table = pd.DataFrame(
+    table = (
         {"position": t + 1, "token": int(token), "label": label, "window": int(windows[t, token])}
         for token, label in zip(tokens, labels, strict=True)
         for t in range(first, pair.horizon)
@@ -63,13 +62,12 @@ def present_policy(settings: Settings, options: Options, folder: Path) -> tuple[
     caption = CAPTION.format(
         name=settings.pair_name, ratio=ratio, longest=options.longest, rows=len(tokens), states=pair.states
     )
-    files = save_figure(figure, folder, "windows_policy", table, {"Command": settings.command})
-    return Exhibit("windows_policy", caption, files), [_headline(windows[0], likely)]
+    return told.figure("windows_policy", caption, figure, table), [_headline(windows[0], likely)]
 
 
 def last_token_law(pair: ChainPair) -> np.ndarray:
     """How often each token is the last one before a position, averaged over positions, (V,)."""
-    before = np.vstack([pair.initial, predicted(pair, Speculative()).token_marginals[:-1]])
+    before = np.vstack([pair.initial, predict(pair, Speculative()).token_marginals[:-1]])
     return before.mean(axis=0)
 
 

@@ -8,14 +8,14 @@ token, and the formula with its mean is an approximation, which the exact recurs
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from simlab.evidence import Verdict
-from simlab.experiments.common.estimates import all_at_once, figure_metadata, rows
-from simlab.experiments.common.settings import Exhibit, Settings, instance, job
+from simlab.experiments.common.estimates import all_at_once
+from simlab.experiments.common.jobs import instance, job
+from simlab.experiments.common.outcome import Exhibit, Presentation, rows
+from simlab.experiments.common.settings import Settings
 from simlab.experiments.windows.expected_work import (
     Points,
     Work,
@@ -28,10 +28,10 @@ from simlab.experiments.windows.expected_work import (
 )
 from simlab.experiments.windows.options import Options
 from simlab.pairs import ChainPair
-from simlab.report import new_figure, residual_axes, save_figure, shared_legend, style
+from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_curves
 from simlab.report.windowplot import draw_choice, draw_dashes, name_solid
-from simlab.runs import Job, Result
+from simlab.runs import Job
 from simlab.theory import memoryless
 
 CAPTION = (
@@ -65,55 +65,50 @@ def chain(settings: Settings, options: Options, acceptance: float) -> Settings:
     return dataclasses.replace(settings, pair_name="bernoulli", pair_options=made)
 
 
-def speedup_jobs(settings: Settings, options: Options) -> list[Job]:
-    """A job for each acceptance, and for the pair, and simulated window."""
-    chains = [chain(settings, options, acceptance) for acceptance in options.acceptances]
-    return [one for place in (*chains, settings) for one in _jobs(place, options)]
+def speedup_jobs(settings: Settings, options: Options) -> dict[float | None, list[Job]]:
+    """A job for each simulated window: on a chain of each acceptance, and (None) on the pair."""
+    chains = {acceptance: chain(settings, options, acceptance) for acceptance in options.acceptances}
+    return {name: _jobs(point, options) for name, point in {**chains, None: settings}.items()}
 
 
 def present_speedup(
-    settings: Settings, options: Options, results: Mapping[str, Result], title: str, folder: Path
+    told: Presentation, options: Options, jobs: dict[float | None, list[Job]]
 ) -> tuple[Exhibit, list[Verdict], list[str]]:
-    """The figure, the verdicts on its points, and its headline."""
-    import pandas as pd
-
+    """The figure, the verdicts on its points, and its headline. jobs: as `speedup_jobs` planned them."""
+    settings = told.settings
     pair, cost = instance(settings)[0], settings.cost
     confidence = all_at_once(settings.confidence, len(options.simulated) * (len(options.acceptances) + 1))
     windows = np.arange(options.longest + 1)
     chains, verdicts, table = [], [], []
     for acceptance in options.acceptances:
-        place = chain(settings, options, acceptance)
-        planned = _jobs(place, options)
-        found = speedup_points(planned, results, cost, confidence)
+        point = chain(settings, options, acceptance)
+        found = speedup_points(told, jobs[acceptance], cost, confidence)
         formula = memoryless.speedup(acceptance, windows, cost)
-        exact = _speedups(window_work(instance(place)[0], options.longest), cost.ratio)
+        exact = _speedups(window_work(instance(point)[0], options.longest), cost.ratio)
         chains.append((acceptance, formula, exact, found))
         series = f"acceptance {acceptance:g}"
         table += _rows(series, windows, formula, exact, options, found)
-        for window, one in zip(options.simulated, planned, strict=True):
-            name = f"{title}, {series}, window {window}"
-            verdicts += judged(name, one, results, "E[target calls]", "E[drafted tokens]")
-    planned = _jobs(settings, options)
-    found = speedup_points(planned, results, cost, confidence)
+        for window, one in zip(options.simulated, jobs[acceptance], strict=True):
+            name = f"{told.title}, {series}, window {window}"
+            verdicts += judged(told, name, one, "E[target calls]", "E[drafted tokens]")
+    found = speedup_points(told, jobs[None], cost, confidence)
     formula = memoryless.speedup(acceptance_of(pair), windows, cost)
     exact = _speedups(window_work(pair, options.longest), cost.ratio)
     table += _rows(settings.pair_name, windows, formula, exact, options, found)
-    for window, one in zip(options.simulated, planned, strict=True):
-        name = f"{title}, window {window}"
-        verdicts += judged(name, one, results, *CLAIMS)
-    everything = speedup_jobs(settings, options)
-    metadata = figure_metadata(settings.command, everything, [results[one.task.id] for one in everything])
+    for window, one in zip(options.simulated, jobs[None], strict=True):
+        verdicts += judged(told, f"{told.title}, window {window}", one, *CLAIMS)
     figure = _draw(settings, options, pair, chains, (formula, exact, found))
     caption = CAPTION.format(
         ratio=cost.ratio, horizon=options.horizon, name=settings.pair_name, own=pair.horizon,
         acceptance=acceptance_of(pair),
     )  # fmt: skip
-    files = save_figure(figure, folder, "windows_speedup", pd.DataFrame(table), metadata)
-    return Exhibit("windows_speedup", caption, files), verdicts, [_headline(settings, options, pair)]
+    everything = [one for jobs_here in jobs.values() for one in jobs_here]
+    exhibit = told.figure("windows_speedup", caption, figure, table, everything)
+    return exhibit, verdicts, [_headline(settings, options, pair)]
 
 
-def _jobs(place: Settings, options: Options) -> list[Job]:
-    return [job(place, fixed(window)) for window in options.simulated]
+def _jobs(point: Settings, options: Options) -> list[Job]:
+    return [job(point, fixed(window)) for window in options.simulated]
 
 
 def _speedups(work: Work, ratio: float) -> np.ndarray:

@@ -9,36 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simlab.decoders import Speculative, TreeSpeculative, Windowed, has_bonus
-from simlab.experiments.common.estimates import (
-    band_of,
-    figure_metadata,
-    judge,
-    judge_running_average,
-    rows,
-    running_average,
-)
-from simlab.experiments.common.settings import (
-    Exhibit,
-    Outcome,
-    Settings,
-    folder_of,
-    heading,
-    instance,
-    job,
-    only_point,
-    running_average_job,
-)
+from simlab.experiments.common.estimates import band_of, running_average
+from simlab.experiments.common.jobs import Planned, job, running_average_job
+from simlab.experiments.common.judge import judge_running_average
+from simlab.experiments.common.outcome import Outcome, Presentation, rows
+from simlab.experiments.common.settings import Settings, only_point
 from simlab.report import (
     draw_pmf,
     draw_running_average,
     new_figure,
     residual_axes,
-    save_figure,
     shared_legend,
     style,
 )
-from simlab.runs import Job, Result
-from simlab.theory import Prediction, predict
+from simlab.runs import Result
+from simlab.theory import Prediction
 
 CAPTION = (
     "Left: the average number of rejections of the runs so far, with an interval that holds after all "
@@ -49,39 +34,32 @@ PRINTED = "16.41"
 """What the paper prints for E[N_rej] of speculative decoding on its instance, T = 50."""
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+def plan(points: list[Settings]) -> Planned[None]:
     """The job of the histogram and the job of the running average."""
     settings = only_point(points)
-    return [job(settings), running_average_job(settings)]
+    return Planned(settings, [job(settings), running_average_job(settings)])
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts, figure and table, from the results of `jobs`."""
-    import pandas as pd
-
-    settings = only_point(points)
-    planned = jobs(points)
-    main, running = (results[one.task.id] for one in planned)
-    prediction = predict(instance(settings)[0], settings.decoder)
-    runs, average = running_average(running, settings.confidence)
-    band = band_of(planned[0], main, settings.confidence)
+def present(planned: Planned[None], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, figure and table, from the results of the planned jobs."""
+    settings, (main, running) = planned.settings, planned.jobs
+    told = Presentation(settings, f"Figure 2 on {settings.pair_name}", results, settings.pair_name)
+    prediction = told.prediction(main)
+    runs, average = running_average(told.result(running), settings.confidence)
+    band = band_of(main, told.result(main), settings.confidence)
+    table = rows(runs, average, prediction.expected_rejections, panel="running average")
+    counts = range(prediction.horizon + 1)
+    table += rows(counts, band, prediction.rejections_pmf, panel="law of N_rej")
     figure = _draw(settings, prediction, runs, average, band)
-    table = pd.DataFrame(
-        rows(runs, average, prediction.expected_rejections, panel="running average")
-        + rows(range(prediction.horizon + 1), band, prediction.rejections_pmf, panel="law of N_rej")
-    )
-    folder = folder_of(settings, settings.pair_name)
-    files = save_figure(
-        figure, folder, "fig2", table, figure_metadata(settings.command, planned, [main, running])
-    )
-    title = f"Figure 2 on {settings.pair_name}"
-    verdicts = [
-        *judge(title, planned[0], main, prediction),
-        judge_running_average(f"{title}: running average", running, prediction),
-    ]
-    figures = [Exhibit("fig2", CAPTION, files)]
-    return Outcome(
-        heading(settings, title), folder, verdicts, figures=figures, notes=_notes(settings, prediction)
+    name = f"{told.title}: running average"
+    return told.outcome(
+        verdicts=[
+            *told.judge(told.title, main),
+            judge_running_average(name, told.result(running), prediction, settings.judging),
+        ],
+        figures=[told.figure("fig2", CAPTION, figure, table, planned.jobs)],
+        notes=_notes(settings, prediction),
+        unused=(),
     )
 
 

@@ -18,22 +18,16 @@ from simlab.checks import check_count, check_number
 from simlab.decoders import BatchSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Status, Verdict
-from simlab.experiments.common.estimates import figure_metadata, judge, mean_of, rows, without_effect
-from simlab.experiments.common.settings import (
-    Exhibit,
-    Outcome,
-    Settings,
-    folder_of,
-    heading,
-    instance,
-    job,
-    only_point,
-)
+from simlab.experiments.common.estimates import mean_of, stacked
+from simlab.experiments.common.jobs import Planned, job
+from simlab.experiments.common.options import counts_of, list_of
+from simlab.experiments.common.outcome import Outcome, Presentation, rows
+from simlab.experiments.common.settings import Settings, only_point
+from simlab.pairs import ChainPair
 from simlab.report import (
     draw_family,
     new_figure,
     residual_axes,
-    save_figure,
     shared_legend,
     style,
     whole_number_ticks,
@@ -55,73 +49,65 @@ ROUNDING = 1e-12
 """Up to which difference two exact numbers of size 1 are one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
-    """One curve: its settings (with the pair that it is about), its label and its closed form of M."""
+    """One curve: its label, its closed form of M, the numbers of drafts, rising, and a job for each."""
 
     panel: str
     label: str
-    settings: Settings
     closed_form: Callable[[object], np.ndarray]
+    drafts: list[int]
+    jobs: list[Job]
+
+    @property
+    def pair(self) -> ChainPair:
+        """The pair that it is about."""
+        return self.jobs[0].pair
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+def plan(points: list[Settings]) -> Planned[list[Curve]]:
     """A job for each curve and number of drafts."""
     settings = only_point(points)
-    drafts = _drafts(settings)
-    return [_job(curve, count) for curve in _curves(settings) for count in drafts]
+    curves = _curves(settings)
+    return Planned(settings, [one for curve in curves for one in curve.jobs], curves)
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts, checks, figure and table, from the results of `jobs`."""
-    import pandas as pd
-
-    settings = only_point(points)
-    drafts, curves = _drafts(settings), _curves(settings)
+def present(planned: Planned[list[Curve]], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, checks, figure and table, from the results of the planned jobs."""
+    told = Presentation(planned.settings, TITLE, results)
     verdicts, table, family = [], [], {"bernoulli": [], "uniform": []}
-    for curve in curves:
-        interval, exact, judged = _curve(curve, drafts, results)
+    for curve in planned.parts:
+        interval, exact, judged = _curve(told, curve)
         family[curve.panel].append((curve, interval, exact))
         verdicts += judged
-        form = curve.closed_form(drafts)
-        for count, row in zip(
-            drafts, rows(drafts, interval, exact, panel=curve.panel, curve=curve.label), strict=True
-        ):
-            table.append({**row, "closed_form": float(form[drafts.index(count)])})
-    figure = _draw(settings, drafts, family)
-    planned = jobs(points)
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
-    folder = folder_of(settings)
-    figures = [Exhibit("fig3", CAPTION, save_figure(figure, folder, "fig3", pd.DataFrame(table), metadata))]
-    checks = [_check(name, family[name], drafts) for name in family if family[name]]
-    return Outcome(
-        heading(settings, TITLE),
-        folder,
-        verdicts,
-        checks,
-        figures,
-        notes=without_effect(settings, "pair", "decoder"),
+        form = curve.closed_form(curve.drafts)
+        drawn = rows(curve.drafts, interval, exact, panel=curve.panel, curve=curve.label)
+        table += [{**row, "closed_form": float(value)} for row, value in zip(drawn, form, strict=True)]
+    figure = _draw(planned.settings, family)
+    return told.outcome(
+        verdicts=verdicts,
+        checks=[_check(name, several) for name, several in family.items() if several],
+        figures=[told.figure("fig3", CAPTION, figure, table, planned.jobs)],
+        unused=("pair", "decoder"),
     )
 
 
-def _curve(curve: Curve, drafts: list[int], results) -> tuple[Interval, list[float], list[Verdict]]:
+def _curve(told: Presentation, curve: Curve) -> tuple[Interval, list[float], list[Verdict]]:
     """The simulated batch improvement with its intervals, the exact one, and verdicts on the rejections."""
-    pair = instance(curve.settings)[0]
-    distance = predict(pair, BatchSpeculative(1)).expected_rejections
+    distance = predict(curve.pair, BatchSpeculative(1)).expected_rejections
     ends, exact, verdicts = [], [], []
-    for count in drafts:
-        one = _job(curve, count)
-        result, prediction = results[one.task.id], predict(pair, BatchSpeculative(count))
-        estimate, low, high = mean_of(one, result, curve.settings.confidence)
+    for count, one in zip(curve.drafts, curve.jobs, strict=True):
+        estimate, low, high = mean_of(one, told.result(one), told.settings.confidence)
         ends.append((distance - estimate, distance - high, distance - low))
-        exact.append(distance - prediction.expected_rejections)
+        exact.append(distance - told.prediction(one).expected_rejections)
         name = f"{TITLE}, {curve.panel} {curve.label}, {count} draft{'s' * (count > 1)}"
-        verdicts += judge(name, one, result, prediction)[:1]
-    return Interval(*(np.array(end) for end in zip(*ends, strict=True))), exact, verdicts
+        verdicts += told.judge(name, one)[:1]
+    return stacked(ends), exact, verdicts
 
 
-def _check(panel: str, family: list[tuple], drafts: list[int]) -> Check:
+def _check(panel: str, family: list[tuple]) -> Check:
     """The closed form against the recursion at every point of a panel, and at its limit."""
+    drafts = family[0][0].drafts
     form = np.array([curve.closed_form([*drafts, math.inf]) for curve, _, _ in family])
     recursion = np.array([[*exact, _limit(curve)] for curve, _, exact in family])
     place = np.unravel_index(np.argmax(np.abs(form - recursion)), form.shape)
@@ -146,19 +132,19 @@ def _check(panel: str, family: list[tuple], drafts: list[int]) -> Check:
 
 
 def _limit(curve: Curve) -> float:
-    pair = instance(curve.settings)[0]
-    one, all_drafts = (predict(pair, BatchSpeculative(count)) for count in (1, math.inf))
+    one, all_drafts = (predict(curve.pair, BatchSpeculative(count)) for count in (1, math.inf))
     return one.expected_rejections - all_drafts.expected_rejections
 
 
-def _draw(settings: Settings, drafts: list[int], family: dict[str, list[tuple]]):
+def _draw(settings: Settings, family: dict[str, list[tuple]]):
+    shown = [panel for panel in family if family[panel]]
+    drafts = family[shown[0]][0][0].drafts
     fine = np.geomspace(drafts[0], drafts[-1], 200)
     fine = np.unique(np.append(fine.round(), drafts))
     titles = {
         "bernoulli": f"Two tokens, target Ber({_target(settings):g}), draft Ber(u)",
         "uniform": "Uniform laws, r = V/V'",
     }
-    shown = [panel for panel in family if family[panel]]
     with style():
         figure = new_figure(3.9 * len(shown), 4.2)
         grid = figure.add_gridspec(1, len(shown))
@@ -182,59 +168,50 @@ def _draw(settings: Settings, drafts: list[int], family: dict[str, list[tuple]])
     return figure
 
 
-def _job(curve: Curve, drafts: int) -> Job:
-    return job(curve.settings, BatchSpeculative(drafts))
-
-
 def _curves(settings: Settings) -> list[Curve]:
     """One curve for each draft parameter of the left panel and each target of the right one."""
-    target = _target(settings)
+    counts, target = sorted(counts_of(settings, "drafts")), _target(settings)
     states = check_count("experiment.states", settings.options.get("states"))
     drafts = [
         check_number("experiment.bernoulli", draft, least=0.0, most=1.0)
-        for draft in _list(settings, "bernoulli")
+        for draft in list_of(settings, "bernoulli", "numbers", empty=True)
     ]
-    targets = [check_count("experiment.uniform", few, most=states) for few in _list(settings, "uniform")]
-    curves = [_bernoulli(settings, draft, target) for draft in dict.fromkeys(drafts)]
-    curves += [_uniform(settings, states, few) for few in dict.fromkeys(targets)]
+    targets = [
+        check_count("experiment.uniform", few, most=states)
+        for few in list_of(settings, "uniform", "numbers", empty=True)
+    ]
+    curves = [_bernoulli(settings, draft, target, counts) for draft in dict.fromkeys(drafts)]
+    curves += [_uniform(settings, states, few, counts) for few in dict.fromkeys(targets)]
     if not curves:
         raise SimlabError("experiment.bernoulli and experiment.uniform are empty: give one curve at least")
     return curves
 
 
-def _bernoulli(settings: Settings, draft: float, target: float) -> Curve:
-    options = {"draft": draft, "target": target, "horizon": 1}
+def _bernoulli(settings: Settings, draft: float, target: float, counts: list[int]) -> Curve:
     return Curve(
         "bernoulli",
         f"u = {draft:g}",
-        dataclasses.replace(settings, pair_name="bernoulli", pair_options=options),
         lambda drafts: batch_improvement_bernoulli(draft, target, drafts),
+        counts,
+        _jobs(settings, "bernoulli", counts, draft=draft, target=target),
     )
 
 
-def _uniform(settings: Settings, states: int, target_states: int) -> Curve:
-    options = {"states": states, "target_states": target_states, "horizon": 1}
+def _uniform(settings: Settings, states: int, target_states: int, counts: list[int]) -> Curve:
     return Curve(
         "uniform",
         f"r = {states / target_states:g}",
-        dataclasses.replace(settings, pair_name="uniform", pair_options=options),
         lambda drafts: batch_improvement_uniform(states / target_states, drafts),
+        counts,
+        _jobs(settings, "uniform", counts, states=states, target_states=target_states),
     )
+
+
+def _jobs(settings: Settings, pair_name: str, counts: list[int], **options) -> list[Job]:
+    """One token of a pair of that name, with each number of drafts."""
+    here = dataclasses.replace(settings, pair_name=pair_name, pair_options={**options, "horizon": 1})
+    return [job(here, BatchSpeculative(count)) for count in counts]
 
 
 def _target(settings: Settings) -> float:
     return check_number("experiment.target", settings.options.get("target"), least=0.0, most=1.0)
-
-
-def _drafts(settings: Settings) -> list[int]:
-    drafts = _list(settings, "drafts")
-    if not drafts:
-        raise SimlabError("experiment.drafts is empty: give a list of numbers of drafts")
-    return sorted({check_count("experiment.drafts", count) for count in drafts})
-
-
-def _list(settings: Settings, name: str) -> list:
-    values = settings.options.get(name)
-    if not isinstance(values, list):
-        raise SimlabError(f"experiment.{name} = {values!r}: give a list of numbers, e.g. [1, 2]")
-    return values

@@ -8,47 +8,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from simlab.checks import check_count
 from simlab.decoders import BatchSpeculative
 from simlab.errors import SimlabError
-from simlab.evidence import Interval
-from simlab.experiments.common.estimates import (
-    band_of,
-    figure_metadata,
-    judge,
-    judge_running_average,
-    mean_of,
-    rows,
-    running_average,
-    without_effect,
-)
-from simlab.experiments.common.settings import (
-    Exhibit,
-    Outcome,
-    Settings,
-    folder_of,
-    heading,
-    instance,
-    job,
-    only_point,
-    running_average_job,
-)
+from simlab.evidence import Verdict
+from simlab.experiments.common.estimates import band_of, mean_of, running_average, stacked
+from simlab.experiments.common.jobs import Planned, instance, job, running_average_job
+from simlab.experiments.common.judge import judge_running_average
+from simlab.experiments.common.options import listed_counts
+from simlab.experiments.common.outcome import Exhibit, Outcome, Presentation, rows
+from simlab.experiments.common.settings import Settings, only_point
 from simlab.report import (
     draw_curve,
     draw_pmf,
     draw_running_average,
     new_figure,
     residual_axes,
-    save_figure,
     shared_legend,
     style,
     whole_number_ticks,
 )
 from simlab.runs import Job, Result
-from simlab.theory import expected_rejections_per_position, predict
+from simlab.theory import expected_rejections_per_position
 
 CURVE_POINTS = 24
 CAPTIONS = {
@@ -64,68 +49,58 @@ CAPTIONS = {
 }
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """runs: the job of the histogram and that of the running average, for each of the paper's runs. drafts:
+    a job for each number of drafts, rising.
+    """
+
+    runs: list[tuple[Job, Job]]
+    drafts: list[Job]
+
+
+def plan(points: list[Settings]) -> Planned[Parts]:
     """Two jobs for each of the paper's runs, one for each number of drafts."""
     settings = only_point(points)
-    per_run = [
-        one
-        for drafts, horizon in _runs(settings)
-        for one in (
-            job(settings, BatchSpeculative(drafts), horizon),
-            running_average_job(settings, BatchSpeculative(drafts), horizon),
-        )
-    ]
-    return per_run + [job(settings, BatchSpeculative(drafts)) for drafts in _drafts(settings)]
+    decoders = [(BatchSpeculative(drafts), horizon) for drafts, horizon in _runs(settings)]
+    runs = [(job(settings, *each), running_average_job(settings, *each)) for each in decoders]
+    drafts = [job(settings, BatchSpeculative(count)) for count in listed_counts(settings, "drafts")]
+    return Planned(settings, [*(one for run in runs for one in run), *drafts], Parts(runs, drafts))
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts, figures and tables, from the results of `jobs`."""
-    settings = only_point(points)
-    title = f"Figure 5 on {settings.pair_name}"
-    folder = folder_of(settings, settings.pair_name)
-    verdicts, figures = [], []
-    for part, name in ((_present_runs, "fig5"), (_present_drafts, "fig5_drafts")):
-        judged, written = part(settings, results, title, folder)
-        verdicts += judged
-        figures.append(Exhibit(name, CAPTIONS[name], written))
-    return Outcome(
-        heading(settings, title), folder, verdicts, figures=figures, notes=without_effect(settings, "decoder")
-    )
+def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, figures and tables, from the results of the planned jobs."""
+    settings = planned.settings
+    told = Presentation(settings, f"Figure 5 on {settings.pair_name}", results, settings.pair_name)
+    of_runs, runs = _present_runs(told, planned.parts.runs)
+    of_drafts, drafts = _present_drafts(told, planned.parts.drafts)
+    return told.outcome(verdicts=of_runs + of_drafts, figures=[runs, drafts])
 
 
-def _present_runs(settings: Settings, results, title: str, folder):
-    import pandas as pd
-
-    runs = _runs(settings)
-    verdicts, table, planned, used = [], [], [], []
+def _present_runs(told: Presentation, runs: list[tuple[Job, Job]]) -> tuple[list[Verdict], Exhibit]:
+    settings = told.settings
+    verdicts, table = [], []
     with style():
         figure = new_figure(3.2 * len(runs) + 0.6, 5.6)
         grid = figure.add_gridspec(2, len(runs), height_ratios=[1, 1.25])
-    for column, (drafts, horizon) in enumerate(runs):
-        decoder = BatchSpeculative(drafts)
-        prediction = predict(instance(settings, horizon)[0], decoder)
-        pair_of_jobs = [
-            job(settings, decoder, horizon),
-            running_average_job(settings, decoder, horizon),
-        ]
-        main, running = (results[one.task.id] for one in pair_of_jobs)
-        average = running_average(running, settings.confidence)
-        band = band_of(pair_of_jobs[0], main, settings.confidence)
+    for column, (main, running) in enumerate(runs):
+        prediction = told.prediction(main)
+        average = running_average(told.result(running), settings.confidence)
+        band = band_of(main, told.result(main), settings.confidence)
         with style():
             _draw_run(figure, grid, column, settings, prediction, average, band)
-        label = {"drafts": drafts, "horizon": prediction.horizon}
+        label = {"drafts": prediction.decoder.drafts, "horizon": prediction.horizon}
         table += rows(*average, prediction.expected_rejections, panel="running average", **label)
         counts = range(prediction.horizon + 1)
         table += rows(counts, band, prediction.rejections_pmf, panel="law of N_rej", **label)
-        name = f"{title}, {drafts} drafts, T = {prediction.horizon}"
-        verdicts += judge(name, pair_of_jobs[0], main, prediction)
-        verdicts.append(judge_running_average(f"{name}: running average", running, prediction))
-        planned += pair_of_jobs
-        used += [main, running]
+        name = f"{told.title}, {prediction.decoder.drafts} drafts, T = {prediction.horizon}"
+        verdicts += told.judge(name, main)
+        name = f"{name}: running average"
+        verdicts.append(judge_running_average(name, told.result(running), prediction, settings.judging))
     with style():
         shared_legend(figure, figure.axes)
-    metadata = figure_metadata(settings.command, planned, used)
-    return verdicts, save_figure(figure, folder, "fig5", pd.DataFrame(table), metadata)
+    jobs = [one for run in runs for one in run]
+    return verdicts, told.figure("fig5", CAPTIONS["fig5"], figure, table, jobs)
 
 
 def _draw_run(figure, grid, column, settings, prediction, average, band) -> None:
@@ -148,17 +123,11 @@ def _draw_run(figure, grid, column, settings, prediction, average, band) -> None
             axes.set_ylabel("")
 
 
-def _present_drafts(settings: Settings, results, title: str, folder):
-    import pandas as pd
-
-    pair = instance(settings)[0]
-    drafts = _drafts(settings)
-    planned = [job(settings, BatchSpeculative(count)) for count in drafts]
-    used = [results[one.task.id] for one in planned]
-    predictions = [predict(pair, BatchSpeculative(count)) for count in drafts]
-    exact = [prediction.expected_rejections for prediction in predictions]
-    ends = [mean_of(one, result, settings.confidence) for one, result in zip(planned, used, strict=True)]
-    interval = Interval(*(np.array(part) for part in zip(*ends, strict=True)))
+def _present_drafts(told: Presentation, jobs: list[Job]) -> tuple[list[Verdict], Exhibit]:
+    pair, confidence = instance(told.settings)[0], told.settings.confidence
+    drafts = [one.task.decoder.drafts for one in jobs]
+    exact = [told.prediction(one).expected_rejections for one in jobs]
+    interval = stacked([mean_of(one, told.result(one), confidence) for one in jobs])
     fine = np.unique(np.geomspace(min(drafts), max(drafts), CURVE_POINTS).round().astype(int))
     curve = [_mean(pair, int(count)) for count in fine]
     limit = _mean(pair, math.inf)
@@ -166,7 +135,7 @@ def _present_drafts(settings: Settings, results, title: str, folder):
         figure = new_figure(5.2, 3.8)
         upper, lower = residual_axes(figure, figure.add_gridspec(1, 1)[0, 0])
         draw_curve(
-            upper, lower, drafts, interval, exact, confidence=settings.confidence, line=(fine, curve),
+            upper, lower, drafts, interval, exact, confidence=confidence, line=(fine, curve),
             limit=limit, limit_label=f"exact limit {limit:.4f}",
         )  # fmt: skip
         whole_number_ticks(lower, drafts)
@@ -174,14 +143,11 @@ def _present_drafts(settings: Settings, results, title: str, folder):
         upper.set_ylabel("rejections per run")
         lower.set_xlabel("drafts tried at a fresh position")
         upper.legend(loc="upper right")
-    table = pd.DataFrame(rows(drafts, interval, exact, panel="drafts", limit=limit))
+    table = rows(drafts, interval, exact, panel="drafts", limit=limit)
     verdicts = [
-        verdict
-        for count, one, result, prediction in zip(drafts, planned, used, predictions, strict=True)
-        for verdict in judge(f"{title}, {count} drafts", one, result, prediction)[:1]
+        told.judge(f"{told.title}, {count} drafts", one)[0] for count, one in zip(drafts, jobs, strict=True)
     ]
-    metadata = figure_metadata(settings.command, planned, used)
-    return verdicts, save_figure(figure, folder, "fig5_drafts", table, metadata)
+    return verdicts, told.figure("fig5_drafts", CAPTIONS["fig5_drafts"], figure, table, jobs)
 
 
 def _mean(pair, drafts) -> float:
@@ -193,10 +159,3 @@ def _runs(settings: Settings) -> list[tuple[int, int]]:
     if not runs or any(not isinstance(run, list) or len(run) != 2 for run in runs):
         raise SimlabError(f"experiment.runs = {runs!r}: give a list of [drafts, horizon]")
     return [(check_count("drafts", drafts), check_count("horizon", horizon)) for drafts, horizon in runs]
-
-
-def _drafts(settings: Settings) -> list[int]:
-    drafts = settings.options.get("drafts")
-    if not drafts or not isinstance(drafts, list):
-        raise SimlabError(f"experiment.drafts = {drafts!r}: give a list of numbers of drafts")
-    return sorted({check_count("experiment.drafts", count) for count in drafts})

@@ -9,25 +9,18 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from simlab.checks import check_count
 from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative
-from simlab.errors import SimlabError
 from simlab.evidence import Verdict
-from simlab.experiments.common.estimates import exact_total_variation, judge, without_effect
-from simlab.experiments.common.settings import (
-    Exhibit,
-    Outcome,
-    Settings,
-    folder_of,
-    heading,
-    instance,
-    job,
-    only_point,
-)
-from simlab.report.tables import save_table
+from simlab.experiments.common.jobs import Planned, instance, job
+from simlab.experiments.common.judge import judge
+from simlab.experiments.common.options import counts_of
+from simlab.experiments.common.outcome import Outcome, Presentation
+from simlab.experiments.common.settings import Settings, only_point
 from simlab.runs import Job, Result
-from simlab.theory import predict, theorem3_expected_rejections
+from simlab.theory import Bracket, sequence_total_variation, theorem3_expected_rejections
 from simlab.verify import (
     Check,
     algorithm4,
@@ -54,25 +47,37 @@ PATIENCE = 2.0
 """Seconds after which a check that is begun says so."""
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The jobs of the decoders whose theorems are held against a simulation: batch decoding by its number of
+    drafts. places: how many (t, x) are looked at for claims about one position.
+    """
+
+    speculative: Job
+    batch: dict[int, Job]
+    biased: Job
+    places: int
+
+
+def plan(points: list[Settings]) -> Planned[Parts]:
     """One job for each decoder whose theorem is held against a simulation."""
     settings = only_point(points)
-    _places(settings)
-    return [job(settings, decoder) for decoder in _decoders(settings)]
+    options = settings.options
+    places = check_count("experiment.places", options.get("places"))
+    one_sided = BiasedSpeculative(options.get("epsilon"), options.get("replacement"))
+    batch = {drafts: job(settings, BatchSpeculative(drafts)) for drafts in counts_of(settings, "drafts")}
+    parts = Parts(job(settings, Speculative()), batch, job(settings, one_sided), places)
+    return Planned(settings, [parts.speculative, *batch.values(), parts.biased], parts)
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """The checks and their table, from the results of `jobs`."""
-    import pandas as pd
-
-    settings = only_point(points)
-    checks = list(_told(_checks(settings, results)))
-    folder = folder_of(settings, settings.pair_name)
-    rows = pd.DataFrame([{**dataclasses.asdict(check), "status": str(check.status)} for check in checks])
-    table = Exhibit("verify", CAPTION, save_table(folder, "verify", rows))
-    title = heading(settings, f"Theorems on {settings.pair_name}")
-    notes = _notes(settings) + without_effect(settings, "decoder")
-    return Outcome(title, folder, checks=checks, tables=[table], notes=notes)
+def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
+    """The checks and their table, from the results of the planned jobs."""
+    settings = planned.settings
+    told = Presentation(settings, f"Theorems on {settings.pair_name}", results, settings.pair_name)
+    checks = list(_told(_checks(told, planned.parts)))
+    rows = [{**dataclasses.asdict(check), "status": str(check.status)} for check in checks]
+    table = told.table("verify", CAPTION, rows)
+    return told.outcome(checks=checks, tables=[table], notes=_notes(settings))
 
 
 def _notes(settings: Settings) -> list[str]:
@@ -86,36 +91,31 @@ def _notes(settings: Settings) -> list[str]:
     ]
 
 
-def _checks(
-    settings: Settings, results: Mapping[str, Result]
-) -> Iterator[tuple[str, Callable[[], Check | list[Check]]]]:
+def _checks(told: Presentation, parts: Parts) -> Iterator[tuple[str, Callable[[], Check | list[Check]]]]:
     """What is checked, in words, and how, in the order of the paper."""
-    pair = instance(settings)[0]
-    seed = settings.seed
+    settings = told.settings
+    pair, seed, judging = instance(settings)[0], settings.seed, settings.judging
 
     def some(purpose: int):
-        return places(pair, _places(settings), seed, purpose)
+        return places(pair, parts.places, seed, purpose)
 
     yield "theorem 1", lambda: theorem1.check_formula(pair)
-    yield "theorem 1, simulation", lambda: _simulated_speculative(settings, results)
+    yield "theorem 1, simulation", lambda: _simulated_speculative(told, parts.speculative)
     yield "theorem 2, linear programs", lambda: theorem2.check_program(some(1))
     yield "theorem 2, random search", lambda: theorem2.check_search(some(2))
     yield "theorem 2, all histories", lambda: theorem2.check_histories(pair, seed)
-    for drafts in _drafts(settings):
+    for drafts, one in parts.batch.items():
         yield f"theorem 3, {drafts} drafts", lambda m=drafts: theorem3.check_formula(pair, m)
-        yield (
-            f"theorem 3, {drafts} drafts, simulation",
-            lambda m=drafts: _simulated_batch(settings, results, m),
-        )
+        yield f"theorem 3, {drafts} drafts, simulation", lambda one=one: _simulated_batch(told, one)
     yield "proposition 1, monotone", lambda: theorem3.check_monotone(pair)
-    yield "proposition 1, limit", lambda: theorem3.check_limit(pair)
+    yield "proposition 1, limit", lambda: theorem3.check_limit(pair, judging)
     yield "proposition 1, formula", lambda: theorem3.check_limit_formula(pair)
     yield "theorem 4, linear programs", lambda: theorem4.check_program(some(3))
     yield "theorem 4, between 0 and A", lambda: theorem4.check_between(some(4))
     yield "theorem 4, random search", lambda: theorem4.check_search(some(5))
     yield "theorem 5, over-acceptance", lambda: theorem5.check_over_acceptance(some(6))
     yield "theorem 5, linear programs", lambda: theorem5.check_between(some(7))
-    for drafts in _drafts(settings):
+    for drafts in parts.batch:
         yield (
             f"algorithm 4 as proved, {drafts} drafts",
             lambda m=drafts: algorithm4.check_proved(some(8), m),
@@ -125,41 +125,37 @@ def _checks(
             lambda m=drafts: algorithm4.check_printed(some(8), m),
         )
     if pair.states <= front.MOST_STATES:
-        yield "sequence front", lambda: front.check_program(pair, seed)
+        yield "sequence front", lambda: front.check_program(pair, seed, judging=judging)
     yield "block verification", lambda: block.check_joint_law(pair, seed)
     yield "block verification, calls", lambda: block.check_calls(pair, seed)
     yield "block verification, gain", lambda: block.check_never_more_calls(pair)
-    decoder = _biased(settings)
+    decoder = parts.biased.task.decoder
     yield "biased chain, formula", lambda: biased.check_formula(pair, decoder)
-    yield "biased chain, simulation", lambda: _simulated_biased(settings, results)
+    yield "biased chain, simulation", lambda: _simulated_biased(told, parts.biased)
     yield (
         "biased chain, step by step",
-        lambda: biased.check_steps(pair, decoder, exact_total_variation(pair, decoder)),
+        lambda: biased.check_steps(pair, decoder, sequence_total_variation(pair, decoder)),
     )
 
 
-def _simulated_speculative(settings: Settings, results: Mapping[str, Result]) -> list[Check]:
-    pair = instance(settings)[0]
-    mean, tokens = _verdicts(
-        settings, results, Speculative(), expected_rejections=theorem1.printed_rejections(pair)
-    )
+def _simulated_speculative(told: Presentation, one: Job) -> list[Check]:
+    mean, tokens = _verdicts(told, one, expected_rejections=theorem1.printed_rejections(one.pair))
     return [simulated(theorem1.SIMULATED_REJECTIONS, mean), simulated(theorem1.SIMULATED_TOKENS, tokens)]
 
 
-def _simulated_batch(settings: Settings, results: Mapping[str, Result], drafts: int) -> list[Check]:
-    pair = instance(settings)[0]
-    printed = theorem3_expected_rejections(pair, drafts)
-    verdicts = _verdicts(settings, results, BatchSpeculative(drafts), expected_rejections=printed)
+def _simulated_batch(told: Presentation, one: Job) -> list[Check]:
+    drafts = one.task.decoder.drafts
+    printed = theorem3_expected_rejections(one.pair, drafts)
+    verdicts = _verdicts(told, one, expected_rejections=printed)
     return [*map(simulated, theorem3.simulated_claims(drafts), verdicts)]
 
 
-def _simulated_biased(settings: Settings, results: Mapping[str, Result]) -> list[Check]:
-    pair = instance(settings)[0]
-    decoder = _biased(settings)
+def _simulated_biased(told: Presentation, one: Job) -> list[Check]:
+    pair, decoder = one.pair, one.task.decoder
     rejections, marginals, _ = biased.walk(pair, decoder)
-    loss = exact_total_variation(pair, decoder)
+    loss = sequence_total_variation(pair, decoder)
     mean, tokens, total_variation = _verdicts(
-        settings, results, decoder, expected_rejections=rejections, token_marginals=marginals
+        told, one, loss, expected_rejections=rejections, token_marginals=marginals
     )
     return [
         simulated(biased.SIMULATED_REJECTIONS, mean, biased.spelled(decoder)),
@@ -168,16 +164,14 @@ def _simulated_biased(settings: Settings, results: Mapping[str, Result]) -> list
     ]
 
 
-def _verdicts(settings: Settings, results: Mapping[str, Result], decoder, **exact) -> list[Verdict]:
+def _verdicts(told: Presentation, one: Job, loss: Bracket | None = None, **exact) -> list[Verdict]:
     """The verdicts on mean, tokens and (biased) loss, against the numbers of the formulas that are given.
 
     The target's own marginals stand for the predicted ones of an unbiased decoder.
     """
-    pair = instance(settings)[0]
-    one = job(settings, decoder)
-    prediction = predict(pair, decoder)
-    exact.setdefault("token_marginals", theorem1.target_tokens(pair))
-    mean, _, *others = judge("", one, results[one.task.id], dataclasses.replace(prediction, **exact))
+    exact.setdefault("token_marginals", theorem1.target_tokens(one.pair))
+    prediction = dataclasses.replace(told.prediction(one), **exact)
+    mean, _, *others = judge("", one, told.result(one), prediction, loss, told.settings.judging)
     return [mean, *others]
 
 
@@ -197,22 +191,3 @@ def _told(checks: Iterator[tuple[str, Callable[[], Check | list[Check]]]]) -> It
         except (Undecided, MemoryError) as reason:
             made = undecided(Claim(words, "own", UNDECIDED, "not found", "not found"), "", reason)
         yield from made if isinstance(made, list) else [made]
-
-
-def _decoders(settings: Settings) -> list:
-    return [Speculative(), *(BatchSpeculative(m) for m in _drafts(settings)), _biased(settings)]
-
-
-def _biased(settings: Settings) -> BiasedSpeculative:
-    return BiasedSpeculative(settings.options.get("epsilon"), settings.options.get("replacement"))
-
-
-def _places(settings: Settings) -> int:
-    return check_count("experiment.places", settings.options.get("places"))
-
-
-def _drafts(settings: Settings) -> list[int]:
-    drafts = settings.options.get("drafts")
-    if not isinstance(drafts, list) or not drafts:
-        raise SimlabError(f"experiment.drafts = {drafts!r}: give a list of whole numbers, e.g. [2, 4]")
-    return list(dict.fromkeys(check_count("experiment.drafts", count) for count in drafts))

@@ -27,20 +27,13 @@ from simlab.checks import check_count
 from simlab.decoders import BiasedSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Verdict, mean_interval, share_interval, win_rate_verdict
-from simlab.experiments.common.estimates import without_effect
-from simlab.experiments.common.settings import (
-    Exhibit,
-    Outcome,
-    Settings,
-    folder_of,
-    heading,
-    instance,
-    only_point,
-)
+from simlab.experiments.common.jobs import Planned, instance
+from simlab.experiments.common.options import list_of
+from simlab.experiments.common.outcome import Outcome, Presentation
+from simlab.experiments.common.settings import Settings, only_point
 from simlab.pairs import ChainPair
-from simlab.report import draw_matches, new_figure, residual_axes, save_figure, shared_legend, style
-from simlab.report.tables import save_table
-from simlab.runs import Job, Result, Task
+from simlab.report import draw_matches, new_figure, residual_axes, shared_legend, style
+from simlab.runs import Result, Task
 from simlab.theory import Bracket
 from simlab.theory.bias.win_rate import TIE, win_rates_by_start
 
@@ -48,9 +41,6 @@ OPPONENTS = {
     "target": "rejected tokens from the target, the paper's text",
     "draft": "rejected tokens from the draft, the appendix's code",
 }
-RESOLUTION = 0.03
-"""A PASS could have seen this difference of WinRate."""
-FALSE_ALARM = 1e-6
 LARGEST = 1e8
 """T V^2 beyond which no exact value is computed: it would take minutes."""
 PROMPTS = 4
@@ -95,61 +85,65 @@ class Exact:
     all: Bracket
 
 
-def jobs(points: list[Settings]) -> list[Job]:
-    """None: nothing goes through the ledger. Looks at the settings before anything runs."""
+@dataclass(frozen=True)
+class Parts:
+    """Over-acceptances, rising; prompts, and pairs of responses to each."""
+
+    epsilons: list[float]
+    prompts: int
+    pairs: int
+
+
+def plan(points: list[Settings]) -> Planned[Parts]:
+    """No jobs: nothing goes through the ledger. Looks at the settings before anything runs."""
     settings = only_point(points)
-    _epsilons(settings), _sizes(settings)
-    return []
+    return Planned(settings, [], Parts(_epsilons(settings), *_sizes(settings)))
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
+def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     """Verdicts, figure and table: sampled, judged and drawn here."""
-    import pandas as pd
-
-    settings = only_point(points)
+    settings, parts = planned.settings, planned.parts
+    told = Presentation(settings, f"WinRate on {settings.pair_name}", results, settings.pair_name)
     pair, _ = instance(settings)
-    title = f"WinRate on {settings.pair_name}"
-    starts = _prompts(pair, settings.seed, _sizes(settings)[0])
-    matches = _play(settings, starts)
+    starts = _prompts(pair, settings.seed, parts.prompts)
+    matches = _play(settings, parts, starts)
     exact, notes = _exact(pair, matches, starts)
     verdicts = [
         win_rate_verdict(
-            f"{title}: OPT against {match.opponent}, epsilon = {match.epsilon:g}",
+            f"{told.title}: OPT against {match.opponent}, epsilon = {match.epsilon:g}",
             int(match.half_points.sum()),
             match.half_points.size,
             *known.drawn,
-            resolution=RESOLUTION,
-            false_alarm=FALSE_ALARM,
+            resolution=settings.judging.win_rate_resolution,
+            **settings.judging.errors,
         )
         for match, known in zip(matches, exact, strict=True)
     ]
-    table = pd.DataFrame([_row(settings, *each) for each in zip(matches, exact, verdicts, strict=True)])
-    folder = folder_of(settings, settings.pair_name)
-    metadata = {
-        "Command": settings.command,
+    table = [_row(settings, *each) for each in zip(matches, exact, verdicts, strict=True)]
+    origin = {
         "Seed": str(settings.seed),
-        "Prompts": str(_sizes(settings)[0]),
-        "Pairs of responses a prompt": str(_sizes(settings)[1]),
+        "Prompts": str(parts.prompts),
+        "Pairs of responses a prompt": str(parts.pairs),
     }
-    figure = _draw(settings, matches, exact)
-    return Outcome(
-        heading(settings, title),
-        folder,
-        verdicts,
-        figures=[Exhibit("winrate", CAPTION, save_figure(figure, folder, "winrate", table, metadata))],
-        tables=[Exhibit("matches", TABLE_CAPTION, save_table(folder, "matches", table))],
-        notes=[NOTE, *notes, *without_effect(settings, "decoder")],
+    figure = _draw(settings, parts.epsilons, matches, exact)
+    return told.outcome(
+        verdicts=verdicts,
+        figures=[told.figure("winrate", CAPTION, figure, table, **origin)],
+        tables=[told.table("matches", TABLE_CAPTION, table)],
+        notes=[NOTE, *notes],
     )
 
 
-def _play(settings: Settings, starts: np.ndarray) -> list[Match]:
+def _play(settings: Settings, parts: Parts, starts: np.ndarray) -> list[Match]:
     """All matches; OPT's responses at one epsilon meet both opponents."""
     likelihoods = _log_likelihoods(instance(settings)[0])
     matches = []
-    for epsilon in _epsilons(settings):
-        own = _responses(settings, BiasedSpeculative(epsilon, "optimal"), starts, likelihoods)
+    for epsilon in parts.epsilons:
+        own = _responses(settings, BiasedSpeculative(epsilon, "optimal"), parts.pairs, starts, likelihoods)
         for opponent in OPPONENTS:
-            other = _responses(settings, BiasedSpeculative(epsilon, opponent), starts, likelihoods)
+            other = _responses(
+                settings, BiasedSpeculative(epsilon, opponent), parts.pairs, starts, likelihoods
+            )
             matches.append(Match(epsilon, opponent, _half_points(own, other)))
     return matches
 
@@ -160,12 +154,13 @@ def _prompts(pair: ChainPair, seed: int, prompts: int) -> np.ndarray:
     return np.sort(random.choice(pair.states, size=prompts, p=pair.initial / pair.initial.sum()))
 
 
-def _responses(settings: Settings, decoder, starts: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
+def _responses(
+    settings: Settings, decoder, pairs: int, starts: np.ndarray, likelihoods: np.ndarray
+) -> np.ndarray:
     """The judge's scores of the responses to each prompt: (prompts, pairs)."""
     from simlab.decoding.simulate import build_tables, record_paths, starting_from
 
     pair, identity = instance(settings)
-    _, pairs = _sizes(settings)
     tables = build_tables(pair, decoder)
     scores = []
     for start, times in zip(*np.unique(starts, return_counts=True), strict=True):
@@ -264,7 +259,7 @@ def _row(settings: Settings, match: Match, exact: Exact, verdict: Verdict) -> di
     }
 
 
-def _draw(settings: Settings, matches: list[Match], exact: list[Exact]):
+def _draw(settings: Settings, epsilons: list[float], matches: list[Match], exact: list[Exact]):
     family = []
     for opponent, label in OPPONENTS.items():
         mine = [place for place, match in enumerate(matches) if match.opponent == opponent]
@@ -274,7 +269,7 @@ def _draw(settings: Settings, matches: list[Match], exact: list[Exact]):
     with style():
         figure = new_figure(5.6, 4.8)
         upper, lower = residual_axes(figure, figure.add_gridspec(1, 1)[0, 0])
-        draw_matches(upper, lower, _epsilons(settings), family, confidence=settings.confidence)
+        draw_matches(upper, lower, epsilons, family, confidence=settings.confidence)
         upper.set_title(f"WinRate of OPT against two others, pair={settings.pair_name}")
         lower.set_xlabel("over-acceptance epsilon")
         shared_legend(figure, figure.axes, columns=1)
@@ -282,9 +277,7 @@ def _draw(settings: Settings, matches: list[Match], exact: list[Exact]):
 
 
 def _epsilons(settings: Settings) -> list[float]:
-    values = settings.options.get("epsilons")
-    if not isinstance(values, list) or not values:
-        raise SimlabError(f"experiment.epsilons = {values!r}: give a list of numbers >= 0")
+    values = list_of(settings, "epsilons", "numbers >= 0")
     try:
         return sorted({BiasedSpeculative(value).epsilon for value in values})
     except SimlabError as error:

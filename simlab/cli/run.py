@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import os
 import signal
 import sys
@@ -17,7 +16,7 @@ from simlab.cli.config.settings import backend_from, output_from, settings_from
 from simlab.cli.output.documents import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
 from simlab.cli.output.verdict_tables import check_table, verdict_table
 from simlab.errors import SimlabError
-from simlab.experiments import EXPERIMENTS
+from simlab.experiments import experiment_module
 from simlab.report.rows import tally
 
 _FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
@@ -62,11 +61,11 @@ def execute(
     for configs in experiments:
         points = [settings_from(config) for config in configs]
         module = experiment_module(points[0].experiment)
-        planned.append((module, points, module.jobs(points)))
+        planned.append((module, points, module.plan(points)))
     make_folder(output)
     try:
         with Ledger(output / "ledger.sqlite") as ledger:
-            jobs = [job for _, _, jobs in planned for job in jobs]
+            jobs = [job for _, _, plan in planned for job in plan.jobs]
             results = show(collect(jobs, ledger=ledger, backend=backend)) if jobs else {}
             timings = ledger.timings()
     except Interrupted as stopped:
@@ -74,16 +73,16 @@ def execute(
         print(f"simlab: {stopped}", file=sys.stderr)
         return 130
     outcomes = []
-    for (module, points, jobs), configs in zip(planned, experiments, strict=True):
+    for (module, points, plan), configs in zip(planned, experiments, strict=True):
         start = time.perf_counter()
-        outcome = module.present(points, results)
+        outcome = module.present(plan, results)
         presenting = time.perf_counter() - start
         outcomes.append(outcome)
         show_outcome(outcome)
         _write_json(outcome.folder / "verdicts.json", _verdicts(outcome))
-        document = outcome_document(outcome, points, tier_of(configs), jobs, results)
+        document = outcome_document(outcome, points, tier_of(configs), plan.jobs, results)
         _write_json(outcome.folder / OUTCOME, document)
-        _write_json(outcome.folder / TIMING, timing_document(jobs, timings, presenting, backend))
+        _write_json(outcome.folder / TIMING, timing_document(plan.jobs, timings, presenting, backend))
     if report is not None:
         _write_json(report, {"verdicts": [row for outcome in outcomes for row in _verdicts(outcome)]})
         print(f"\n{_tally(outcomes)}\nwrote {report}")
@@ -106,13 +105,6 @@ def make_folder(folder: Path) -> None:
         raise SimlabError(
             f"cannot write to {folder} ({error.strerror or error}): give another folder with output=FOLDER"
         ) from error
-
-
-def experiment_module(name: str):
-    """The module that plans and presents an experiment. Raises SimlabError for an unknown name."""
-    if name not in EXPERIMENTS:
-        raise SimlabError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}")
-    return importlib.import_module(f"simlab.experiments.{EXPERIMENTS[name]}")
 
 
 def _verdicts(outcome) -> list[dict]:

@@ -6,6 +6,7 @@ finite sample size, without a normal approximation, at error probabilities down 
 
 from simlab.evidence.bands import clopper_pearson, marginals_band, pmf_band
 from simlab.evidence.interval import Interval, scaled_residuals
+from simlab.evidence.judging import Judging
 from simlab.evidence.mean import mean_interval, sample_mean_interval
 from simlab.evidence.power import trajectories_to_notice
 from simlab.evidence.row_moments import most_second_moment, row_moments, sampled_moments
@@ -15,7 +16,7 @@ from simlab.evidence.shares import share_interval
 from simlab.evidence.sums import ratio_interval, sums_interval, sums_verdict
 from simlab.evidence.time import time_interval, time_verdict
 from simlab.evidence.total_variation import total_variation_interval
-from simlab.evidence.verdict import MISS, Status, Verdict
+from simlab.evidence.verdict import FALSE_ALARM, MISS, Status, Verdict
 from simlab.evidence.verdicts import (
     marginals_verdict,
     mean_verdict,
@@ -26,8 +27,10 @@ from simlab.evidence.verdicts import (
 )
 
 __all__ = [
+    "FALSE_ALARM",
     "MISS",
     "Interval",
+    "Judging",
     "Status",
     "Verdict",
     "bound_verdict",

@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.errors import SimlabError
-from simlab.evidence.verdict import MISS, error_share
+from simlab.evidence.verdict import FALSE_ALARM, MISS, error_share
 
 MOST = 2**50
 """Samples larger than this are as good as none."""
 
 
-def trajectories_to_notice(exact_pmf, true_pmf, *, false_alarm: float = 1e-6) -> int | None:
+def trajectories_to_notice(
+    exact_pmf, true_pmf, *, false_alarm: float = FALSE_ALARM, miss: float = MISS
+) -> int | None:
     """About how many trajectories `pmf_verdict` needs to refute `exact_pmf` when `true_pmf` is the law.
 
     exact_pmf, true_pmf: floats (K,), probabilities. The size, to three digits, at which one cell is outside
     its band (Clopper and Pearson at false_alarm / 2K a side, as in `pmf_band`) with probability at least
-    1 - MISS, MISS = 1e-6, while at half of it none is so surely; binomial tails jump, so that a size between
+    1 - miss, while at half of it none is so surely; binomial tails jump, so that a size between
     may do. None where the laws agree, but for rounding, or it would take more than 2^50. Raises SimlabError
     for shapes that disagree. Source: own; exact binomial tails.
     """
@@ -29,24 +31,24 @@ def trajectories_to_notice(exact_pmf, true_pmf, *, false_alarm: float = 1e-6) ->
         return None
     exact, true = exact[differ], true[differ]
     enough = 1
-    while not _notices(exact, true, enough, error):
+    while not _notices(exact, true, enough, error, miss):
         enough *= 2
         if enough > MOST:
             return None
     least = enough // 2
     while enough - least > max(1, 10 ** (len(str(enough)) - 3)):
         middle = (least + enough) // 2
-        least, enough = (least, middle) if _notices(exact, true, middle, error) else (middle, enough)
+        least, enough = (least, middle) if _notices(exact, true, middle, error, miss) else (middle, enough)
     return enough
 
 
-def _notices(exact: np.ndarray, true: np.ndarray, trials: int, error: float) -> bool:
-    """Whether some cell leaves its band with probability >= 1 - MISS, each band's ends missing by `error`."""
+def _notices(exact: np.ndarray, true: np.ndarray, trials: int, error: float, miss: float) -> bool:
+    """Whether some cell leaves its band with probability >= 1 - miss, each band's ends missing by `error`."""
     from scipy.stats import binom
 
     # Refuted from `most` hits on, where P(hits >= most | exact) <= error, and up to `fewest`, likewise.
     most = binom.isf(error, trials, exact) + 1
     fewest = binom.ppf(error, trials, exact) - 1
-    above = binom.cdf(most - 1, trials, true) <= MISS
-    below = binom.sf(fewest, trials, true) <= MISS
+    above = binom.cdf(most - 1, trials, true) <= miss
+    below = binom.sf(fewest, trials, true) <= miss
     return bool((above | below).any())

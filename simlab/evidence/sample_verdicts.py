@@ -9,11 +9,12 @@ from simlab.errors import SimlabError
 from simlab.evidence.interval import ROUNDING, Interval
 from simlab.evidence.mean import sample_mean_ends_at, sample_mean_interval_at
 from simlab.evidence.verdict import (
+    FALSE_ALARM,
     MISS,
     Status,
     Verdict,
     check_finite,
-    error_share,
+    error_shares,
     judge_mean,
     method_of,
 )
@@ -26,23 +27,25 @@ def sample_mean_verdict(
     *,
     most: float,
     resolution: float,
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
     statistic: str = "mean",
 ) -> Verdict:
     """Is the mean of independent numbers in [0, most] `exact`? For a sample size fixed beforehand.
 
     values, most: as for `sample_mean_interval`. resolution: in their unit. Raises SimlabError for values
-    outside [0, most] or none, an exact value that is not finite, or a false_alarm outside [1e-100, 1).
+    outside [0, most] or none, an exact value that is not finite, or an error outside [1e-100, 1).
     Source: `sample_mean_interval`.
     """
     return judge_mean(
         name,
-        *_intervals(values, most, error_share(false_alarm)),
+        *_intervals(values, most, *error_shares(false_alarm, miss)),
         exact,
         trajectories=len(values),
         method=method_of(1),
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
         statistic=statistic,
     )
 
@@ -55,7 +58,8 @@ def bound_verdict(
     most: float,
     lost: float = 0.0,
     resolution: float,
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
     statistic: str = "mean",
 ) -> Verdict:
     """Is the mean of independent numbers at most `bound`? For a sample size fixed beforehand.
@@ -63,13 +67,13 @@ def bound_verdict(
     values: floats (n,), each the number itself or `most`, if that is less. lost: at most how much of the mean
     was cut off so; the verdict is on the mean of the whole numbers. FAIL if the lower end at false_alarm,
     one-sided, is above the bound: cutting off cannot cause that. PASS if the mean is below bound +
-    resolution, but for a probability of 1e-6. Raises SimlabError for values outside [0, most] or none, a
-    bound that is not finite, lost < 0, or a false_alarm outside [1e-100, 1). Source: `sample_mean_interval`
-    and the docstring of `simlab.evidence.verdict`.
+    resolution, but for the probability `miss`. Raises SimlabError for values outside [0, most] or none, a
+    bound that is not finite, lost < 0, or an error outside [1e-100, 1). Source:
+    `sample_mean_interval` and the docstring of `simlab.evidence.verdict`.
     """
     bound = check_finite(name, bound)
     lost = check_number("lost", lost, least=0.0)
-    estimate, low, high = sample_mean_ends_at(values, most, error_share(false_alarm), MISS)
+    estimate, low, high = sample_mean_ends_at(values, most, *error_shares(false_alarm, miss))
     high += lost
     if low > bound + ROUNDING * max(1.0, abs(bound)):
         status = Status.FAIL
@@ -85,7 +89,7 @@ def bound_verdict(
         low=low,
         high=high,
         false_alarm=float(false_alarm),
-        miss=MISS,
+        miss=float(miss),
         detectable=high - low,
         resolution=float(resolution),
         trajectories=len(values),
@@ -102,7 +106,8 @@ def rate_verdict(
     most: float,
     allowance: float,
     resolution: float,
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
     statistic: str = "slope",
 ) -> Verdict:
     """Is the mean of independent slopes in [least, most] within `allowance` of `rate`?
@@ -112,7 +117,7 @@ def rate_verdict(
     that the rate is a limit; it is part of what is claimed. FAIL if the interval lies outside [rate -
     allowance, rate + allowance]. resolution: how far from the rate a mean slope is to be noticed, so more
     than the allowance. Raises SimlabError for slopes outside [least, most] or none, most < least, a rate that
-    is not finite, allowance < 0, or a false_alarm outside [1e-100, 1). Source: `sample_mean_interval`.
+    is not finite, allowance < 0, or an error outside [1e-100, 1). Source: `sample_mean_interval`.
     """
     least = check_number("least", least)
     most = check_number("most", most, least=least)
@@ -124,20 +129,21 @@ def rate_verdict(
         name,
         *(
             Interval(*(end + least for end in interval))
-            for interval in _intervals(slopes - least, most - least, error_share(false_alarm))
+            for interval in _intervals(slopes - least, most - least, *error_shares(false_alarm, miss))
         ),
         rate,
         trajectories=len(slopes),
         method=method_of(1),
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
         kind="rate",
         statistic=statistic,
         allowance=allowance,
     )
 
 
-def _intervals(values, most: float, error: float) -> tuple[Interval, Interval]:
-    """The intervals at the false alarm and at MISS."""
+def _intervals(values, most: float, error: float, miss: float) -> tuple[Interval, Interval]:
+    """The intervals at the false alarm and at the miss."""
     interval = sample_mean_interval_at(values, most, error)
-    return interval, interval if error == MISS else sample_mean_interval_at(values, most, MISS)
+    return interval, interval if error == miss else sample_mean_interval_at(values, most, miss)

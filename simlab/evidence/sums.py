@@ -21,7 +21,15 @@ from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.evidence.interval import ROUNDING, Interval, error_of, scaled_residuals
 from simlab.evidence.shares import lower_end
-from simlab.evidence.verdict import MISS, Verdict, detectable_of, error_share, method_of, status_of
+from simlab.evidence.verdict import (
+    FALSE_ALARM,
+    MISS,
+    Verdict,
+    detectable_of,
+    error_shares,
+    method_of,
+    status_of,
+)
 
 
 def sums_interval(sums, trajectories: int, most, confidence: float, looks: int = 1) -> Interval:
@@ -70,27 +78,29 @@ def sums_verdict(
     *,
     resolution: float,
     cell: str = "mean {0}",
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
     looks: int = 1,
 ) -> Verdict:
     """Are the means per trajectory `exact`, all of them? For sizes as `mean_verdict` has them.
 
     sums, trajectories, most: as for `sums_interval`, K >= 1. exact: floats (K,). resolution: a difference of
     any one mean. cell: what a mean is called, {0} its place from 1. Raises SimlabError as `sums_interval`
-    does, for exact values that are not finite or a false_alarm / looks outside [1e-100, 1). Source:
+    does, for exact values that are not finite or an error / looks outside [1e-100, 1). Source:
     `sums_interval`.
     """
     sums, most, n = _checked(sums, trajectories, most)
     exact, looks = np.asarray(exact, float), check_count("looks", looks)
     if exact.shape != sums.shape or not sums.size or not np.isfinite(exact).all():
         raise SimlabError(f"{name}: give a finite exact value for each of at least one sum")
-    band = sums_interval_at(sums, n, most, error_share(false_alarm, looks))
+    error, missing = error_shares(false_alarm, miss, looks)
+    band = sums_interval_at(sums, n, most, error)
     slack = ROUNDING * np.maximum(1.0, np.abs(exact))
     outside = (exact < band.low - slack) | (exact > band.high + slack) | ((exact == 0) & (sums > 0))
     distance = np.abs(scaled_residuals(band, exact))
     place = int(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))))
     # A given discrepancy has its place, so missing it takes the interval of that one alone.
-    alone = sums_interval_at(sums, n, most, MISS / looks * len(sums))
+    alone = sums_interval_at(sums, n, most, missing * len(sums))
     detectable = detectable_of(band, alone)
     return Verdict(
         name=name,
@@ -102,7 +112,7 @@ def sums_verdict(
         low=float(band.low[place]),
         high=float(band.high[place]),
         false_alarm=float(false_alarm),
-        miss=MISS,
+        miss=float(miss),
         detectable=detectable,
         resolution=float(resolution),
         trajectories=n,

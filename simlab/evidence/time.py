@@ -15,7 +15,7 @@ from simlab.checks import check_count, check_number
 from simlab.errors import SimlabError
 from simlab.evidence.interval import Interval, check_histogram, error_of
 from simlab.evidence.mean import mean_interval_at
-from simlab.evidence.verdict import MISS, Verdict, error_share, judge_mean, method_of
+from simlab.evidence.verdict import FALSE_ALARM, MISS, Verdict, error_shares, judge_mean, method_of
 
 
 def time_interval(
@@ -63,26 +63,27 @@ def time_verdict(
     exact: float,
     *,
     resolution: float,
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
     looks: int = 1,
 ) -> Verdict:
     """Is the mean time of a trajectory `exact`? For sizes as `mean_verdict` has them.
 
     The histograms and costs: as for `time_interval`. exact, resolution: in the unit of the costs. Raises
-    SimlabError as `time_interval` does, for an exact value that is not finite, or a false_alarm / looks
-    outside [1e-100, 1). Source: `time_interval`.
+    SimlabError as `time_interval` does, for an exact value that is not finite, or a
+    false_alarm / looks or miss / looks outside [1e-100, 1). Source: `time_interval`.
     """
     looks = check_count("looks", looks)
     measured = (target_calls, drafted_tokens, draft_cost, target_cost)
     return judge_mean(
         name,
-        time_interval_at(*measured, error_share(false_alarm, looks)),
-        time_interval_at(*measured, MISS / looks),
+        *(time_interval_at(*measured, error) for error in error_shares(false_alarm, miss, looks)),
         exact,
         trajectories=int(np.sum(target_calls)),
         method=method_of(looks),
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
         statistic="mean time",
     )
 

@@ -36,8 +36,8 @@ import numpy as np
 from simlab.errors import SimlabError
 from simlab.evidence.interval import ROUNDING, Interval
 
-MISS = 1e-6
-"""The probability with which a discrepancy of more than `detectable` may go unnoticed."""
+FALSE_ALARM = MISS = 1e-6
+"""The probabilities with which a true claim may FAIL, and a discrepancy of more than `detectable` may not."""
 
 LEAST_ERROR = 1e-100
 """The least error probability of one size: the binomial ends are accurate at tails down to 1e-120."""
@@ -94,11 +94,12 @@ def judge_mean(
     method: str,
     resolution: float,
     false_alarm: float,
+    miss: float,
     kind: str = "equality",
     statistic: str = "mean",
     allowance: float = 0.0,
 ) -> Verdict:
-    """Is the mean `exact`, but for the allowance? By intervals at the false alarm and at MISS.
+    """Is the mean `exact`, but for the allowance? By intervals at the false alarm and at the miss.
 
     Raises SimlabError for an exact value that is not finite.
     """
@@ -116,7 +117,7 @@ def judge_mean(
         low=interval.low,
         high=interval.high,
         false_alarm=float(false_alarm),
-        miss=MISS,
+        miss=float(miss),
         detectable=detectable,
         resolution=float(resolution),
         trajectories=trajectories,
@@ -149,11 +150,16 @@ def method_of(looks: int) -> str:
     return "fixed size" if looks == 1 else f"fixed size, at each of {looks} sizes at once"
 
 
-def error_share(false_alarm: float, looks: int = 1) -> float:
-    """The false alarm that each of `looks` sizes may spend."""
-    if not (false_alarm < 1 and false_alarm / looks >= LEAST_ERROR):
+def error_share(error: float, looks: int = 1, name: str = "false_alarm") -> float:
+    """The part of an error probability, by its name, that each of `looks` sizes may spend."""
+    if not (error < 1 and error / looks >= LEAST_ERROR):
         shared = f" over {looks} sizes" if looks > 1 else ""
         raise SimlabError(
-            f"false_alarm = {false_alarm!r}{shared}: give a probability < 1, at least {LEAST_ERROR} a size"
+            f"{name} = {error!r}{shared}: give a probability < 1, at least {LEAST_ERROR} a size"
         )
-    return false_alarm / looks
+    return error / looks
+
+
+def error_shares(false_alarm: float, miss: float, looks: int = 1) -> tuple[float, float]:
+    """The false alarm and the miss that each of `looks` sizes may spend."""
+    return error_share(false_alarm, looks), error_share(miss, looks, "miss")

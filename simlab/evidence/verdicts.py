@@ -13,10 +13,12 @@ from simlab.evidence.sequence import confidence_sequence_at
 from simlab.evidence.shares import share_interval_at
 from simlab.evidence.total_variation import check_deviations, total_variation_interval_at
 from simlab.evidence.verdict import (
+    FALSE_ALARM,
     MISS,
     Verdict,
     detectable_of,
     error_share,
+    error_shares,
     judge_mean,
     method_of,
     status_of,
@@ -27,41 +29,54 @@ NEARLY = 1e-14
 
 
 def mean_verdict(
-    name: str, histogram, exact: float, *, resolution: float, false_alarm: float = 1e-6, looks: int = 1
+    name: str,
+    histogram,
+    exact: float,
+    *,
+    resolution: float,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
+    looks: int = 1,
 ) -> Verdict:
     """Is the mean of the counts `exact`? For a sample size fixed beforehand, or one of `looks` such sizes.
 
     histogram: whole numbers (T+1,). resolution: in the unit of the counts. looks: as for `pmf_verdict`.
     Raises SimlabError for a malformed histogram, an exact value that is not finite, looks < 1, or a
-    false_alarm / looks outside [1e-100, 1). Source: `mean_interval`.
+    false_alarm / looks or miss / looks outside [1e-100, 1). Source: `mean_interval`.
     """
     histogram, looks = check_histogram(histogram), check_count("looks", looks)
     return judge_mean(
         name,
-        mean_interval_at(histogram, error_share(false_alarm, looks)),
-        mean_interval_at(histogram, MISS / looks),
+        *(mean_interval_at(histogram, error) for error in error_shares(false_alarm, miss, looks)),
         exact,
         trajectories=int(histogram.sum()),
         method=method_of(looks),
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
     )
 
 
 def running_mean_verdict(
-    name: str, batch_sums, bound: float, exact: float, *, resolution: float, false_alarm: float = 1e-6
+    name: str,
+    batch_sums,
+    bound: float,
+    exact: float,
+    *,
+    resolution: float,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
 ) -> Verdict:
     """Is the mean of the counts `exact`? For a sample size chosen while looking at the running mean.
 
     batch_sums: whole numbers (K, 3), as for `confidence_sequence`, of the batches that stopping left.
     bound: the largest count there can be (T). resolution: in the unit of the counts. Raises SimlabError for
-    malformed sums, an exact value that is not finite, or a false_alarm outside [1e-100, 1).
+    malformed sums, an exact value that is not finite, or a false_alarm or miss outside [1e-100, 1).
     """
-    error = error_share(false_alarm)
     totals = np.sum(batch_sums, axis=0, keepdims=True) if np.ndim(batch_sums) == 2 else batch_sums
     ends = [
         Interval(*(float(end[-1]) for end in confidence_sequence_at(totals, bound, level)))
-        for level in (error, MISS)
+        for level in error_shares(false_alarm, miss)
     ]
     return judge_mean(
         name,
@@ -71,11 +86,19 @@ def running_mean_verdict(
         method="confidence sequence",
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
     )
 
 
 def pmf_verdict(
-    name: str, histogram, exact_pmf, *, resolution: float, false_alarm: float = 1e-6, looks: int = 1
+    name: str,
+    histogram,
+    exact_pmf,
+    *,
+    resolution: float,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
+    looks: int = 1,
 ) -> Verdict:
     """Do the counts follow `exact_pmf`? For a sample size fixed beforehand, or one of `looks` such sizes.
 
@@ -83,7 +106,7 @@ def pmf_verdict(
     one cell. looks: at how many sizes the run might have stopped, by whatever rule; false_alarm and miss are
     those of all of them together. A cell that `exact_pmf` makes impossible fails on the first hit. Raises
     SimlabError for malformed counts, shapes that disagree, exact values that are no probabilities, looks < 1,
-    or a false_alarm / looks outside [1e-100, 1). Source: `pmf_band`.
+    or a false_alarm / looks or miss / looks outside [1e-100, 1). Source: `pmf_band`.
     """
     histogram = check_histogram(histogram)
     return _judge_cells(
@@ -94,6 +117,7 @@ def pmf_verdict(
         cell="P(N = {0})",
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
         looks=looks,
     )
 
@@ -105,7 +129,8 @@ def marginals_verdict(
     exact_marginals,
     *,
     resolution: float,
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
     looks: int = 1,
 ) -> Verdict:
     """Do the tokens at every position follow `exact_marginals`? For sizes as `pmf_verdict` has them.
@@ -123,6 +148,7 @@ def marginals_verdict(
         cell="P(token {1} at t = {0})",
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
         looks=looks,
     )
 
@@ -134,7 +160,8 @@ def total_variation_verdict(
     high: float,
     *,
     resolution: float,
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
     looks: int = 1,
 ) -> Verdict:
     """Is the total variation between output and target in [low, high]? For sizes as `pmf_verdict` has them.
@@ -144,7 +171,7 @@ def total_variation_verdict(
     looks: as for `pmf_verdict`. FAIL takes an interval that misses the bracket; where high is 0, one
     trajectory that strays at all. A low of 1 may be 1 - NEARLY, rounded: it takes a mean so far below 1 that
     Markov's inequality allows for it with the false alarm. Raises SimlabError for no or malformed deviations,
-    ends that are no probabilities low <= high, looks < 1, or a false_alarm / looks outside [1e-100, 1).
+    ends that are no probabilities low <= high, looks < 1, or an error / looks outside [1e-100, 1).
     Source: `total_variation_interval`.
     """
     deviations, looks = check_deviations(deviations), check_count("looks", looks)
@@ -152,15 +179,13 @@ def total_variation_verdict(
     strayed, stayed = deviations[1:].any(), deviations @ missing / deviations.sum()
     return _judge_share(
         name,
-        *(
-            total_variation_interval_at(deviations, error)
-            for error in (error_share(false_alarm, looks), MISS / looks)
-        ),
+        *(total_variation_interval_at(deviations, error) for error in error_shares(false_alarm, miss, looks)),
         (low, high),
         refuted=(bool(strayed), bool(stayed > NEARLY / error_share(false_alarm, looks))),
         statistic="total variation",
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
         trajectories=int(deviations.sum()),
         method=method_of(looks),
     )
@@ -174,16 +199,17 @@ def win_rate_verdict(
     high: float,
     *,
     resolution: float,
-    false_alarm: float = 1e-6,
+    false_alarm: float = FALSE_ALARM,
+    miss: float = MISS,
 ) -> Verdict:
     """Is the expected share of matches won in [low, high]? For a number of matches fixed beforehand.
 
     half_points, matches: as for `share_interval`. low, high: a bracket that certainly holds the exact value.
     resolution: a difference of that share. FAIL takes an interval that misses the bracket; where high is 0 or
     low is 1, half a point that was won, or lost. Raises SimlabError as `share_interval` does, and for ends
-    that are no probabilities low <= high or a false_alarm outside [1e-100, 1). Source: `share_interval`.
+    that are no probabilities low <= high or an error outside [1e-100, 1). Source: `share_interval`.
     """
-    intervals = [share_interval_at(half_points, matches, error) for error in (error_share(false_alarm), MISS)]
+    intervals = [share_interval_at(half_points, matches, error) for error in error_shares(false_alarm, miss)]
     return _judge_share(
         name,
         *intervals,
@@ -192,6 +218,7 @@ def win_rate_verdict(
         statistic="share of matches won",
         resolution=resolution,
         false_alarm=false_alarm,
+        miss=miss,
         trajectories=int(matches),
         method=method_of(1),
     )
@@ -207,6 +234,7 @@ def _judge_share(
     statistic,
     resolution,
     false_alarm,
+    miss,
     trajectories,
     method,
 ) -> Verdict:
@@ -230,7 +258,7 @@ def _judge_share(
         low=interval.low,
         high=interval.high,
         false_alarm=float(false_alarm),
-        miss=MISS,
+        miss=float(miss),
         detectable=detectable,
         resolution=float(resolution),
         trajectories=trajectories,
@@ -238,13 +266,14 @@ def _judge_share(
     )
 
 
-def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_alarm, looks) -> Verdict:
+def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_alarm, miss, looks) -> Verdict:
     exact = _check_exact(name, exact, hits.shape)
     looks = check_count("looks", looks)
-    band = clopper_pearson(hits, trajectories, error_share(false_alarm, looks) / (2 * hits.size))
+    error, missing = error_shares(false_alarm, miss, looks)
+    band = clopper_pearson(hits, trajectories, error / (2 * hits.size))
     outside = _outside(hits, trajectories, band, exact)
     # A given discrepancy has its cell and its direction, so missing it takes one tail of one cell.
-    detectable = detectable_of(band, clopper_pearson(hits, trajectories, MISS / looks))
+    detectable = detectable_of(band, clopper_pearson(hits, trajectories, missing))
     distance = np.abs(scaled_residuals(band, exact))
     place = np.unravel_index(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))), hits.shape)
     return Verdict(
@@ -257,7 +286,7 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
         low=float(band.low[place]),
         high=float(band.high[place]),
         false_alarm=float(false_alarm),
-        miss=MISS,
+        miss=float(miss),
         detectable=detectable,
         resolution=float(resolution),
         trajectories=trajectories,

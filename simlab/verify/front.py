@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simlab.evidence import Status
+from simlab.evidence import Judging, Status
 from simlab.pairs import ChainPair
 from simlab.theory import sequence_tradeoff
 from simlab.verify.check import Check
@@ -26,15 +26,18 @@ AFFORDABLE = 5_000
 MOST_STATES = 40
 """Two steps of so many states are affordable; one alone is Theorem 5."""
 
-RESOLUTION = 0.01
-"""A PASS could have seen this difference of E[N_rej] + weight TV."""
 
-
-def check_program(pair: ChainPair, seed: int = 0, weights: tuple[float, ...] = WEIGHTS) -> Check:
+def check_program(
+    pair: ChainPair,
+    seed: int = 0,
+    weights: tuple[float, ...] = WEIGHTS,
+    judging: Judging | None = None,
+) -> Check:
     """The least E[N_rej] + weight TV by a linear program against the recursion's bracket.
 
     On the pair cut to what AFFORDABLE variables allow (`cut`), at the weight where they are furthest apart in
-    tolerances. The bracket's middle is shown, and its half-width adds to the tolerance.
+    tolerances. The bracket's middle is shown, and its half-width adds to the tolerance. judging:
+    the levels of verdicts; INCONCLUSIVE where that half-width is above front_resolution.
     """
     claim = Claim(
         "sequence front, linear program",
@@ -44,10 +47,13 @@ def check_program(pair: ChainPair, seed: int = 0, weights: tuple[float, ...] = W
         "recursion, middle of its bracket",
     )
     part, scope = cut(pair, AFFORDABLE, AFFORDABLE, seed)
-    return decided(claim, scope, lambda: _compared(claim, part, scope, weights))
+    resolution = (judging or Judging()).front_resolution
+    return decided(claim, scope, lambda: _compared(claim, part, scope, weights, resolution))
 
 
-def _compared(claim: Claim, part: ChainPair, scope: str, weights: tuple[float, ...]) -> Check:
+def _compared(
+    claim: Claim, part: ChainPair, scope: str, weights: tuple[float, ...], resolution: float
+) -> Check:
     optima = zip(weights, front_by_linear_program(part, weights), strict=True)
     program = np.array([point.rejections + weight * point.total_variation for weight, point in optima])
     brackets = np.array(
@@ -61,6 +67,6 @@ def _compared(claim: Claim, part: ChainPair, scope: str, weights: tuple[float, .
     worst = int(np.argmax(np.abs(program - middle) / allowed))
     scope = f"{scope}, weight {weights[worst]:g} of {', '.join(f'{w:g}' for w in weights)}"
     check = equal(claim, program[worst], middle[worst], tolerance=float(allowed[worst]), scope=scope)
-    if check.status == Status.PASS and half.max() > RESOLUTION:
+    if check.status == Status.PASS and half.max() > resolution:
         return replace(check, status=Status.INCONCLUSIVE)
     return check

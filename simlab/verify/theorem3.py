@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from simlab.decoders import BatchSpeculative
-from simlab.evidence import Status
+from simlab.evidence import Judging, Status
 from simlab.pairs import ChainPair
 from simlab.theory import expected_rejections_per_position, predict, theorem3_expected_rejections
 from simlab.verify.check import Check
@@ -21,9 +21,6 @@ GROWING = (1, 2, 4, 16, 256, 10**6)
 MANY = 10**12
 ENTRIES = 10**7
 """Of a pair's rows, for which the recursion of a great many drafts takes seconds."""
-
-RESOLUTION = 1e-3
-"""A PASS on the limit could have seen this difference of rejections in a token."""
 
 
 def check_formula(pair: ChainPair, drafts: int) -> Check:
@@ -80,10 +77,11 @@ def check_monotone(pair: ChainPair) -> Check:
     return at_least(claim, series[:-1], series[1:], tolerance=rounding(pair), scope=scope)
 
 
-def check_limit(pair: ChainPair) -> Check:
+def check_limit(pair: ChainPair, judging: Judging | None = None) -> Check:
     """A great many drafts against the exact limit, as far apart as a bound allows (`most_left`).
 
     INCONCLUSIVE where the draft's probabilities are so small that so many drafts may be far from the limit.
+    judging: the levels of verdicts, of which limit_resolution says what is far.
     """
     claim = Claim(
         "proposition 1, limit",
@@ -102,7 +100,7 @@ def check_limit(pair: ChainPair) -> Check:
         tolerance=left + rounding(pair),
         scope=scope,
     )
-    if check.status == Status.PASS and left > RESOLUTION * pair.horizon:
+    if check.status == Status.PASS and left > (judging or Judging()).limit_resolution * pair.horizon:
         return replace(check, status=Status.INCONCLUSIVE)
     return check
 

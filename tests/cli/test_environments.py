@@ -10,8 +10,8 @@ import pytest
 import simlab
 from simlab.cli.main import main
 from simlab.experiments import study
-from simlab.experiments.common.estimates import figure_metadata
-from simlab.experiments.common.settings import Outcome
+from simlab.experiments.common.jobs import Planned
+from simlab.experiments.common.outcome import Outcome, figure_metadata
 from simlab.laws import Dirichlet, rows_of_pair
 from simlab.runs import EnvironmentTask, Job, Task, Trajectories
 
@@ -27,8 +27,8 @@ JOBS = [
 def command(tmp_path, monkeypatch, capsys):
     """Call a command line where the study has these jobs; returns what it printed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study, "jobs", lambda points: JOBS)
-    monkeypatch.setattr(study, "present", lambda points, results: Outcome("Laws", tmp_path / "results/laws"))
+    monkeypatch.setattr(study, "plan", lambda points: Planned(points[0], JOBS))
+    monkeypatch.setattr(study, "present", lambda planned, results: Outcome("Laws", tmp_path / "results/laws"))
 
     def call(*words):
         assert main([*words]) == 0, capsys.readouterr()

@@ -161,7 +161,7 @@ def test_half_finished_results_are_shown_as_far_as_they_go(results, report, way)
     spoil, said = TORN[way]
     spoil(folder(results, "fig2") / "outcome.json")
     out, err = report(LISTED)
-    assert "simlab: fig2-paper-tier.running_average=200: " in err and said in err
+    assert "simlab: fig2-paper-tier.running_average=200-trajectories=2000: " in err and said in err
     assert "experiment=fig2" in err and "Figure 2" not in out and "drafts" in out
     text = page(results)
     assert "Not all is here" in text and "<h2>drafts" in text and "<h2>Figure 2" not in text

@@ -13,7 +13,6 @@ import pytest
 from simlab.cli.config.reproduce_list import listed_experiments
 from simlab.cli.config.settings import settings_from
 from simlab.cli.main import main
-from simlab.cli.run import experiment_module
 from simlab.cost import CostModel
 from simlab.decoders import (
     BatchSpeculative,
@@ -23,7 +22,7 @@ from simlab.decoders import (
     Speculative,
     TreeSpeculative,
 )
-from simlab.experiments import EXPERIMENTS
+from simlab.experiments import EXPERIMENTS, experiment_module
 from simlab.pairs import mixture, pair_identity, paper
 from simlab.runs import Ledger, Task
 from simlab.theory import optimal_policy, predict, sequence_total_variation
@@ -335,15 +334,9 @@ def test_other_settings_never_overwrite_a_figure(run, tmp_path):
     for more in ([], ["pair.seed=11"], ["decoder=batch"], ["pair.horizon=9", "confidence=0.99"]):
         run(*words, *more)
     made = sorted(path.parent.name for path in (tmp_path / "results").rglob("fig2.png"))
-    shared = "tier.running_average=200"
-    assert made == sorted(
-        [
-            f"fig2-paper-{shared}",
-            f"fig2-paper-pair.seed=11-{shared}",
-            f"fig2-paper-decoder=batch-{shared}",
-            f"fig2-paper-confidence=0.99-pair.horizon=9-{shared}",
-        ]
-    )
+    assert len(made) == 4 and all(len(name) < 60 for name in made)
+    for start in ("confidence=0.99-horizon=9-", "decoder=batch-", "seed=11-"):
+        assert any(start in name for name in made), made
 
 
 def test_a_sample_too_small_to_tell_is_inconclusive_not_a_pass(run, tmp_path):
@@ -393,7 +386,7 @@ def test_reproduce_lists_every_experiment_and_each_can_be_planned():
         points = [settings_from(config) for config in configs]
         module = experiment_module(points[0].experiment)
         planned.append(points[0].experiment)
-        assert all(job.task.id for job in module.jobs(points))
+        assert all(job.task.id for job in module.plan(points).jobs)
     assert set(planned) == set(EXPERIMENTS)
 
 

@@ -185,10 +185,10 @@ def probability_of_ever(bad, truth, sizes):
     return ever
 
 
-def judge_coin(trials, hits, exact, looks, false_alarm):
+def judge_coin(trials, hits, exact, looks, false_alarm, miss=MISS):
     return pmf_verdict(
         "x", np.array([trials - hits, hits]), [1 - exact, exact],
-        resolution=1, false_alarm=false_alarm, looks=looks,
+        resolution=1, false_alarm=false_alarm, miss=miss, looks=looks,
     )  # fmt: skip
 
 
@@ -205,14 +205,13 @@ def test_who_may_stop_at_any_of_many_sizes_is_alarmed_no_more_often():
     assert alarms(len(sizes)) <= 0.2 < alarms(1)
 
 
-def test_who_may_stop_at_any_of_many_sizes_misses_no_more(monkeypatch):
+def test_who_may_stop_at_any_of_many_sizes_misses_no_more():
     """Stop where the verdict claims to see the difference that there is, and does not. Control as above."""
-    monkeypatch.setattr("simlab.evidence.verdicts.MISS", 0.1)
     sizes, truth, exact = range(30, 101, 2), 0.5, 0.33
 
     def misses(looks):
         def bad(trials, hits):
-            verdict = judge_coin(trials, hits, exact, looks, 0.95)
+            verdict = judge_coin(trials, hits, exact, looks, 0.95, miss=0.1)
             return verdict.status != Status.FAIL and verdict.detectable < truth - exact
 
         return probability_of_ever(bad, truth, sizes)
@@ -243,21 +242,21 @@ def test_an_error_too_small_for_any_confidence(false_alarm):
     assert {verdict.false_alarm for verdict in right + wrong} == {false_alarm}
 
 
-def test_detectable_is_what_it_says_at_a_moderate_level(monkeypatch):
+def test_detectable_is_what_it_says_at_a_moderate_level():
     """With miss = 10%: a truth off by more than `detectable` and no FAIL in at most 10% of 400 samples.
 
     The rate observed may exceed 10% by chance: more than 71 of 400 has probability 8e-7.
     Control: claiming a quarter of that is caught.
     """
-    monkeypatch.setattr("simlab.evidence.verdicts.MISS", 0.1)
     rng = np.random.default_rng(11)
     unseen = claimed = 0
     for hits in rng.binomial(2_000, 0.3, size=400):
         histogram = np.array([2_000 - hits, hits])
-        shift = pmf_verdict("x", histogram, [0.7, 0.3], resolution=1, false_alarm=0.1).detectable
+        levels = {"resolution": 1, "false_alarm": 0.1, "miss": 0.1}
+        shift = pmf_verdict("x", histogram, [0.7, 0.3], **levels).detectable
         for scale in (1, 0.25):
             exact = 0.3 + scale * shift * 1.0001
-            verdict = pmf_verdict("x", histogram, [1 - exact, exact], resolution=1, false_alarm=0.1)
+            verdict = pmf_verdict("x", histogram, [1 - exact, exact], **levels)
             missed = verdict.status != Status.FAIL
             unseen, claimed = unseen + (missed and scale == 1), claimed + (missed and scale < 1)
     assert unseen <= 71 < claimed

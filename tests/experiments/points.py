@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 
 from simlab.cost import CostModel
 from simlab.decoders import Speculative
-from simlab.experiments.common.settings import Settings
+from simlab.experiments.common.outcome import Presentation
+from simlab.experiments.common.settings import Override, Settings
 from simlab.runs import Job, Result, simulate
 
 
@@ -30,10 +32,19 @@ def point(experiment: str, options: dict, *, output: Path, trajectories: int, **
         "running_average": 1000,
         "cost": CostModel(draft=0.05, target=1),
         "output": output,
-        "command": f"simlab run experiment={experiment}",
-        "variant": "",
+        "overrides": overrides(more.pop("command", f"simlab run experiment={experiment}")),
     }
     return Settings(**{**fields, **more})
+
+
+def overrides(command: str) -> tuple[Override, ...]:
+    """The settings that a command gives, each with one value."""
+    return tuple(Override(word) for word in shlex.split(command)[2:])
+
+
+def told(settings: Settings, results: dict[str, Result], title: str = "x") -> Presentation:
+    """What the figures of an outcome share."""
+    return Presentation(settings, title, results, settings.pair_name)
 
 
 def simulated(jobs: list[Job]) -> dict[str, Result]:

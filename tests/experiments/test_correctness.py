@@ -11,6 +11,7 @@ from simlab.cli.main import main
 from simlab.errors import SimlabError
 from simlab.evidence import trajectories_to_notice
 from simlab.experiments import correctness
+from simlab.experiments.common import outcome as outcomes
 from simlab.experiments.correctness.options import cases_of
 from simlab.report import style
 from simlab.report.stepplot import DrawnStep, draw_mistakes, draw_step
@@ -30,8 +31,8 @@ def presented(options, tmp_path, trajectories=100_000, **more):
     """The outcome, with figures drawn and tables written, but no pictures saved, which takes seconds."""
     settings = point("correctness", options, output=tmp_path, trajectories=trajectories, **more)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(correctness, "save_figure", _save_table)
-        return correctness.present([settings], simulated(correctness.jobs([settings])))
+        patch.setattr(outcomes, "save_figure", _save_table)
+        return correctness.present(correctness.plan([settings]), simulated(correctness.plan([settings]).jobs))
 
 
 def _save_table(figure, folder, name, table, metadata):
@@ -100,7 +101,7 @@ def test_any_two_laws(tmp_path, laws):
 
 def test_it_may_stop_at_a_half_width(tmp_path):
     settings = point("correctness", DEFAULT, output=tmp_path, trajectories=1_000, half_width=0.01)
-    assert all(isinstance(job.stop, HalfWidth) for job in correctness.jobs([settings]))
+    assert all(isinstance(job.stop, HalfWidth) for job in correctness.plan([settings]).jobs)
 
 
 @pytest.mark.parametrize(

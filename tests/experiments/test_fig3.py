@@ -13,7 +13,7 @@ from simlab.errors import SimlabError
 from simlab.experiments.yin2024 import fig3
 from simlab.pairs import bernoulli, uniform
 from simlab.theory import predict
-from tests.experiments.points import point, simulated
+from tests.experiments.points import overrides, point, simulated
 
 pytestmark = pytest.mark.figures
 
@@ -27,18 +27,18 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(settings):
-    return simulated(fig3.jobs([settings]))
+    return simulated(fig3.plan([settings]).jobs)
 
 
 def test_a_job_for_each_curve_and_number_of_drafts(settings):
-    jobs = fig3.jobs([settings])
+    jobs = fig3.plan([settings]).jobs
     assert len({one.task.id for one in jobs}) == len(jobs) == 5 * 3
     assert {one.task.decoder for one in jobs} == {BatchSpeculative(count) for count in (1, 2, 5)}
     assert {one.pair.horizon for one in jobs} == {1}
 
 
 def test_verdicts_checks_figure_and_table(settings, results):
-    outcome = fig3.present([settings], results)
+    outcome = fig3.present(fig3.plan([settings]), results)
     assert [verdict.status for verdict in outcome.verdicts] == ["PASS"] * 15
     assert len({verdict.name for verdict in outcome.verdicts}) == 15
     assert [check.status for check in outcome.checks] == ["PASS", "PASS"]
@@ -60,9 +60,9 @@ def test_a_wrong_closed_form_and_a_wrong_simulation_are_caught(settings, results
     """Controls: the check sees an exponent of M instead of M - 1; the verdicts see another task's counts."""
     form = fig3.batch_improvement_uniform
     monkeypatch.setattr(fig3, "batch_improvement_uniform", lambda ratio, m: form(ratio, np.add(m, 1)))
-    first, second, *_ = fig3.jobs([settings])
+    first, second, *_ = fig3.plan([settings]).jobs
     exchanged = {**results, first.task.id: results[second.task.id]}
-    outcome = fig3.present([settings], exchanged)
+    outcome = fig3.present(fig3.plan([settings]), exchanged)
     assert [check.status for check in outcome.checks] == ["PASS", "FAIL"]
     assert [verdict.status for verdict in outcome.verdicts].count("FAIL") == 1
 
@@ -71,20 +71,22 @@ def test_one_panel_alone(settings):
     some = dataclasses.replace(
         settings, options={**OPTIONS, "bernoulli": [], "drafts": [3]}, trajectories=200
     )
-    outcome = fig3.present([some], simulated(fig3.jobs([some])))
+    outcome = fig3.present(fig3.plan([some]), simulated(fig3.plan([some]).jobs))
     assert len(outcome.verdicts) == 2 and len(outcome.checks) == 1
 
 
 def test_settings_without_effect_are_told(settings, results):
-    told = dataclasses.replace(settings, command="simlab run experiment=fig3 pair=corpus decoder.drafts=2")
-    (note,) = fig3.present([told], results).notes
+    told = dataclasses.replace(
+        settings, overrides=overrides("simlab run experiment=fig3 pair=corpus decoder.drafts=2")
+    )
+    (note,) = fig3.present(fig3.plan([told]), results).notes
     assert "pair=corpus, decoder.drafts=2 made no difference" in note
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"drafts": []}, "experiment.drafts is empty"),
+        ({"drafts": []}, "experiment.drafts = \[\]"),
         ({"drafts": [0]}, "experiment.drafts = 0"),
         ({"drafts": 4}, "experiment.drafts = 4: give a list"),
         ({"bernoulli": [2]}, "experiment.bernoulli = 2: give a finite number"),
@@ -99,4 +101,4 @@ def test_settings_without_effect_are_told(settings, results):
 )
 def test_one_line_for_what_it_cannot_draw(settings, options, words):
     with pytest.raises(SimlabError, match=words):
-        fig3.jobs([dataclasses.replace(settings, options={**OPTIONS, **options})])
+        fig3.plan([dataclasses.replace(settings, options={**OPTIONS, **options})])

@@ -18,7 +18,7 @@ from simlab.experiments.yin2024.fig4.series import Series, exact_curve, options_
 from simlab.pairs import ChainPair, paper
 from simlab.report import new_figure, style
 from simlab.theory import Bracket, chains_total_variation, predict, sequence_total_variation
-from tests.experiments.points import point, simulated
+from tests.experiments.points import point, simulated, told
 
 pytestmark = pytest.mark.figures
 
@@ -40,16 +40,16 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(settings):
-    return simulated(fig4.jobs([settings]))
+    return simulated(fig4.plan([settings]).jobs)
 
 
 @pytest.fixture(scope="module")
 def outcome(settings, results):
-    return fig4.present([settings], results)
+    return fig4.present(fig4.plan([settings]), results)
 
 
 def test_a_job_for_each_replacement_and_epsilon_on_one_token_and_on_sequences(settings):
-    jobs = fig4.jobs([settings])
+    jobs = fig4.plan([settings]).jobs
     assert len({one.task.id for one in jobs}) == len(jobs) == 2 * 4 * 4
     assert sorted({one.pair.horizon for one in jobs}) == [1, 4]
     assert {one.task.decoder.epsilon for one in jobs} == {0, 0.03, 0.1, 2}
@@ -140,19 +140,20 @@ def test_a_residual_is_taken_from_the_nearest_end_of_the_bracket():
     none = Interval(np.zeros(3), np.zeros(3), np.zeros(3))
     loss = Interval(np.array([0.5, 0.5, 0.5]), np.full(3, 0.49), np.full(3, 0.51))
     bracket = Bracket(np.array([0.3, 0.505, 0.6]), np.array([0.6, 0.8, 0.7]))
-    series = Series("target", np.zeros(3), none, loss, np.zeros(3), bracket)
+    series = Series("target", [], np.zeros(3), none, loss, np.zeros(3), bracket)
     np.testing.assert_allclose(series.residuals[1], [0, -0.5, -10], atol=1e-9)
     np.testing.assert_allclose(series.exact_loss, [0.45, 0.6525, 0.65])
 
 
 def test_wrong_numbers_are_caught(settings, results, monkeypatch):
     """Controls: counts of another task fail their verdicts; a wrong theory fails each of the checks."""
-    first, other = fig4.jobs([settings])[0], fig4.jobs([settings])[13]
+    first, other = fig4.plan([settings]).jobs[0], fig4.plan([settings]).jobs[13]
     exchanged = {**results, first.task.id: results[other.task.id]}
     options, pair = options_of(settings), paper(2, 3)
-    _, verdicts = simulated_series(settings, options, 1, exchanged, "x")
+    planned = fig4.plan([settings]).parts.token
+    _, verdicts = simulated_series(told(settings, exchanged), planned, "one token")
     named = [verdict.name for verdict in verdicts if verdict.status == "FAIL"]
-    assert named and all("x, optimal, epsilon = 0:" in name for name in named)
+    assert named and all("x, one token, optimal, epsilon = 0:" in name for name in named)
     monkeypatch.setattr(fig4_checks, "exact_place", lambda pair, decoder: (0.1, 0.1))
     assert [check.status for check in fig4_checks.token_checks(paper(1, 3), options)] == ["FAIL", "FAIL"]
     monkeypatch.setattr(fig4_checks, "output_chain", lambda pair, decoder: pair.target)
@@ -178,7 +179,7 @@ def test_odd_pairs(kind, tmp_path):
     settings = point(
         "fig4", small, output=tmp_path, trajectories=2000, pair_name="file", pair_options=options
     )
-    outcome = fig4.present([settings], simulated(fig4.jobs([settings])))
+    outcome = fig4.present(fig4.plan([settings]), simulated(fig4.plan([settings]).jobs))
     assert not [one for one in (*outcome.verdicts, *outcome.checks) if one.status == "FAIL"]
     assert all(path.stat().st_size > 300 for path in outcome.files)
     if kind == "disjoint":
@@ -225,4 +226,4 @@ def test_what_is_too_large_is_left_out_and_said(settings, monkeypatch):
 )
 def test_one_line_for_what_makes_no_sense(settings, options, words):
     with pytest.raises(SimlabError, match=words):
-        fig4.jobs([dataclasses.replace(settings, options={**OPTIONS, **options})])
+        fig4.plan([dataclasses.replace(settings, options={**OPTIONS, **options})])

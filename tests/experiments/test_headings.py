@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from simlab.experiments import study
-from simlab.experiments.common.settings import heading
+from simlab.experiments.common.outcome import heading
 from simlab.experiments.yin2024 import theorems as verify
-from tests.experiments.points import point, simulated
+from tests.experiments.points import overrides, point, simulated
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_studies_of_two_pairs_do_not_overwrite_each_other(tmp_path):
         "study", {}, output=tmp_path, trajectories=50, pair_options={"horizon": 3, "states": 2, "seed": 1}
     )
     other = dataclasses.replace(one, pair_name="dirichlet", pair_options={"horizon": 3, "states": 2})
-    results = simulated(study.jobs([one, other]))
-    outcomes = [study.present(points, results) for points in ([one], [other], [one, other])]
+    results = simulated(study.plan([one, other]).jobs)
+    outcomes = [study.present(study.plan(points), results) for points in ([one], [other], [one, other])]
     assert len({outcome.folder for outcome in outcomes}) == 3
     assert [outcome.title for outcome in outcomes] == [
         "study on paper", "study on dirichlet", "study on paper, dirichlet",
@@ -50,8 +50,10 @@ def test_theorem_checks_say_that_a_decoder_made_no_difference(tmp_path):
         trajectories=100,
         pair_options={"horizon": 2, "states": 2, "seed": 1},
     )
-    results = simulated(verify.jobs([settings]))
-    assert verify.present([settings], results).notes == []
-    told = dataclasses.replace(settings, command="simlab run experiment=verify decoder.epsilon=0.3")
-    (note,) = verify.present([told], results).notes
+    results = simulated(verify.plan([settings]).jobs)
+    assert verify.present(verify.plan([settings]), results).notes == []
+    told = dataclasses.replace(
+        settings, overrides=overrides("simlab run experiment=verify decoder.epsilon=0.3")
+    )
+    (note,) = verify.present(verify.plan([told]), results).notes
     assert "decoder.epsilon=0.3 made no difference" in note

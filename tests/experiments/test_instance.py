@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simlab.experiments.common.settings import instance
+from simlab.experiments.common.jobs import instance
 from tests.experiments.points import point
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from simlab.errors import SimlabError
+from simlab.evidence import Judging
 from simlab.experiments import speed_of_light as light
 from simlab.experiments.speed_of_light import figures as light_draw
 from simlab.experiments.speed_of_light import verdicts as light_judge
@@ -18,7 +19,7 @@ from simlab.laws import Dirichlet, Softmax, Zipf, law_identity
 from simlab.runs import Serial, collect
 from simlab.runs.progress import gather
 from simlab.theory.speed_of_light import dual_bound, moments, sharper_bound
-from tests.experiments.points import point
+from tests.experiments.points import overrides, point, told
 
 pytestmark = pytest.mark.figures
 
@@ -45,12 +46,12 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(settings):
-    return finished(light.jobs([settings]))
+    return finished(light.plan([settings]).jobs)
 
 
 @pytest.fixture(scope="module")
 def outcome(settings, results):
-    return light.present([settings], results)
+    return light.present(light.plan([settings]), results)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def finished(jobs) -> dict:
 
 
 def test_small_trees_get_ten_times_as_many_environments(settings):
-    jobs = light.jobs([settings])
+    jobs = light.plan([settings]).jobs
     assert len({one.task.id for one in jobs}) == len(jobs) == 2 * 3 + 5
     assert [(one.task.capacities, one.stop.at_most) for one in jobs[:2]] == [
         ((1, 4, 16, 64), 600),
@@ -123,19 +124,28 @@ def test_figures_and_words(outcome):
     assert (entropy.accepted <= entropy.dual_bound + 0.5).all()
 
 
+LEVELS = Judging()
+
+
 @pytest.fixture(scope="module")
 def measured(settings, results):
     """The first law, Dirichlet(8, 0.3)."""
     law = Dirichlet(8, 0.3)
     jobs = light_judge.environment_jobs(law, OPTIONS["capacities"], OPTIONS["environments"], settings.seed)
-    return light_judge.measure(law, jobs, results, 0.95)
+    return light_judge.measure(law, jobs, told(settings, results))
+
+
+def _dual(measured):
+    return light_judge.bound_verdicts(measured, "dual", LEVELS, resolution=LEVELS.bound_resolution)
 
 
 def test_a_bound_made_too_small_fails(measured):
     """Control: less than half of the dual bound. One capacity that fails is enough for all of them."""
-    assert {one.status for one in light_judge.bound_verdicts(measured, "dual")} == {"PASS"}
+    assert {one.status for one in _dual(measured)} == {"PASS"}
     small = {**measured.bounds, "dual": measured.bounds["dual"] * [1, 1, 1, 0.4, 1, 1]}
-    judged = light_judge.bound_verdicts(dataclasses.replace(measured, bounds=small), "dual")
+    judged = light_judge.bound_verdicts(
+        dataclasses.replace(measured, bounds=small), "dual", LEVELS, resolution=1 / 3
+    )
     assert [one.status for one in judged] == ["PASS"] * 3 + ["FAIL"] + ["PASS"] * 2
     one = light_judge.closest_of("all", judged)
     assert (one.status, one.name) == ("FAIL", "all") and "P = 64, the closest of 6" in one.statistic
@@ -144,9 +154,9 @@ def test_a_bound_made_too_small_fails(measured):
 
 def test_a_wrong_slope_fails(measured):
     """Control: environments in which trees gain twice as much from their size as they do."""
-    assert light_judge.rate_of(measured).status != "FAIL"
+    assert light_judge.rate_of(measured, LEVELS).status != "FAIL"
     steep = tuple(np.minimum(2.2 * values, 60) for values in measured.values)
-    assert light_judge.rate_of(dataclasses.replace(measured, values=steep)).status == "FAIL"
+    assert light_judge.rate_of(dataclasses.replace(measured, values=steep), LEVELS).status == "FAIL"
 
 
 def test_a_slope_that_is_far_from_its_limit_is_not_held_against_it(settings, measured):
@@ -155,17 +165,17 @@ def test_a_slope_that_is_far_from_its_limit_is_not_held_against_it(settings, mea
     several = []
     for law in (Zipf(16, 0), Dirichlet(4, 1e-4)):
         jobs = light_judge.environment_jobs(law, [1, 30, 100, 300, 3000], 4, settings.seed)
-        several.append(light_judge.measure(law, jobs, finished(jobs), 0.95))
-    assert [light_judge.rate_of(one) for one in several] == [None, None]
+        several.append(light_judge.measure(law, jobs, told(settings, finished(jobs))))
+    assert [light_judge.rate_of(one, LEVELS) for one in several] == [None, None]
     notes = light._notes(settings, several)
     assert len(notes) == 2 and all("not near its limit 1/mu" in note for note in notes)
 
 
 def test_wrong_moments_fail(measured):
     """Control: rows of another law than the one whose moments are told."""
-    assert [one.status for one in light_judge.moment_verdicts(measured, 0)] == ["PASS", "PASS"]
+    assert [one.status for one in light_judge.moment_verdicts(measured, 0, LEVELS)] == ["PASS", "PASS"]
     other = dataclasses.replace(measured, law=Dirichlet(8, 0.4))
-    assert [one.status for one in light_judge.moment_verdicts(other, 0)] == ["FAIL", "FAIL"]
+    assert [one.status for one in light_judge.moment_verdicts(other, 0, LEVELS)] == ["FAIL", "FAIL"]
 
 
 def test_estimates_of_large_trees_stand_on_those_of_small_ones(measured, results):
@@ -199,7 +209,7 @@ def test_slopes_reach_the_end_of_their_range_and_no_further(measured):
 
 
 def test_the_rate_is_one_over_mu_with_what_was_cut_off_allowed(measured):
-    verdict = light_judge.rate_of(measured)
+    verdict = light_judge.rate_of(measured, LEVELS)
     rate = 1 / moments(Dirichlet(8, 0.3)).entropy
     _, _, lost = light_judge.slopes(measured, light_judge.fitted(measured))
     assert lost > 0 and verdict.exact == pytest.approx(rate)
@@ -211,8 +221,8 @@ def test_intervals_reach_up_by_what_was_cut_off(measured, settings, results, mon
     jobs = light_judge.environment_jobs(law, OPTIONS["capacities"], OPTIONS["environments"], settings.seed)
     found = []
     for lost in (0.0, 0.7):
-        monkeypatch.setattr(light_judge, "_cut", lambda law, capacity, n, lost=lost: (capacity, lost))
-        found.append(light_judge.measure(law, jobs, results, 0.95))
+        monkeypatch.setattr(light_judge, "_cut", lambda law, capacity, *_, lost=lost: (capacity, lost))
+        found.append(light_judge.measure(law, jobs, told(settings, results)))
     np.testing.assert_allclose(found[1].interval.high - found[0].interval.high, 0.7, rtol=1e-12)
     np.testing.assert_array_equal(found[1].interval.low, found[0].interval.low)
     for bound in ("sharper", "dual", "renewal"):
@@ -235,14 +245,16 @@ def test_random_laws_are_the_same_for_the_same_seed():
 def test_one_law_and_one_capacity(settings, tmp_path, without_checks):
     few = {**OPTIONS, "laws": OPTIONS["laws"][:1], "capacities": [3], "random_laws": 0, "environments": 20}
     alone = dataclasses.replace(settings, options=few, output=tmp_path)
-    outcome = light.present([alone], finished(light.jobs([alone])))
+    outcome = light.present(light.plan([alone]), finished(light.plan([alone]).jobs))
     assert [exhibit.name for exhibit in outcome.figures] == ["light", "light_gap"]
     assert [verdict.kind for verdict in outcome.verdicts].count("rate") == 0
 
 
 def test_settings_without_effect_are_told(settings, measured):
     words = "simlab run experiment=light pair=paper decoder.drafts=2 trajectories=9"
-    first, second = light._notes(dataclasses.replace(settings, command=words), [measured])
+    given = dataclasses.replace(settings, overrides=overrides(words))
+    first = light._notes(given, [measured])[0]
+    (second,) = told(given, {}).outcome(unused=("pair", "decoder")).notes
     assert "trajectories made no difference" in first
     assert "pair=paper, decoder.drafts=2 made no difference" in second
 
@@ -274,7 +286,7 @@ def test_settings_without_effect_are_told(settings, measured):
 )
 def test_one_line_for_what_it_cannot_run(settings, options, words):
     with pytest.raises(SimlabError, match=words):
-        light.jobs([dataclasses.replace(settings, options={**OPTIONS, **options})])
+        light.plan([dataclasses.replace(settings, options={**OPTIONS, **options})])
 
 
 def test_counts_may_be_written_as_1e2(settings):
@@ -296,12 +308,12 @@ def test_too_few_capacities_for_a_slope_are_told(settings, without_checks):
         "random_laws": 0,
     }
     told = dataclasses.replace(settings, options=options)
-    notes = light.present([told], finished(light.jobs([told]))).notes
+    notes = light.present(light.plan([told]), finished(light.plan([told]).jobs)).notes
     assert any("No slope in log P is fitted" in note for note in notes)
     assert not any("not held against it" in note for note in notes)
 
 
 def test_it_does_not_stop_by_a_half_width(settings):
     with pytest.raises(SimlabError, match=r"half_width = 0.1: .*experiment.environments"):
-        light.jobs([dataclasses.replace(settings, half_width=0.1)])
+        light.plan([dataclasses.replace(settings, half_width=0.1)])
     assert options_of(settings).environments == 60

@@ -8,8 +8,8 @@ import pytest
 
 from simlab.decoders import Speculative
 from simlab.evidence import Status
-from simlab.experiments.common.estimates import judge
-from simlab.experiments.common.settings import instance, job
+from simlab.experiments.common.jobs import instance, job
+from simlab.experiments.common.judge import judge
 from simlab.runs import HalfWidth
 from simlab.theory import predict
 from tests.experiments.points import point, simulated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from simlab.cli.main import main
 from simlab.decoders import TreeSpeculative
 from simlab.evidence import Interval, Status
 from simlab.experiments import trees
+from simlab.experiments.common import outcome as outcomes
 from simlab.experiments.common.draft_quality import dial_job, dial_pair
-from simlab.experiments.common.estimates import calls_of
-from simlab.experiments.common.settings import instance, job
+from simlab.experiments.common.estimates import calls_of, per_call
+from simlab.experiments.common.jobs import instance, job
 from simlab.experiments.trees import draft_knowledge as trees_knowledge
 from simlab.experiments.trees import tokens_per_call as trees_calls
 from simlab.experiments.trees.options import options_of
+from simlab.experiments.trees.picture import shared_nodes
 from simlab.pairs import corpus, dirichlet, mixture
 from simlab.pairs.corpus import alphabet
 from simlab.report import style
@@ -62,10 +65,11 @@ def present(one, results=None, drawn=False):
         return [folder / f"{name}.csv"]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (trees, trees_calls, trees_knowledge):
-            patch.setattr(module, "save_figure", save)
+        patch.setattr(outcomes, "save_figure", save)
         patch.setattr(trees_knowledge, "FINE", 5)
-        return trees.present([one], simulated(trees.jobs([one])) if results is None else results)
+        return trees.present(
+            trees.plan([one]), simulated(trees.plan([one]).jobs) if results is None else results
+        )
 
 
 @pytest.fixture(scope="module", params=list(PAIRS))
@@ -169,7 +173,7 @@ def test_verdicts_pass_whatever_the_seed(tmp_path, seed):
 def test_other_trees_are_caught(tmp_path):
     """Negative control: each job's counts are those of the same tree by the other model."""
     one = place(tmp_path)
-    planned = trees.jobs([one])
+    planned = trees.plan([one]).jobs
     results = simulated(planned)
     other = {"target": "draft", "draft": "target"}
     swapped = {}
@@ -189,25 +193,23 @@ def test_other_trees_are_caught(tmp_path):
 def test_the_intervals_of_a_figure_hold_together(tmp_path):
     """Bonferroni over the points of each figure: two capacities of three series, three drafts of two."""
     one = place(tmp_path, trajectories=2_000)
-    results = simulated(trees.jobs([one]))
+    results = simulated(trees.plan([one]).jobs)
     result = present(one, results)
     options = options_of(one)
     for name, planned in (
-        ("trees_calls", trees_calls.calls_jobs(one, options)),
-        ("trees_knowledge", trees_knowledge.knowledge_jobs(one, options)),
+        ("trees_calls", list(itertools.chain(*trees_calls.calls_jobs(one, options).values()))),
+        ("trees_knowledge", list(itertools.chain(*trees_knowledge.knowledge_jobs(one, options).values()))),
     ):
         rows = table(result, name)
         rows = rows[rows.low.notna()]
         assert len(rows) == len(planned) == 6
         for (_, row), each in zip(rows.iterrows(), planned, strict=True):
             calls = calls_of(each, results[each.task.id], 1 - 0.05 / 6)
-            assert (row.simulated, row.low, row.high) == pytest.approx(
-                trees_calls.per_call(calls, 6), rel=1e-9
-            )
+            assert (row.simulated, row.low, row.high) == pytest.approx(per_call(calls, 6), rel=1e-9)
 
 
 def test_the_interval_of_tokens_per_call_has_its_ends_swapped():
-    turned = trees_calls.per_call(Interval(20.0, 16.0, 25.0), 50)
+    turned = per_call(Interval(20.0, 16.0, 25.0), 50)
     assert turned == (2.5, 2.0, 3.125)
 
 
@@ -253,7 +255,7 @@ def test_nodes_that_both_trees_have(seed, size, other_size):
         paths.append([])
         for parent, token in zip(tree.parents, tree.tokens, strict=True):
             paths[-1].append((paths[-1][parent] if parent >= 0 else ()) + (int(token),))
-    shared = trees.shared_nodes(*found)
+    shared = shared_nodes(*found)
     for own, theirs, both in zip(paths, reversed(paths), shared, strict=True):
         assert both.tolist() == [path in set(theirs) for path in own]
 

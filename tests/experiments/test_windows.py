@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -13,22 +14,21 @@ from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, ConfidenceSpe
 from simlab.errors import SimlabError
 from simlab.evidence import Status
 from simlab.experiments import windows
+from simlab.experiments.common import outcome as outcomes
 from simlab.experiments.common.draft_quality import dial_pair
 from simlab.experiments.common.estimates import speedup_of
-from simlab.experiments.common.settings import instance
+from simlab.experiments.common.jobs import instance
 from simlab.experiments.windows import acceptance_by_position as windows_places
 from simlab.experiments.windows import best_window_map as windows_map
 from simlab.experiments.windows import block_verification as windows_block
-from simlab.experiments.windows import optimality_gap as windows_gap
 from simlab.experiments.windows import policies as windows_policies
-from simlab.experiments.windows import policy_heatmap as windows_policy
 from simlab.experiments.windows import speedup as windows_speedup
 from simlab.experiments.windows.expected_work import adaptive, confident, decoder_work, window_work
 from simlab.experiments.windows.options import options_of
 from simlab.pairs import bernoulli, dirichlet
 from simlab.report import style
 from simlab.theory import best_window, mean_acceptance, memoryless, optimal_policy, predict
-from tests.experiments.points import point, simulated, table
+from tests.experiments.points import point, simulated, table, told
 
 pytestmark = pytest.mark.figures
 
@@ -49,10 +49,6 @@ PAIRS = {
     "paper": {"horizon": 6, "states": 4, "seed": 3},
     "corpus": {"horizon": 7, "max_states": 12, "draft_fraction": 0.02},
 }
-MODULES = (
-    windows_block, windows_gap, windows_map, windows_places, windows_policies, windows_policy,
-    windows_speedup,
-)  # fmt: skip
 NAMES = [
     "windows_speedup", "windows_map", "windows_policies", "windows_gap", "windows_policy", "windows_places",
     "windows_block",
@@ -65,7 +61,7 @@ def place(tmp_path, pair="paper", trajectories=20_000, **more):
 
 
 def test_no_point_has_more_trajectories_than_the_options_allow(tmp_path):
-    few, many = (windows.jobs([place(tmp_path, trajectories=number)]) for number in (500, 10**6 + 1))
+    few, many = (windows.plan([place(tmp_path, trajectories=number)]).jobs for number in (500, 10**6 + 1))
     assert {one.stop.total for one in few} == {500}
     assert {one.stop.total for one in many} == {10**6}
 
@@ -85,15 +81,16 @@ def present(one, results=None, drawn=False, judged=False):
         return [folder / f"{name}.csv"]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in MODULES:
-            patch.setattr(module, "save_figure", save)
+        patch.setattr(outcomes, "save_figure", save)
         if judged:
             patch.setattr(windows, "present_gap", lambda *_: (None, []))
             patch.setattr(windows, "present_policy", lambda *_: (None, []))
             patch.setattr(windows, "present_map", lambda *_: None)
         patch.setattr(windows_policies, "FINE", 4)
         patch.setattr(windows_map, "MAPPED", ("paper", "dirichlet"))
-        return windows.present([one], simulated(windows.jobs([one])) if results is None else results)
+        return windows.present(
+            windows.plan([one]), simulated(windows.plan([one]).jobs) if results is None else results
+        )
 
 
 @pytest.fixture(scope="module", params=list(PAIRS))
@@ -230,7 +227,7 @@ def test_verdicts_notes_and_figures(outcome):
     assert len(names) == len(set(names)) and all(name.startswith(result.title + ", ") for name in names)
     assert [exhibit.name for exhibit in result.figures] == NAMES
     assert not any("{" in exhibit.caption for exhibit in result.figures)
-    assert len({each.task.id for each in windows.jobs([one])}) == len(windows.jobs([one]))
+    assert len({each.task.id for each in windows.plan([one]).jobs}) == len(windows.plan([one]).jobs)
     notes = "\n".join(result.notes)
     best = best_window(instance(one)[0], one.cost, longest=5)
     assert f"target calls: {best.window}, speed-up {best.speedup:.4f}." in notes
@@ -249,17 +246,17 @@ def test_another_window_is_caught(tmp_path):
     options = options_of(one)
     planned = windows_speedup.speedup_jobs(one, options)
     wrong = {}
-    for each in planned:
+    for each in itertools.chain(*planned.values()):
         longer = dataclasses.replace(each.task.decoder, window=each.task.decoder.window + 1)
         mate = dataclasses.replace(each, task=dataclasses.replace(each.task, decoder=longer))
         wrong[each.task.id] = dataclasses.replace(simulated([mate])[mate.task.id], task=each.task)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_speedup, "save_figure", lambda *_: [])
-        _, verdicts, _ = windows_speedup.present_speedup(one, options, wrong, "x", tmp_path)
+        patch.setattr(outcomes, "save_figure", lambda *_: [])
+        _, verdicts, _ = windows_speedup.present_speedup(told(one, wrong), options, planned)
     judged = [
         verdict for verdict in verdicts if verdict.name.endswith(("E[target calls]", "E[drafted tokens]"))
     ]
-    assert len(judged) == 2 * len(planned)
+    assert len(judged) == 2 * sum(map(len, planned.values()))
     assert {verdict.status for verdict in judged} == {Status.FAIL}
 
 
@@ -267,18 +264,17 @@ def test_wrong_counts_by_place_are_caught(tmp_path):
     """Negative control: the first place counts as accepted what the second one does."""
     one = place(tmp_path, trajectories=100_000)
     options = options_of(one)
-    (planned,) = windows_places.places_jobs(one, options)
+    planned = windows_places.places_job(one, options)
     result = simulated([planned])[planned.task.id]
     counts = result.counts
     shifted = counts.accepted_by_place.copy()
     shifted[0] = shifted[1]
     wrong = dataclasses.replace(result, counts=dataclasses.replace(counts, accepted_by_place=shifted))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_places, "save_figure", lambda *_: [])
+        patch.setattr(outcomes, "save_figure", lambda *_: [])
         for found, status in ((result, Status.PASS), (wrong, Status.FAIL)):
-            _, verdicts, _ = windows_places.present_places(
-                one, options, {planned.task.id: found}, "x", tmp_path
-            )
+            there = told(one, {planned.task.id: found})
+            _, verdicts, _ = windows_places.present_places(there, options, planned)
             assert verdicts[2].name == "x, window 3: calls that accept by place"
             assert verdicts[2].status == status
 
@@ -305,12 +301,13 @@ def test_the_intervals_of_speedups_hold_together(tmp_path):
     """Bonferroni over two windows on three pairs."""
     one = place(tmp_path, trajectories=2_000)
     options, drawn = options_of(one), {}
-    planned = windows_speedup.speedup_jobs(one, options)
+    jobs = windows_speedup.speedup_jobs(one, options)
+    planned = list(itertools.chain(*jobs.values()))
     results = simulated(planned)
     with pytest.MonkeyPatch.context() as patch:
         keep = lambda *parts: drawn.update(figure=parts[0], table=parts[3]) or []  # noqa: E731
-        patch.setattr(windows_speedup, "save_figure", keep)
-        windows_speedup.present_speedup(one, options, results, "x", tmp_path)
+        patch.setattr(outcomes, "save_figure", keep)
+        windows_speedup.present_speedup(told(one, results), options, jobs)
     _solid_is_exact_and_dashed_the_formula(drawn["figure"], drawn["table"])
     rows = drawn["table"][drawn["table"].low.notna()]
     assert len(rows) == len(planned) == 6

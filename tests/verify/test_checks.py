@@ -15,6 +15,7 @@ from scipy.optimize import OptimizeResult
 import simlab
 from simlab.decoders import REPLACEMENTS, BatchSpeculative, BiasedSpeculative
 from simlab.errors import SimlabError
+from simlab.evidence import Judging
 from simlab.pairs import ChainPair
 from simlab.theory import (
     Bracket,
@@ -443,10 +444,10 @@ def test_a_biased_algorithm_in_the_search_is_seen_though_it_rejects_more(monkeyp
     assert check.status == "FAIL" and math.isnan(check.left_value)
 
 
-def test_a_front_too_vague_to_compare_is_inconclusive(monkeypatch):
+def test_a_front_too_vague_to_compare_is_inconclusive():
     """Draft and target all but disjoint, where the value is flat: the bracket is narrow there too."""
     pair = _stationary(np.array([[1 - 1e-6, 1e-6]] * 2), np.array([[1e-6, 1 - 1e-6]] * 2), 8)
     assert front.check_program(pair).status == "PASS"
-    monkeypatch.setattr(front, "RESOLUTION", 1e-6)  # as if a bracket so narrow were too wide
-    check = front.check_program(pair)
+    strict = Judging(front_resolution=1e-6)  # as if a bracket so narrow were too wide
+    check = front.check_program(pair, judging=strict)
     assert check.status == "INCONCLUSIVE" and abs(check.difference) <= check.tolerance

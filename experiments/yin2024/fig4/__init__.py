@@ -8,34 +8,28 @@ the paper leaves open. A single token is the pair with horizon 1: all numbers ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from simlab.decoders import Speculative
-from simlab.experiments.common.estimates import figure_metadata, without_effect
-from simlab.experiments.common.settings import (
-    Exhibit,
-    Outcome,
-    Settings,
-    folder_of,
-    heading,
-    instance,
-    only_point,
-)
+from simlab.experiments.common.jobs import Planned, instance
+from simlab.experiments.common.outcome import Exhibit, Outcome, Presentation
+from simlab.experiments.common.settings import Settings, only_point
 from simlab.experiments.yin2024.fig4.checks import step_check, token_checks
 from simlab.experiments.yin2024.fig4.sequences import present_sequences
 from simlab.experiments.yin2024.fig4.series import (
     LABELS,
+    Options,
     Series,
     curve_rows,
     exact_curve,
     options_of,
     simulated_series,
-    single_token,
     table_rows,
     tradeoff_jobs,
 )
-from simlab.report import new_figure, save_figure, shared_legend, style
+from simlab.report import new_figure, shared_legend, style
 from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look
 from simlab.report.tradeoff import draw_rectangles, draw_residual_plane, root_axis, shade_regions
 from simlab.runs import Job, Result
@@ -54,46 +48,53 @@ CAPTION = (
 )
 
 
-def jobs(points: list[Settings]) -> list[Job]:
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """token, sequences: jobs on one token and on the pair's own horizon; by replacement, one an epsilon."""
+
+    options: Options
+    token: dict[str, list[Job]]
+    sequences: dict[str, list[Job]]
+
+
+def plan(points: list[Settings]) -> Planned[Parts]:
     """A job for each replacement and epsilon, on one token and on the pair's own horizon."""
     settings = only_point(points)
     options = options_of(settings)
-    return tradeoff_jobs(settings, options, 1) + tradeoff_jobs(settings, options, None)
+    parts = Parts(options, *(tradeoff_jobs(settings, options, horizon) for horizon in (1, None)))
+    jobs = [one for jobs in (parts.token, parts.sequences) for several in jobs.values() for one in several]
+    return Planned(settings, jobs, parts)
 
 
-def present(points: list[Settings], results: Mapping[str, Result]) -> Outcome:
-    """Verdicts, checks, figures and tables, from the results of `jobs`."""
-    settings = only_point(points)
-    options = options_of(settings)
-    title = f"Figure 4 on {settings.pair_name}"
-    folder = folder_of(settings, settings.pair_name)
-    series, verdicts = simulated_series(settings, options, 1, results, f"{title}, one token")
-    figures = [_present_token(settings, series, results, folder)]
+def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
+    """Verdicts, checks, figures and tables, from the results of the planned jobs."""
+    settings, parts = planned.settings, planned.parts
+    told = Presentation(settings, f"Figure 4 on {settings.pair_name}", results, settings.pair_name)
+    token, verdicts = simulated_series(told, parts.token, "one token")
     pair = instance(settings)[0]
-    sequences, judged = simulated_series(settings, options, None, results, f"{title}, T = {pair.horizon}")
-    figure, found, notes = present_sequences(settings, options, sequences, results, folder)
-    notes += without_effect(settings, "decoder")
-    checks = [*token_checks(single_token(settings), options), step_check(pair, options), *found]
-    return Outcome(
-        heading(settings, title), folder, verdicts + judged, checks, [*figures, figure], notes=notes
+    sequences, judged = simulated_series(told, parts.sequences, f"T = {pair.horizon}")
+    figure, found, notes = present_sequences(told, parts.options, sequences)
+    checks = [*token_checks(instance(settings, 1)[0], parts.options), step_check(pair, parts.options), *found]
+    return told.outcome(
+        verdicts=verdicts + judged,
+        checks=checks,
+        figures=[_present_token(told, token), figure],
+        notes=notes,
     )
 
 
-def _present_token(settings: Settings, series: list[Series], results, folder) -> Exhibit:
-    import pandas as pd
-
-    pair = single_token(settings)
+def _present_token(told: Presentation, series: list[Series]) -> Exhibit:
+    settings = told.settings
+    pair = instance(settings, 1)[0]
     distance = float(expected_rejections_per_position(pair, Speculative()).sum())
-    curves = {one.replacement: exact_curve(pair, one.replacement, one.epsilons) for one in series}
+    curves = {one.replacement: exact_curve(pair, one.replacement, one.epsilons, one) for one in series}
     figure = _draw(settings, series, curves, distance)
     table = table_rows(series, "simulated")
     for name, (epsilons, rejections, loss) in curves.items():
         table += curve_rows("exact curve", name, rejections, loss, epsilons)
     table += curve_rows("front", "front", [0.0, distance], [distance, 0.0])
-    planned = tradeoff_jobs(settings, options_of(settings), 1)
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
     caption = CAPTION.format(distance=distance, confidence=100 * settings.confidence)
-    return Exhibit("fig4", caption, save_figure(figure, folder, "fig4", pd.DataFrame(table), metadata))
+    return told.figure("fig4", caption, figure, table, [job for one in series for job in one.jobs])
 
 
 def _draw(settings: Settings, series: list[Series], curves: dict, distance: float):

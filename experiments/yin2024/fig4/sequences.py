@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simlab.decoders import Speculative
-from simlab.experiments.common.estimates import figure_metadata
-from simlab.experiments.common.settings import Exhibit, Settings, instance
+from simlab.experiments.common.jobs import instance
+from simlab.experiments.common.outcome import Exhibit, Presentation
+from simlab.experiments.common.settings import Settings
 from simlab.experiments.yin2024.fig4.series import (
     LABELS,
     Options,
@@ -25,10 +26,9 @@ from simlab.experiments.yin2024.fig4.series import (
     exact_curve,
     is_small,
     table_rows,
-    tradeoff_jobs,
 )
 from simlab.pairs import ChainPair
-from simlab.report import new_figure, save_figure, shared_legend, style
+from simlab.report import new_figure, shared_legend, style
 from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look
 from simlab.report.tradeoff import draw_rectangles, draw_residual_plane, shade_regions
 from simlab.theory import (
@@ -82,29 +82,34 @@ class Scene:
 
 
 def present_sequences(
-    settings: Settings, options: Options, series: list[Series], results, folder
+    told: Presentation, options: Options, series: list[Series]
 ) -> tuple[Exhibit, list[Check], list[str]]:
     """The figure of whole sequences, the checks on its fronts, and what was left out."""
-    import pandas as pd
-
-    whole = _scene(instance(settings)[0], options)
+    settings = told.settings
+    whole = _scene(instance(settings)[0], options, series)
     cut = min(options.short_horizon, whole.pair.horizon)
     short = _scene(instance(settings, cut)[0], options, seed=settings.seed, all_algorithms=True)
     figure = _draw(settings, series, whole, short)
     table = table_rows(series, f"simulated, T = {whole.pair.horizon}")
     table += [row for scene in (whole, short) for row in _rows(scene)]
-    planned = tradeoff_jobs(settings, options, None)
-    metadata = figure_metadata(settings.command, planned, [results[one.task.id] for one in planned])
-    files = save_figure(figure, folder, "fig4_sequences", pd.DataFrame(table), metadata)
-    exhibit = Exhibit("fig4_sequences", _caption(settings, series, whole, short), files)
+    jobs = [job for one in series for job in one.jobs]
+    exhibit = told.figure("fig4_sequences", _caption(settings, series, whole, short), figure, table, jobs)
     checks = [_program_check(short)] if len(short.programs) or short.undecided else []
     return exhibit, checks, _notes(whole, short)
 
 
-def _scene(pair: ChainPair, options: Options, *, seed: int = 0, all_algorithms: bool = False) -> Scene:
+def _scene(
+    pair: ChainPair,
+    options: Options,
+    series: list[Series] = (),
+    *,
+    seed: int = 0,
+    all_algorithms: bool = False,
+) -> Scene:
+    """series: what is simulated on this very pair, of which the exact numbers are known."""
     rejections = float(expected_rejections_per_position(pair, Speculative()).sum())
     alone = chains_total_variation(pair.draft, pair.target, pair.initial).middle
-    epsilons = np.array(options.epsilons)
+    epsilons, known = np.array(options.epsilons), {one.replacement: one for one in series}
     front = None
     if pair.horizon * pair.states**2 <= SMALL:
         front = sequence_front(pair, options.queries)
@@ -112,7 +117,7 @@ def _scene(pair: ChainPair, options: Options, *, seed: int = 0, all_algorithms: 
     return Scene(
         pair=pair,
         coin=(rejections, alone),
-        curves={one: exact_curve(pair, one, epsilons) for one in options.replacements},
+        curves={one: exact_curve(pair, one, epsilons, known.get(one)) for one in options.replacements},
         front=front,
         programs=solved,
         undecided=reason,

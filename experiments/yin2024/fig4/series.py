@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.checks import check_count, check_number
+from simlab.checks import check_count
 from simlab.decoders import REPLACEMENTS, BiasedSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Verdict, scaled_residuals
-from simlab.experiments.common.estimates import judge, mean_of, total_variation_of
-from simlab.experiments.common.settings import Settings, instance, job
+from simlab.experiments.common.estimates import all_at_once, mean_of, stacked, total_variation_of
+from simlab.experiments.common.jobs import job
+from simlab.experiments.common.options import list_of, listed_numbers
+from simlab.experiments.common.outcome import Presentation
+from simlab.experiments.common.settings import Settings
 from simlab.pairs import ChainPair
-from simlab.runs import Job, Result
-from simlab.theory import Bracket, expected_rejections_per_position, predict, sequence_total_variation
+from simlab.runs import Job
+from simlab.theory import Bracket, expected_rejections_per_position, sequence_total_variation
 
 LABELS = {
     "optimal": "optimal replacement (OPT)",
@@ -58,11 +59,12 @@ class Options:
 class Series:
     """One replacement at every epsilon: where the theory has it, and where the simulation found it.
 
-    epsilons, exact_rejections: (K,). rejections, loss: intervals of arrays (K,): rectangles that hold all
-    their points at once. bracket: of arrays (K,), which holds the exact loss.
+    jobs: one an epsilon. epsilons, exact_rejections: (K,). rejections, loss: intervals of arrays (K,):
+    rectangles that hold all their points at once. bracket: of arrays (K,), which holds the exact loss.
     """
 
     replacement: str
+    jobs: list[Job]
     epsilons: np.ndarray
     rejections: Interval
     loss: Interval
@@ -84,14 +86,14 @@ class Series:
 def options_of(settings: Settings) -> Options:
     """The experiment's options; SimlabError, in one line, for those that make no sense."""
     given = settings.options
-    epsilons = [check_number("experiment.epsilons", one, least=0.0) for one in _list(given, "epsilons")]
-    replacements = _list(given, "replacements")
+    epsilons = listed_numbers(settings, "epsilons", least=0.0)
+    replacements = list_of(settings, "replacements", f"some of {', '.join(REPLACEMENTS)}")
     for one in replacements:
         if one not in REPLACEMENTS:
             known = ", ".join(REPLACEMENTS)
             raise SimlabError(f"experiment.replacements: no replacement {one!r}: known are {known}")
     return Options(
-        tuple(sorted(set(epsilons))),
+        epsilons,
         tuple(dict.fromkeys(replacements)),
         check_count("experiment.short_horizon", given.get("short_horizon")),
         check_count("experiment.algorithms", given.get("algorithms"), least=0),
@@ -104,41 +106,40 @@ def decoders(options: Options, replacement: str) -> list[BiasedSpeculative]:
     return [BiasedSpeculative(epsilon, replacement) for epsilon in options.epsilons]
 
 
-def tradeoff_jobs(settings: Settings, options: Options, horizon: int | None) -> list[Job]:
-    """A job for each replacement and epsilon, at that horizon or the pair's own."""
-    return [
-        job(settings, decoder, horizon)
+def tradeoff_jobs(settings: Settings, options: Options, horizon: int | None) -> dict[str, list[Job]]:
+    """By replacement a job for each epsilon, at that horizon or the pair's own."""
+    return {
+        replacement: [job(settings, decoder, horizon) for decoder in decoders(options, replacement)]
         for replacement in options.replacements
-        for decoder in decoders(options, replacement)
-    ]
+    }
 
 
 def simulated_series(
-    settings: Settings, options: Options, horizon: int | None, results: Mapping[str, Result], title: str
+    told: Presentation, jobs: dict[str, list[Job]], where: str
 ) -> tuple[list[Series], list[Verdict]]:
     """Every replacement's series, and two verdicts a point: on E[N_rej] and on the total variation.
 
     The rectangles of all series together have the error 1 - confidence, a share of it for each side of each
     (Bonferroni).
     """
-    sides = 2 * len(options.replacements) * len(options.epsilons)
-    confidence = 1 - (1 - settings.confidence) / sides
+    confidence = all_at_once(told.settings.confidence, 2 * sum(map(len, jobs.values())))
     series, verdicts = [], []
-    for replacement in options.replacements:
+    for replacement, several in jobs.items():
         points = []
-        for decoder in decoders(options, replacement):
-            one = job(settings, decoder, horizon)
-            name = f"{title}, {replacement}, epsilon = {decoder.epsilon:g}"
-            point, judged = _point(one, results[one.task.id], confidence, name)
+        for one in several:
+            epsilon = one.task.decoder.epsilon
+            name = f"{told.title}, {where}, {replacement}, epsilon = {epsilon:g}"
+            point, judged = _point(told, one, confidence, name)
             points.append(point)
             verdicts += judged
         rejections, loss, exact_rejections, brackets = zip(*points, strict=True)
         series.append(
             Series(
                 replacement,
-                np.array(options.epsilons),
-                _stacked(rejections),
-                _stacked(loss),
+                several,
+                np.array([one.task.decoder.epsilon for one in several]),
+                stacked(rejections),
+                stacked(loss),
                 np.array(exact_rejections),
                 Bracket(*np.array(brackets).T),
             )
@@ -147,14 +148,17 @@ def simulated_series(
 
 
 def exact_curve(
-    pair: ChainPair, replacement: str, epsilons: np.ndarray
+    pair: ChainPair, replacement: str, epsilons: np.ndarray, known: Series | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(epsilon, E[N_rej], total variation) along a series, at more epsilons where the pair is small.
 
     Where sequences are too many to enumerate the total variation is the middle of a bracket: a quick one, no
-    wider than a line, or where the pair is large the one of the simulated points.
+    wider than a line, or where the pair is large the one of the simulated points. known: these, where there
+    are any.
     """
     work = POINT_WORK
+    if known is not None and not is_small(pair):
+        return known.epsilons, known.exact_rejections, known.exact_loss
     if is_small(pair):
         work = CURVE_WORK
         most = float((pair.draft_rows - pair.target_rows).max())  # beyond it nothing is rejected
@@ -176,9 +180,7 @@ def exact_place(pair: ChainPair, decoder: BiasedSpeculative, work: float = POINT
     return rejections, _bracket(pair, decoder, work).middle
 
 
-@functools.lru_cache(maxsize=256)
 def _bracket(pair: ChainPair, decoder: BiasedSpeculative, work: float) -> Bracket:
-    """Remembered, for verdict, table and curve all ask."""
     few = pair.states ** (pair.horizon + 1) <= ENUMERATED
     cells = int(np.clip(work / (pair.horizon * pair.states**2), LEAST_CELLS, MOST_CELLS))
     return sequence_total_variation(pair, decoder, cells=None if few else cells)
@@ -210,31 +212,15 @@ def curve_rows(panel: str, series: str, rejections, loss, epsilons=None) -> list
     ]
 
 
-def _point(one: Job, result: Result, confidence: float, name: str):
+def _point(told: Presentation, one: Job, confidence: float, name: str):
     """((rejections, loss, exact rejections, bracket of the loss), verdicts) of one job."""
-    prediction = predict(one.pair, one.task.decoder)
     bracket = _bracket(one.pair, one.task.decoder, POINT_WORK)
-    mean, *_, total_variation = judge(name, one, result, prediction, bracket)
+    mean, *_, total_variation = told.judge(name, one, bracket)
+    result = told.result(one)
     sides = mean_of(one, result, confidence), total_variation_of(one, result, confidence)
-    return (*sides, prediction.expected_rejections, bracket), [mean, total_variation]
-
-
-def _stacked(intervals) -> Interval:
-    return Interval(*(np.array(end) for end in zip(*intervals, strict=True)))
+    return (*sides, told.prediction(one).expected_rejections, bracket), [mean, total_variation]
 
 
 def _columns(name: str, interval: Interval, exact: np.ndarray, i: int) -> dict:
     ends = zip((name, f"{name}_low", f"{name}_high"), interval, strict=True)
     return {**{key: float(end[i]) for key, end in ends}, f"{name}_exact": float(exact[i])}
-
-
-def _list(options: Mapping, name: str) -> list:
-    values = options.get(name)
-    if not isinstance(values, list) or not values:
-        raise SimlabError(f"experiment.{name} = {values!r}: give a list")
-    return values
-
-
-def single_token(settings: Settings) -> ChainPair:
-    """The pair's first step alone."""
-    return instance(settings, 1)[0]

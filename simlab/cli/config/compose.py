@@ -83,6 +83,12 @@ def telling(words: Iterable[str]) -> list[str]:
     return [word for word in words if _root(word) not in NUMBERLESS]
 
 
+def swept_values(word: str) -> tuple[str, ...]:
+    """The values of a word that sweeps (key=1,2 or key=range(1,9)), as text; none of another word."""
+    override = _parse(word)
+    return tuple(map(str, override.sweep_string_iterator())) if override.is_sweep_override() else ()
+
+
 @contextmanager
 def _hydra() -> Iterator[None]:
     """Hydra with our configs, unless a Hydra run (with the user's own search path) is under way."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import math
-import re
-import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from simlab.checks import as_integer, check_count, check_number
+from simlab.cli.config.compose import swept_values
 from simlab.cli.config.policy import policy_from
 from simlab.cost import CostModel
 from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder
 from simlab.errors import SimlabError
+from simlab.evidence import Judging
 from simlab.pairs import ChainPair
 from simlab.pairs.processing import processing_settings
 
 LARGEST = 2**62  # what tables on disk hold as a whole number, with room to add
 LARGEST_BATCH = 2**31
 INFINITE = ("inf", ".inf", "infinity")
-LONGEST_NAME = 100  # of a folder, before its hash
 
 
 def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
@@ -80,7 +79,8 @@ def pair_from(config: dict) -> tuple[str, dict]:
 
 def settings_from(config: dict):
     """The experiment `Settings` of a composed configuration; SimlabError for values out of range."""
-    from simlab.experiments.common.settings import Settings, pair_of
+    from simlab.experiments.common.jobs import pair_of
+    from simlab.experiments.common.settings import Override, Settings
 
     options = dict(_section(config, "experiment"))
     experiment = options.pop("name", None)
@@ -105,23 +105,17 @@ def settings_from(config: dict):
         running_average=_running_average(config),
         cost=cost,
         output=output_from(config),
-        command=shlex.join(["simlab", "run", *config.get("command", [])]),
-        variant=_variant(config.get("command", [])),
+        overrides=tuple(Override(word, swept_values(word)) for word in config.get("command", [])),
+        judging=judging_from(config),
     )
 
 
-def _variant(words: list[str]) -> str:
-    """The overrides, but for those that the folder's name says anyway or that only make the numbers finer."""
-    said = ("experiment", "pair", "tier", "trajectories")
-    return name_of(word for word in words if word.partition("=")[0] not in said)
-
-
-def name_of(words: Iterable[str]) -> str:
-    """Overrides as a name that a folder or a file can have, whatever their order."""
-    name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "_", "-".join(sorted(words)))
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+def judging_from(config: dict) -> Judging:
+    """The levels of verdicts of a composed configuration. Raises SimlabError for one that is not a level."""
+    section, known = _section(config, "judging"), [field.name for field in dataclasses.fields(Judging)]
+    if unknown := [key for key in section if key not in known]:
+        raise SimlabError(f"no setting judging.{unknown[0]}: judging has {', '.join(known)}")
+    return Judging(**section)
 
 
 def _running_average(config: dict) -> int:
