@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+NEGLIGIBLE = 1e-290
+"""The recursions drop smaller masses: they would slow the arithmetic as subnormal numbers."""
+
 _ALONE, _VECTOR = 2**18, 9000
 """So many multiplications OpenBLAS does in one thread: matrix by matrix, matrix by vector."""
 _LEAST_ROWS = 16

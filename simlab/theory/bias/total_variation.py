@@ -33,15 +33,13 @@ from simlab.checks import check_count
 from simlab.decoders import Decoder
 from simlab.pairs.pair import ChainPair
 from simlab.theory.horizon.forward import is_biased, output_chain
+from simlab.theory.products import NEGLIGIBLE
 
 ENUMERATED = 2**20
 """Up to this many prefixes of one length are looked at one by one."""
 
 WORK = 2e8
 """About how many cells all transitions of all steps together move, for a second's work."""
-
-NEGLIGIBLE = 1e-290
-"""Smaller masses are dropped: they would slow the arithmetic as subnormal numbers."""
 
 LEAST_CELLS, MOST_CELLS = 32, 20_000
 

@@ -12,9 +12,9 @@ from simlab.decoders import BlockSpeculative, Speculative, longest_window
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
 from simlab.theory.prediction import Prediction, target_marginals, within_calls
+from simlab.theory.products import NEGLIGIBLE
 from simlab.theory.windows.forward import predict_windows
 
-_NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 ACCURATE = 1e-3
 """Half-widths of brackets are made this small, if MOST times WORK is enough for it."""
 MOST = 16
@@ -147,7 +147,7 @@ def _forward(pair: ChainPair, masses: BlockMasses, window: int) -> _Calls:
 
 def _carried(law: np.ndarray, exits: np.ndarray) -> np.ndarray:
     moved = law @ exits
-    moved[moved < _NEGLIGIBLE] = 0.0
+    moved[moved < NEGLIGIBLE] = 0.0
     return moved
 
 

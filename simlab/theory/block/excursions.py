@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.jit import compiled
+from simlab.theory.products import NEGLIGIBLE
 
-_NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 DRAFTED, ACCEPTED, LEAST, LARGEST = range(4)
 _SAME = 1e-14  # ratios no further apart are one, rounded differently
 
@@ -120,7 +120,7 @@ def _go_on(draft, target, atoms: Atoms, count, after: Atoms, going, returned, re
                 rejected[z] += wanted - drafted
             else:
                 going[z] += wanted
-                if wanted > _NEGLIGIBLE:
+                if wanted > NEGLIGIBLE:
                     after.tokens[found], after.drafted[found], after.accepted[found] = z, drafted, wanted
                     found += 1
     return found
@@ -139,7 +139,7 @@ def _gather(draft, target, atoms: Atoms, count, cells, width, going, returned, r
             if wanted >= drafted:
                 returned[z] += drafted
                 rejected[z] += wanted - drafted
-            elif wanted > _NEGLIGIBLE:
+            elif wanted > NEGLIGIBLE:
                 going[z] += wanted
                 ratio = wanted / drafted
                 b = min(int(ratio * width), width - 1)

@@ -37,8 +37,7 @@ from simlab.theory.horizon.divergence import sequence_divergence
 from simlab.theory.horizon.positions import places_to_horizon
 from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
 from simlab.theory.prediction import Prediction, within_calls
-
-_NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
+from simlab.theory.products import NEGLIGIBLE
 
 
 def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
@@ -87,8 +86,8 @@ def _predict_to_horizon(pair: ChainPair, decoder: Decoder) -> Prediction:
             out_rejected = now_fresh @ rejected_fresh + now_continuing @ rejected
             out_accepted = now_fresh @ (output - rejected_fresh) + now_continuing @ (output - rejected)
         fresh[0] = 0.0
-        fresh[1 : reach + 1] = np.where(out_rejected > _NEGLIGIBLE, out_rejected, 0.0)
-        continuing[:reach] = np.where(out_accepted > _NEGLIGIBLE, out_accepted, 0.0)
+        fresh[1 : reach + 1] = np.where(out_rejected > NEGLIGIBLE, out_rejected, 0.0)
+        continuing[:reach] = np.where(out_accepted > NEGLIGIBLE, out_accepted, 0.0)
         per_position[t] = out_rejected.sum()
         marginals[t] = out_rejected.sum(axis=0) + out_accepted.sum(axis=0)
         outputs[t : t + 1] = output

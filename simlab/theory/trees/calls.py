@@ -23,9 +23,9 @@ from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.prediction import Prediction, target_marginals, within_calls
+from simlab.theory.products import NEGLIGIBLE
 from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
 
-_NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 _BLOCK = 2**22
 """About how many entries of exit laws are held at once."""
 _KEPT = 2**27
@@ -80,7 +80,7 @@ def _calls(pair: ChainPair, laws: _ExitLaws) -> tuple[np.ndarray, np.ndarray, np
             before = now[:, tokens]
             inside[: len(now)] += before @ ends
             moved = (before @ exits.reshape(len(tokens), -1)).reshape(len(now), *exits.shape[1:])
-            moved[moved < _NEGLIGIBLE] = 0.0
+            moved[moved < NEGLIGIBLE] = 0.0
             for d in np.flatnonzero(moved.any(axis=(0, 2))):
                 later = starts.setdefault(t + d + 1, np.zeros((t + d + 2, states)))
                 later[1 : len(now) + 1] += moved[:, d]

@@ -22,10 +22,8 @@ import numpy as np
 from simlab.decoders import Windowed, longest_window
 from simlab.pairs.pair import ChainPair
 from simlab.theory.prediction import Prediction, target_marginals, within_calls
-from simlab.theory.products import product
+from simlab.theory.products import NEGLIGIBLE, product
 from simlab.theory.windows.rules import Rules, rules_of, steps
-
-_NEGLIGIBLE = 1e-290  # smaller masses are dropped: they would slow the arithmetic as subnormal numbers
 
 
 def predict_windows(pair: ChainPair, decoder: Windowed) -> Prediction:
@@ -103,7 +101,7 @@ def _sum(*parts: tuple[np.ndarray, int]) -> np.ndarray:
 
 
 def _trimmed(mass: np.ndarray) -> np.ndarray:
-    mass[mass < _NEGLIGIBLE] = 0.0
+    mass[mass < NEGLIGIBLE] = 0.0
     return mass
 
 
