@@ -25,6 +25,7 @@ def test_no_room_imports_through_a_wall():
     ("module", "slow"),
     [
         ("simlab.cli.predict", ("numba", "pandas", "matplotlib", "scipy", "joblib", "rich", "dask")),
+        ("simlab.cli.show", ("numba", "pandas", "matplotlib", "scipy", "joblib", "rich", "dask")),
         ("simlab.cli.plan", ("numba", "pandas", "matplotlib", "scipy", "joblib", "rich", "dask")),
         ("simlab.runs", ("pandas", "matplotlib", "hydra", "dask", "distributed", "rich")),
         ("simlab.decoding", ("pandas", "matplotlib", "hydra", "joblib", "rich")),

@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": ("simlab.cli.predict", "exact numbers for a pair and a decoder"),
     "plan": ("simlab.cli.plan", "how many tokens to draft per target call, and what speed-up to expect"),
     "run": ("simlab.cli.run", "simulate an experiment or a grid, hold it against the theory, draw it"),
+    "show": ("simlab.cli.show", "one trajectory step by step: drafted, accepted, replaced, thrown away"),
     "verify": ("simlab.cli.verify", "every theorem as a check on a pair: two independent numbers each"),
     "reproduce": ("simlab.cli.reproduce", "every experiment and figure, and the page of them all"),
     "report": ("simlab.cli.report", "one page of all results: OUTPUT/report/index.html"),
