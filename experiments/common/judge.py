@@ -48,7 +48,7 @@ class Claims:
             f"{self.name}: {what}",
             histogram,
             _possible(self.prediction, exact, histogram),
-            resolution=self.judging.mean_resolution * of - self.prediction.accuracy,
+            resolution=self.judging.mean_resolution * of - self.prediction.error_bound,
             **self.sizes,
         )
 
@@ -81,7 +81,7 @@ def judge(
     """The verdicts that `JUDGES` has for the job's decoder, in that order; judging: their levels.
 
     bracket: holds the exact total variation between the sequences of a biased decoder and the target's; found
-    here where there is none. Where the prediction is a bracket (`Prediction.accuracy`), means are judged
+    here where there is none. Where the prediction is a bracket (`Prediction.error_bound`), means are judged
     against all of it; distributions against its middle, for want of a bound on theirs.
 
     A job of fixed size gets fixed-size intervals. One that stopped by its own interval, always that of the
@@ -107,7 +107,7 @@ def judge_running_average(
         result.batch_sums,
         prediction.horizon,
         _possible(prediction, prediction.expected_rejections, result.counts.rejections),
-        resolution=judging.mean_resolution * prediction.horizon - prediction.accuracy,
+        resolution=judging.mean_resolution * prediction.horizon - prediction.error_bound,
         **judging.errors,
     )
 
@@ -174,7 +174,7 @@ def _possible(prediction: Prediction, exact: float, histogram: np.ndarray) -> fl
     The resolution of such a verdict is less by as much: the mean may be that far from the prediction.
     """
     mean = float(histogram @ np.arange(len(histogram)) / histogram.sum())
-    return float(np.clip(mean, exact - prediction.accuracy, exact + prediction.accuracy))
+    return float(np.clip(mean, exact - prediction.error_bound, exact + prediction.accuracy))
 
 
 _UNBIASED = {"verdict": _rejections, "verdict_law": _rejections_pmf, "verdict_tokens": _target_tokens}

@@ -69,7 +69,7 @@ def present_block(
         for i, window in enumerate(options.blocks)
     ]
     figure = _draw(settings, windows, curves, saved)
-    accuracy = max(one.accuracy for one in exact["block"])
+    accuracy = max(one.error_bound for one in exact["block"])
     caption = CAPTION.format(
         name=settings.pair_name, horizon=pair.horizon,
         about=f" but for {accuracy:.1g} calls" if accuracy else "",

@@ -14,30 +14,30 @@ from simlab.cli.config.settings import cost_from, decoder_from, pair_from
 from simlab.cli.output.tables import text_table
 from simlab.cost import CostModel
 from simlab.decoders import (
+    DECODERS,
     AdaptiveSpeculative,
     BiasedSpeculative,
     Decoder,
-    TreeSpeculative,
-    Windowed,
     decoder_label,
     decoder_name,
     decoder_options,
-    is_plain,
+    entry_for,
 )
-from simlab.pairs import make_pair
+from simlab.pairs import GENERATORS, make_pair
 from simlab.theory import Bracket, Prediction, predict, sequence_total_variation
 
-USAGE = """usage: simlab predict [key=value ...] [--json]
+USAGE = f"""usage: simlab predict [key=value ...] [--json]
 
-Exact numbers for a pair and a decoder: E[N_rej], its standard deviation, acceleration, quantiles of N_rej;
+Exact numbers for a pair and a decoder: E[N_rej], its standard deviation and quantiles; acceleration, T /
+E[N_rej], for decoders that draft to the horizon for free, where a rejection costs one target call;
 for a biased decoder also TV and KL of its sequences from the target's: total variation, divergence in nats;
 for a decoder that drafts trees also E[calls], the mean number of target calls, and tokens/call, T / E[calls];
 its N_rej counts the bonus tokens, those that no tree had drafted. For a decoder that drafts windows of tokens
 (speculative with a window or the bonus token, block, adaptive, confidence) both, and E[drafted], the mean
 number of drafted tokens; accepted, E[accepted tokens] / E[drafted]; speed-up, over the target alone, at the
 costs cost.draft and cost.target of a drafted token and a target call. Settings are those of `simlab run`:
-pair=paper|dirichlet|softmax|mixture|bernoulli|uniform|corpus|file and
-decoder=autoregressive|speculative|block|adaptive|confidence|batch|biased|tree, and their options. A list of
+pair={"|".join(GENERATORS)} and
+decoder={"|".join(DECODERS)}, and their options. A list of
 values makes a grid, a row a point:
 
   simlab predict
@@ -71,6 +71,7 @@ NUMBERS = (
     "expected_accepted_tokens",
     "acceptance_rate",
     "acceptance_length",
+    "error_bound",
     "accuracy",
 )
 ARRAYS = (
@@ -85,7 +86,19 @@ ARRAYS = (
     "acceptance_length_by_place",
     "conditional_acceptance_by_place",
 )
-"""What --json tells of a prediction, beside what is said of biased decoders."""
+"""What --json tells of a prediction, beside what is said of biased decoders; accuracy: error_bound of old."""
+
+_WINDOWS = ("cost", "calls", "drafted")
+COLUMNS = {
+    "autoregressive": (),
+    "horizon": (),
+    "batch": (),
+    "biased": ("bias",),
+    "tree": ("calls",),
+    "windows": _WINDOWS,
+    "block": _WINDOWS,
+}
+"""By algorithm, its groups of columns beside those of every decoder; a table has those of all its rows."""
 
 
 def main(words: list[str]) -> int:
@@ -96,15 +109,11 @@ def main(words: list[str]) -> int:
         documents = [_document(point) for point in points]
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
     else:
-        decoders = [point.decoder for point in points]
-        shown = {
-            "biased": any(isinstance(decoder, BiasedSpeculative) for decoder in decoders),
-            "trees": any(isinstance(decoder, TreeSpeculative) for decoder in decoders),
-            "windows": any(_has_window(decoder) for decoder in decoders),
-        }
-        whole = len(points) == 1 or not shown["windows"]
-        rows = [_row(point, **shown, whole=whole) for point in points]
-        print(text_table(rows, settings=("pair", "decoder", "T", "V", *["cost"] * shown["windows"])))
+        groups = {group for point in points for group in entry_for(point.decoder, COLUMNS, "columns")}
+        whole = len(points) == 1 or "drafted" not in groups
+        accelerated = any(not math.isnan(point.prediction.acceleration) for point in points)
+        rows = [_row(point, groups, whole, accelerated) for point in points]
+        print(text_table(rows, settings=("pair", "decoder", "T", "V", *["cost"] * ("cost" in groups))))
     return 0
 
 
@@ -138,12 +147,9 @@ def _point(config: dict) -> _Point:
     )
 
 
-def _has_window(decoder: Decoder) -> bool:
-    return isinstance(decoder, Windowed) and not is_plain(decoder)
-
-
-def _row(point: _Point, biased: bool, trees: bool, windows: bool, whole: bool) -> dict[str, str]:
-    """whole: with the spread of N_rej and all digits, for which a grid of windows has no room."""
+def _row(point: _Point, groups: set[str], whole: bool, accelerated: bool) -> dict[str, str]:
+    """whole: with the spread of N_rej and all digits, for which a grid of windows has no room; accelerated:
+    whether some row has an acceleration."""
     prediction, bracket = point.prediction, point.bracket
     digits = 6 if whole else 4
     pmf = prediction.rejections_pmf
@@ -151,25 +157,25 @@ def _row(point: _Point, biased: bool, trees: bool, windows: bool, whole: bool) -
     settings = {key: value for key, value in point.pair_options.items() if value is not None}
     spread = {
         "sd": f"{math.sqrt(max(prediction.variance, 0.0)):.4f}",
-        "acceleration": f"{prediction.acceleration:.4f}",
+        **({"acceleration": _known(prediction.acceleration)} if accelerated else {}),
         "5%, median, 95%": f"{low}, {median}, {high}",
     }
     calls = {
         "E[calls]": f"{prediction.expected_target_calls:.{digits}f}",
         "tokens/call": f"{prediction.tokens_per_call:.4f}",
     }
-    bias = {"TV": _spelled(bracket), "KL": f"{prediction.sequence_kl:.6f}"} if biased else {}
+    bias = {"TV": _spelled(bracket), "KL": f"{prediction.sequence_kl:.6f}"}
     return {
         "pair": f"{point.pair_name} ({', '.join(f'{key}={value}' for key, value in settings.items())})",
         "decoder": decoder_label(point.decoder),
         "T": str(prediction.horizon),
         "V": str(prediction.token_marginals.shape[1]),
-        **({"cost": f"draft={point.cost.draft:g}, target={point.cost.target:g}"} if windows else {}),
+        **({"cost": f"draft={point.cost.draft:g}, target={point.cost.target:g}"} if "cost" in groups else {}),
         "E[N_rej]": f"{prediction.expected_rejections:.{digits}f}",
         **(spread if whole else {}),
-        **(calls if trees or windows else {}),
-        **(_drafted(point) if windows else {}),
-        **bias,
+        **(calls if "calls" in groups else {}),
+        **(_drafted(point) if "drafted" in groups else {}),
+        **(bias if "bias" in groups else {}),
     }
 
 
@@ -180,7 +186,11 @@ def _drafted(point: _Point) -> dict[str, str]:
         "accepted": prediction.acceptance_rate,
         "speed-up": point.speedup,
     }
-    return {key: "" if math.isnan(value) else f"{value:.4f}" for key, value in numbers.items()}
+    return {key: _known(value) for key, value in numbers.items()}
+
+
+def _known(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
 
 
 def _spelled(bracket: Bracket) -> str:

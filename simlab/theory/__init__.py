@@ -18,9 +18,14 @@ from simlab.theory.bias.loss import optimal_loss, single_token_tradeoff
 from simlab.theory.bias.total_variation import Bracket, chains_total_variation, sequence_total_variation
 from simlab.theory.bias.win_rate import win_rates
 from simlab.theory.block import block_gain
-from simlab.theory.dispatch import expected_target_calls, expected_time
+from simlab.theory.dispatch import (
+    expected_rejections_per_position,
+    expected_target_calls,
+    expected_time,
+    output_chain,
+    predict,
+)
 from simlab.theory.horizon.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
-from simlab.theory.horizon.forward import expected_rejections_per_position, output_chain, predict
 from simlab.theory.horizon.theorem3 import theorem3_expected_rejections
 from simlab.theory.prediction import Prediction
 from simlab.theory.trees import DraftTree, expected_accepted, optimal_tree

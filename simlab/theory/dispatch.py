@@ -1,36 +1,79 @@
-"""Calls and time from each position and token on: backward recursions, a second route to the means."""
+"""What the theory says of any decoder: one table from its algorithm to the module that has its theory.
+
+Each module offers, for a pair and a decoder that are checked here:
+
+predict(pair, decoder) -> Prediction
+rejections_per_position(pair, decoder) -> (T,), P(position t is rejected)
+output_chain(pair, decoder) -> (T, V, V), the distribution of the next token given the last one
+costs_to_go(pair, decoder, drafted, call) -> (T + 1, V), the mean cost of the tokens from t on after token x,
+    where a drafted token costs `drafted` and a target call `call`; or None where there is no such recursion.
+
+No other module of the theory imports one of these to ask for any decoder, so that none needs to know which
+there are.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from simlab.checks import shortened
 from simlab.cost import CostModel, check_cost
-from simlab.decoders import (
-    AdaptiveSpeculative,
-    BlockSpeculative,
-    ConfidenceSpeculative,
-    Decoder,
-    Speculative,
-    TreeSpeculative,
-)
+from simlab.decoders import Decoder, module_for
 from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
-from simlab.theory.horizon.forward import check
-from simlab.theory.trees import calls as tree_calls
-from simlab.theory.windows.backward import costs_to_go
-from simlab.theory.windows.rules import rules_of
+from simlab.pairs.pair import ChainPair, check_pair
+from simlab.theory.prediction import Prediction
+
+THEORIES = {
+    "autoregressive": "simlab.theory.horizon.forward",
+    "horizon": "simlab.theory.horizon.speculative",
+    "batch": "simlab.theory.horizon.forward",
+    "biased": "simlab.theory.horizon.forward",
+    "windows": "simlab.theory.windows.forward",
+    "block": "simlab.theory.block.calls",
+    "tree": "simlab.theory.trees.calls",
+}
+"""By algorithm, the module with its theory, imported when it is asked for."""
+
+
+def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
+    """The exact distribution of N_rej, of the target calls and of each token, for any decoder.
+
+    Speculative(): Yin et al. 2024, Theorem 1; BatchSpeculative(drafts): Theorem 3, with math.inf the limit
+    of Proposition 1; BiasedSpeculative: own, see `horizon.forward`; windows, blocks and trees: own, see
+    `windows.forward`, `block` and `trees.calls`, for their time and memory too. Time O(T^2 V^2) as matrix
+    products; `expected_rejections_per_position` is O(T V^2). Memory beyond the pair: about seven (V, V)
+    arrays and six (T+1, V), and the (T, V, V) of the output chain where it is not the target. Raises
+    SimlabError if the arguments are not a ChainPair and a decoder with a theory, and for a policy of another
+    pair.
+    """
+    return _theory(pair, decoder).predict(pair, decoder)
+
+
+def expected_rejections_per_position(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+    """P(position t is rejected), (T,), by the recursion without the count: O(T V^2) time, O(V^2) memory.
+
+    Its sum is E[N_rej]. With windows of K tokens O(T V^2 K) time; blocks and trees go the way of `predict`.
+    Raises SimlabError as `predict` does.
+    """
+    return _theory(pair, decoder).rejections_per_position(pair, decoder)
+
+
+def output_chain(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+    """The distribution of the decoder's next token given the last one, as `Prediction.output_chain`.
+
+    (T, V, V). Raises SimlabError as `predict` does.
+    """
+    return _theory(pair, decoder).output_chain(pair, decoder)
 
 
 def expected_target_calls(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """C[t, x]: the mean number of target calls for tokens t..T-1 after token x, (T + 1, V), C[T] = 0.
 
     For decoders of windows or trees, of calls that start at t. By backward recursion, for every (t, x),
-    visited or not: a second road to the mean that `predict` has from the law. Raises SimlabError for another
-    decoder, a policy of another pair, and trees too large.
+    visited or not: a second road to the mean that `predict` has from the distribution. Raises SimlabError for
+    another decoder, a policy of another pair, and trees too large.
     """
-    if isinstance(decoder, TreeSpeculative):
-        return tree_calls.expected_target_calls(pair, decoder)
-    return _to_go(pair, decoder, 0.0, 1.0)
+    return _costs_to_go(pair, decoder, 0.0, 1.0)
 
 
 def expected_time(pair: ChainPair, decoder: Decoder, cost: CostModel) -> np.ndarray:
@@ -38,25 +81,22 @@ def expected_time(pair: ChainPair, decoder: Decoder, cost: CostModel) -> np.ndar
 
     For decoders of windows, of calls that start at t; initial @ its first row is cost.expected_time(predict(
     pair, decoder)), by another route. Raises SimlabError for another decoder, a policy of another pair and
-    what is no cost.
+    if `cost` is not a CostModel.
     """
     check_cost(cost)
-    return _to_go(pair, decoder, cost.draft, cost.target)
+    return _costs_to_go(pair, decoder, cost.draft, cost.target)
 
 
-def _to_go(pair: ChainPair, decoder: Decoder, drafted: float, call: float) -> np.ndarray:
-    check(pair, decoder)
-    if isinstance(decoder, BlockSpeculative):
-        from simlab.theory.block import block_costs_to_go
-
-        return block_costs_to_go(pair, decoder, drafted, call)
-    if not isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative):
+def _costs_to_go(pair: ChainPair, decoder: Decoder, drafted: float, call: float) -> np.ndarray:
+    theory = _theory(pair, decoder)
+    if theory.costs_to_go is None:
         raise SimlabError(
-            f"no calls from each position on for {decoder!r}: give a decoder of windows, such as "
+            f"no calls from each position on for {shortened(decoder)}: give a decoder of windows, such as "
             "simlab.Speculative(window=4)"
         )
-    found = np.zeros((pair.horizon + 1, pair.states))
-    backwards = enumerate(costs_to_go(pair, rules_of(pair, decoder), drafted, call), start=1)
-    for steps_left, values in backwards:
-        found[pair.horizon - steps_left] = values[0]
-    return found
+    return theory.costs_to_go(pair, decoder, drafted, call)
+
+
+def _theory(pair: ChainPair, decoder: Decoder):
+    check_pair(pair)
+    return module_for(decoder, THEORIES, "theory")

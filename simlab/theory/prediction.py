@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.decoders import Decoder
+from simlab.decoders import Decoder, decoder_label
 from simlab.pairs.pair import ChainPair
+from simlab.theory.horizon.divergence import sequence_divergence
 from simlab.theory.products import product
 
 
@@ -25,9 +26,10 @@ class Prediction:
         accepted, with a tree with its bonus token or with the last one; autoregressive decoding takes one a
         token.
     expected_target_calls: its mean.
-    acceleration: T / E[N_rej], the tokens per target call when drafting is free (Yin et al. 2024); inf if
-        nothing is ever rejected; 1 for autoregressive decoding, which calls the target for each token. With
-        windows, bonus tokens and trees, where calls end without a rejection too, T / E[target calls].
+    acceleration: T / E[N_rej], as Yin et al. (2024) measure it: drafting is free and reaches the horizon, so
+        that a rejection costs one target call. inf if nothing is ever rejected; 1 for autoregressive
+        decoding, which calls the target for each token; nan with windows, bonus tokens and trees, where calls
+        end without a rejection too. `tokens_per_call`, T / E[target calls], is there for every decoder.
     token_marginals: (T, V), P(token t = y).
     output_chain: (T, V, V), the law of the next token given the last one: the target itself for the unbiased
         decoders, the chain that the output follows for BiasedSpeculative. One step, broadcast, where both
@@ -41,8 +43,8 @@ class Prediction:
         longest window. Of batch decoding i tokens in each draft. (0,) for TreeSpeculative.
     reached_by_place: (K,), of those, the calls whose first i - 1 drafted tokens are accepted.
     accepted_by_place: (K,), of those, the calls whose first i drafted tokens are accepted.
-    accuracy: no expectation above that rests on the target calls is further from the true one than this; 0.0
-        where all are exact but for rounding, as for every decoder but BlockSpeculative with a window too
+    error_bound: no expectation above that rests on the target calls is further from the true one than this;
+        0.0 where all are exact but for rounding, as for every decoder but BlockSpeculative with a window too
         long to enumerate.
     """
 
@@ -62,7 +64,65 @@ class Prediction:
     drafted_by_place: np.ndarray
     reached_by_place: np.ndarray
     accepted_by_place: np.ndarray
-    accuracy: float
+    error_bound: float
+
+    @classmethod
+    def build(
+        cls,
+        pair: ChainPair,
+        decoder: Decoder,
+        *,
+        rejections_pmf: np.ndarray,
+        rejections_per_position: np.ndarray,
+        target_calls_pmf: np.ndarray,
+        by_place: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+        acceleration: float = math.nan,
+        output_chain: np.ndarray | None = None,
+        error_bound: float = 0.0,
+    ) -> Prediction:
+        """The prediction, with everything that follows from these: means, variance, marginals, divergence.
+
+        by_place: (drafted, reached, accepted) by place; None where drafted tokens are not predicted.
+        output_chain: None for the target, which is the output of every unbiased decoder.
+        """
+        horizon, counts = pair.horizon, np.arange(pair.horizon + 1)
+        expected = float(rejections_per_position.sum())
+        chain = pair.target if output_chain is None else output_chain
+        unbiased = chain is pair.target
+        drafted, reached, accepted = (np.zeros(0),) * 3 if by_place is None else by_place
+        known = 1.0 if by_place is not None else math.nan
+        return cls(
+            decoder=decoder,
+            rejections_pmf=rejections_pmf,
+            expected_rejections=expected,
+            variance=float(np.dot((counts - expected) ** 2, rejections_pmf)),
+            rejections_per_position=rejections_per_position,
+            target_calls_pmf=target_calls_pmf,
+            expected_target_calls=within_calls(np.dot(target_calls_pmf, counts), horizon),
+            acceleration=acceleration,
+            token_marginals=marginals(chain, pair.initial),
+            output_chain=chain,
+            sequence_kl=0.0 if unbiased else sequence_divergence(chain, pair.target, pair.initial),
+            expected_drafted_tokens=known * decoder.drafts_per_call * float(drafted.sum()),
+            expected_accepted_tokens=known * float(accepted.sum()),
+            drafted_by_place=drafted,
+            reached_by_place=reached,
+            accepted_by_place=accepted,
+            error_bound=error_bound,
+        )
+
+    def __repr__(self) -> str:
+        spread = f"sd {math.sqrt(max(self.variance, 0.0)):.6g}"
+        return (
+            f"Prediction({decoder_label(self.decoder)} on T={self.horizon}, "
+            f"V={self.token_marginals.shape[1]}: E[N_rej] {self.expected_rejections:.6g}, {spread}, "
+            f"E[target calls] {self.expected_target_calls:.6g}, tokens per call {self.tokens_per_call:.6g})"
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """The old name of `error_bound`."""
+        return self.error_bound
 
     @property
     def horizon(self) -> int:
@@ -123,9 +183,9 @@ def within_calls(mean: float, horizon: int) -> float:
     return float(min(max(mean, 1.0), horizon))
 
 
-def target_marginals(pair: ChainPair) -> np.ndarray:
-    """P(token t = y) under the target, (T, V)."""
-    marginals, now = np.empty((pair.horizon, pair.states)), pair.initial
-    for t in range(pair.horizon):
-        marginals[t] = now = product(now, pair.target[t])
-    return marginals
+def marginals(chain: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """P(token t = y), (T, V), of a chain (T, V, V) from the distribution (V,) of x_0."""
+    found, now = np.empty(chain.shape[:2]), initial
+    for t, rows in enumerate(chain):
+        found[t] = now = product(now, rows)
+    return found

@@ -78,7 +78,7 @@ def check_calls(pair: ChainPair, seed: int, window: int = 2) -> Check:
         given = ChainPair(short.draft, short.target, np.eye(pair.states)[start])
         exact = predict(given, BlockSpeculative(window))
         predicted.append(exact.expected_target_calls)
-        accuracy = max(accuracy, exact.accuracy)
+        accuracy = max(accuracy, exact.error_bound)
     tolerance = _rounding(pair) + accuracy
     return equal(claim, found, predicted, tolerance=tolerance, scope=_scope(pair, horizon, starts))
 
@@ -96,7 +96,7 @@ def check_never_more_calls(pair: ChainPair) -> Check:
         "as blocks",
     )
     token, block = (predict(short, make(window)) for make in (_token_by_token, BlockSpeculative))
-    tolerance = rounding(short) + block.accuracy
+    tolerance = rounding(short) + block.error_bound
     calls = token.expected_target_calls, block.expected_target_calls
     return at_least(claim, *calls, tolerance=tolerance, scope=steps_of(pair, horizon))
 

@@ -131,7 +131,7 @@ def test_a_grid_of_tree_decoders(run, tmp_path):
     for point, (_, row) in zip(points, table.iterrows(), strict=True):
         exact = predict(paper(12), TreeSpeculative(*point))
         assert row.target_calls_exact == told(exact.expected_target_calls)
-        assert row.tokens_per_call_exact == row.acceleration_exact == told(exact.tokens_per_call)
+        assert row.tokens_per_call_exact == told(exact.tokens_per_call) and pd.isna(row.acceleration_exact)
         assert row.rejections_exact == told(exact.expected_rejections)
         assert row.rejections_exact < row.target_calls_exact
         assert row.target_calls_low < row.target_calls < row.target_calls_high

@@ -29,14 +29,14 @@ def test_a_mean_is_held_against_the_whole_bracket(tmp_path, seed, running):
     if running:
         one = dataclasses.replace(one, stop=HalfWidth(0.1, 0.95, 200_000))
     exact = predict(pair, decoder)
-    assert exact.accuracy == 0
+    assert exact.error_bound == 0
     for shift in (0.4, -0.4):
         off = {
             f"expected_{name}": getattr(exact, f"expected_{name}") + shift
             for name in ("rejections", "target_calls", "drafted_tokens")
         }
         for accuracy in (0.0, 0.1, 0.5):
-            verdicts = judge("x", one, result, dataclasses.replace(exact, **off, accuracy=accuracy))
+            verdicts = judge("x", one, result, dataclasses.replace(exact, **off, error_bound=accuracy))
             found = {each.name.removeprefix("x: "): each for each in verdicts}
             failed = [found[name].status == Status.FAIL for name in MEANS]
             assert failed == [accuracy < 0.4] * 3

@@ -108,7 +108,7 @@ def compare(chains, decoder):
     for name, values in expected_by_place(law, longest).items():
         expected = np.array([float(value) for value in values])
         np.testing.assert_allclose(getattr(found, f"{name}_by_place"), expected, atol=1e-12)
-    assert found.accuracy == 0.0
+    assert found.error_bound == 0.0
     back = pair.initial @ expected_target_calls(pair, decoder)[0]
     np.testing.assert_allclose(back, float(calls), atol=1e-12)
     time = pair.initial @ expected_time(pair, decoder, CostModel(0.25, 3.0))[0]
@@ -244,7 +244,7 @@ def test_what_a_window_accepts_by_place_is_the_same_for_longer_windows():
 def test_brackets_hold_the_exact_masses_and_expectations(monkeypatch, horizon):
     pair, decoder = paper(horizon), BlockSpeculative(5)
     exact, sure = predict(pair, decoder), block_masses(pair, 5, WORK)
-    assert exact.accuracy == 0.0 and sure.spread is None
+    assert exact.error_bound == 0.0 and sure.spread is None
     widths = []
     for cells in (4, 16):
         monkeypatch.setattr(masses, "LEAST_CELLS", cells)
@@ -252,11 +252,11 @@ def test_brackets_hold_the_exact_masses_and_expectations(monkeypatch, horizon):
         monkeypatch.setattr(block_calls, "enough_masses", lambda pair, window, rough=rough: rough)
         found = predict(pair, decoder)
         assert (np.abs(rough.accepted - sure.accepted) <= rough.spread + 1e-15).all()
-        widths.append(found.accuracy)
+        widths.append(found.error_bound)
         for name in ("expected_target_calls", "expected_drafted_tokens", "expected_accepted_tokens"):
-            assert abs(getattr(found, name) - getattr(exact, name)) <= found.accuracy
+            assert abs(getattr(found, name) - getattr(exact, name)) <= found.error_bound
         for name in ("expected_rejections", "drafted_by_place", "reached_by_place", "accepted_by_place"):
-            assert np.abs(getattr(found, name) - getattr(exact, name)).max() <= found.accuracy
+            assert np.abs(getattr(found, name) - getattr(exact, name)).max() <= found.error_bound
         assert abs(found.target_calls_pmf.sum() - 1) < 1e-12
     assert 0 < widths[1] < widths[0] / 8  # the error falls with the square of the cells' width
 
@@ -293,7 +293,7 @@ def test_more_work_is_done_where_the_bracket_is_wide(monkeypatch):
     monkeypatch.setattr(block_calls, "block_masses", counted)
     block_calls.enough_masses.cache_clear()
     for _ in range(2):
-        assert predict(pair, BlockSpeculative(6)).accuracy > block_calls.ACCURATE
+        assert predict(pair, BlockSpeculative(6)).error_bound > block_calls.ACCURATE
     assert works[0] == WORK < works[1] <= block_calls.MOST * WORK and len(works) == 2
     block_calls.enough_masses.cache_clear()
 
@@ -302,8 +302,8 @@ def test_ratios_that_repeat_lose_nothing():
     """Two ratios, 2/3 and 3/2, make few prefixes: 30 places are exact, and few cells too."""
     draft, target = np.array([[0.6, 0.4]] * 2), np.array([[0.4, 0.6]] * 2)
     found = predict(ChainPair.stationary(draft, target, [1, 0], 31), BlockSpeculative(None))
-    assert found.accuracy < 1e-9
-    assert predict(mixture(20, states=4), BlockSpeculative(8)).accuracy < 1e-6
+    assert found.error_bound < 1e-9
+    assert predict(mixture(20, states=4), BlockSpeculative(8)).error_bound < 1e-6
 
 
 def test_what_would_take_hours_is_refused_at_once():

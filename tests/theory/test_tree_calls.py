@@ -50,7 +50,8 @@ def assert_agrees(pair, decoder):
     assert prediction.expected_target_calls == pytest.approx(mean, abs=1e-12)
     assert prediction.expected_rejections == pytest.approx(bonus_pmf @ counts, abs=1e-12)
     assert prediction.variance == pytest.approx(bonus_pmf @ counts**2 - (bonus_pmf @ counts) ** 2, abs=1e-11)
-    assert prediction.acceleration == pytest.approx(prediction.tokens_per_call, abs=1e-12)
+    assert np.isnan(prediction.acceleration)
+    assert prediction.tokens_per_call == pytest.approx(pair.horizon / mean, abs=1e-12)
     calls = expected_target_calls(pair, decoder)
     assert calls.shape == (pair.horizon + 1, pair.states) and (calls[-1] == 0).all()
     assert pair.initial @ calls[0] == pytest.approx(mean, abs=1e-12)
@@ -145,7 +146,7 @@ def test_one_token_takes_one_call_and_everything_known_takes_the_fewest():
     assert predict(paper(1), TreeSpeculative(3)).target_calls_pmf.tolist() == pytest.approx([0, 1])
     certain = ChainPair.stationary(np.eye(3), np.eye(3), np.eye(3)[0], 10)
     prediction = predict(certain, TreeSpeculative(4))
-    assert prediction.target_calls_pmf[2] == 1 and prediction.acceleration == 5
+    assert prediction.target_calls_pmf[2] == 1 and prediction.tokens_per_call == 5
     assert prediction.rejections_per_position.tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
     whole = predict(paper(4, 2), TreeSpeculative(30))
     assert whole.target_calls_pmf[1] == pytest.approx(1) and whole.expected_rejections == 0

@@ -50,7 +50,7 @@ from simlab.checks import check_count, check_number
 from simlab.decoders import Speculative
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.bias.total_variation import chains_total_variation
-from simlab.theory.horizon.forward import expected_rejections_per_position
+from simlab.theory.horizon.forward import rejections_per_position
 
 LEVELS = 1024
 """About how many multipliers are looked at."""
@@ -120,7 +120,7 @@ def sequence_front(pair: ChainPair, queries: int = 16, *, nodes: int | None = No
     """
     queries = check_count("queries", queries)
     alone = chains_total_variation(pair.draft, pair.target, pair.initial)
-    unbiased = float(expected_rejections_per_position(pair, Speculative()).sum())
+    unbiased = float(rejections_per_position(pair, Speculative()).sum())
     corners = [(0.0, alone.high), (unbiased, 0.0)]
     lines = [(1.0, alone.low)]
     settled: set[float] = set()

@@ -32,7 +32,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import Decoder
 from simlab.pairs.pair import ChainPair
-from simlab.theory.horizon.forward import is_biased, output_chain
+from simlab.theory.dispatch import output_chain
 from simlab.theory.products import NEGLIGIBLE
 
 ENUMERATED = 2**20
@@ -70,7 +70,7 @@ def sequence_total_variation(pair: ChainPair, decoder: Decoder, *, cells: int | 
     if cells is not None:
         check_count("cells", cells, least=2)
     chain = output_chain(pair, decoder)
-    if not is_biased(decoder):
+    if not decoder.is_biased:
         return Bracket(0.0, 0.0)
     return chains_total_variation(chain, pair.target, pair.initial, cells=cells)
 

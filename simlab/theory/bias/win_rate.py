@@ -31,7 +31,7 @@ from simlab.checks import check_count
 from simlab.decoders import Decoder
 from simlab.pairs.pair import ChainPair
 from simlab.theory.bias.total_variation import Bracket
-from simlab.theory.horizon.forward import output_chain
+from simlab.theory.dispatch import output_chain
 
 TIE = 1e-9
 """Two scores this close are a tie: a sum of logarithms in another order is no other likelihood."""

@@ -48,6 +48,6 @@ the two are the same. (Block verification itself is not monotone in where a call
 says that a longer window never takes more calls.)
 """
 
-from simlab.theory.block.calls import block_costs_to_go, block_gain, predict_block
+from simlab.theory.block.calls import block_gain
 
-__all__ = ["block_costs_to_go", "block_gain", "predict_block"]
+__all__ = ["block_gain"]

@@ -11,9 +11,9 @@ from simlab.checks import check_count
 from simlab.decoders import BlockSpeculative, Speculative, longest_window
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
-from simlab.theory.prediction import Prediction, target_marginals, within_calls
+from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE
-from simlab.theory.windows.forward import predict_windows
+from simlab.theory.windows import forward as windows
 
 ACCURATE = 1e-3
 """Half-widths of brackets are made this small, if MOST times WORK is enough for it."""
@@ -37,43 +37,41 @@ class _Means(NamedTuple):
     half_width: np.ndarray
 
 
-def predict_block(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
-    """The exact law of calls and rejections; what is drafted and accepted, place by place.
+def predict(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
+    """The exact distributions of calls and rejections; what is drafted and accepted, place by place.
 
     Exact to rounding while the drafted prefixes of a start can be followed one by one (V = 7, T = 50: windows
     up to 6; V = 100: up to 3; where ratios repeat far beyond); else the masses of `block_masses` are the
-    middles of certified brackets, and `accuracy` bounds what that does to each expectation. Time O(T^2 V^2
+    middles of certified brackets, and `error_bound` bounds what that does to each expectation. Time O(T^2 V^2
     window) as matrix products beyond that of the masses.
     Raises SimlabError where it would take hours.
     """
-    horizon, window = pair.horizon, longest_window(decoder, pair.horizon)
+    window = longest_window(decoder, pair.horizon)
     masses = enough_masses(pair, window)
     law = _forward(pair, masses, window)
-    drafted, reached, accepted = _places(pair, masses, window, law.starts)
-    counts = np.arange(horizon + 1)
-    expected, calls = float(law.per_position.sum()), within_calls(law.starts.sum(), horizon)
-    return Prediction(
-        decoder=decoder,
+    return Prediction.build(
+        pair,
+        decoder,
         rejections_pmf=law.rejections,
-        expected_rejections=expected,
-        variance=float(np.dot((counts - expected) ** 2, law.rejections)),
         rejections_per_position=law.per_position,
         target_calls_pmf=law.calls,
-        expected_target_calls=calls,
-        acceleration=horizon / calls,
-        token_marginals=target_marginals(pair),
-        output_chain=pair.target,
-        sequence_kl=0.0,
-        expected_drafted_tokens=float(drafted.sum()),
-        expected_accepted_tokens=float(accepted.sum()),
-        drafted_by_place=drafted,
-        reached_by_place=reached,
-        accepted_by_place=accepted,
-        accuracy=_accuracy(pair, masses, window),
+        by_place=_places(pair, masses, window, law.starts),
+        error_bound=_error_bound(pair, masses, window),
     )
 
 
-def block_costs_to_go(pair: ChainPair, decoder: BlockSpeculative, drafted: float, call: float) -> np.ndarray:
+def rejections_per_position(pair: ChainPair, decoder: BlockSpeculative) -> np.ndarray:
+    """P(position t is rejected), (T,). Raises SimlabError as `predict` does."""
+    window = longest_window(decoder, pair.horizon)
+    return _forward(pair, enough_masses(pair, window), window).per_position
+
+
+def output_chain(pair: ChainPair, decoder: BlockSpeculative) -> np.ndarray:
+    """The target, (T, V, V): the decoder is unbiased."""
+    return pair.target
+
+
+def costs_to_go(pair: ChainPair, decoder: BlockSpeculative, drafted: float, call: float) -> np.ndarray:
     """The mean cost of tokens t..T-1 after token x, (T + 1, V), where a drafted token costs `drafted` and a
     target call `call`, >= 0; 0 at T.
 
@@ -96,7 +94,7 @@ def enough_masses(pair: ChainPair, window: int) -> BlockMasses:
     """
     work = max(WORK, least_work(pair, window))
     masses = block_masses(pair, window, work)
-    more = min(1.2 * work * np.sqrt(_accuracy(pair, masses, window) / ACCURATE), MOST * WORK)
+    more = min(1.2 * work * np.sqrt(_error_bound(pair, masses, window) / ACCURATE), MOST * WORK)
     return masses if more <= 1.2 * work else block_masses(pair, window, more)
 
 
@@ -108,8 +106,8 @@ def block_gain(pair: ChainPair, window: int | None = 4) -> tuple[float, float]:
     """
     check_pair(pair)
     window = window if window is None else check_count("window", window)
-    token = predict_windows(pair, Speculative(window, bonus=True))
-    block = predict_block(pair, BlockSpeculative(window))
+    token = windows.predict(pair, Speculative(window, bonus=True))
+    block = predict(pair, BlockSpeculative(window))
     return token.expected_target_calls, block.expected_target_calls
 
 
@@ -168,7 +166,7 @@ def _calls(place: int, drafted: int) -> float:
     return 1.0
 
 
-def _accuracy(pair: ChainPair, masses: BlockMasses, window: int) -> float:
+def _error_bound(pair: ChainPair, masses: BlockMasses, window: int) -> float:
     """The largest half-width of all expectations of a Prediction that rest on the calls."""
     if masses.spread is None:
         return 0.0

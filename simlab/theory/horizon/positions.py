@@ -6,30 +6,41 @@ each rejection, and drafts the R = T - t tokens to the horizon. Its start s is c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
-from simlab.theory.products import product
+from simlab.theory.horizon.steps import Step
+from simlab.theory.products import NEGLIGIBLE, product
 
 
-def places_to_horizon(
-    steps: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], initial: np.ndarray, horizon: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(drafted, reached, accepted) by place, (T,) each, as in `Prediction`.
+class CallPositions:
+    """The calls that draft, reach and accept each position in the window, fed step by step.
 
-    steps: for each t the rows (V, V) of (output, rejected at a call's first place, rejected at later ones).
-    initial: (V,). Time O(T^2 V^2) as matrix products, memory O(T V).
+    initial: (V,). A recursion of its own beside that of the counts, so that each step is made once for both.
+    Time O(T^2 V^2) as matrix products, memory O(T V).
     """
-    starts, reached, accepted = np.zeros((3, horizon))
-    now, going = np.array(initial), np.zeros((0, len(initial)))  # going: (s, V), by start
-    for t, (output, rejected_first, rejected) in enumerate(steps):
-        starts[t] = now.sum()
-        after = np.vstack([product(going, output - rejected), product(now, output - rejected_first)])
-        after[after < 1e-290] = 0.0  # subnormal numbers would slow the arithmetic
-        places = t - np.arange(t + 1)
-        reached[places] += np.append(going.sum(axis=1), starts[t])
-        accepted[places] += after.sum(axis=1)
-        now = product(going.sum(axis=0), rejected) + product(now, rejected_first)
-        going = after
-    return np.cumsum(starts)[::-1], reached, accepted
+
+    def __init__(self, initial: np.ndarray, horizon: int):
+        self._starts, self._reached, self._accepted = np.zeros((3, horizon))
+        self._now, self._going = np.array(initial), np.zeros((0, len(initial)))  # going: (s, V), by start
+
+    def move(self, step: Step) -> None:
+        """Go one position on."""
+        t = len(self._going)
+        self._starts[t] = self._now.sum()
+        after = np.vstack(
+            [
+                product(self._going, step.output - step.rejected),
+                product(self._now, step.output - step.rejected_fresh),
+            ]
+        )
+        after[after < NEGLIGIBLE] = 0.0
+        indices = t - np.arange(t + 1)
+        self._reached[indices] += np.append(self._going.sum(axis=1), self._starts[t])
+        self._accepted[indices] += after.sum(axis=1)
+        rejected = product(self._going.sum(axis=0), step.rejected)
+        self._now = rejected + product(self._now, step.rejected_fresh)
+        self._going = after
+
+    def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(drafted, reached, accepted), (T,) each, as in `Prediction`, once all T steps are made."""
+        return np.cumsum(self._starts)[::-1], self._reached, self._accepted

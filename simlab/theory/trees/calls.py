@@ -13,16 +13,15 @@ C[t, x] = 1 + sum_{d, y} E_{t, x}[d, y] C[t + d + 1, y].
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from simlab.checks import check_count
+from simlab.checks import check_count, shortened
 from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_pair
-from simlab.theory.prediction import Prediction, target_marginals, within_calls
+from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE
 from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
 
@@ -32,40 +31,35 @@ _KEPT = 2**27
 """Bytes of exit laws that are kept for other starts."""
 
 
-def predict_tree(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
-    """The exact law of the target calls and of the bonus tokens.
+def predict(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
+    """The exact distributions of the target calls and of the bonus tokens.
 
     Time: a search for each (t, x) that calls can start from (a stationary pair shares most of them), O(P V)
     for each tree's exits, and O(T^2 V^2 D) as matrix products, D the depth of the trees. Memory: one tree,
     the laws of D starts, O(T V D), and the exits of some trees, 200 MB at most. Raises SimlabError for a tree
     too large.
     """
-    horizon = pair.horizon
     bonus, inside, per_position = _calls(pair, _ExitLaws(pair, decoder))
     calls = bonus.copy()
     calls[1:] += inside[:-1]
-    bonus += inside
-    counts = np.arange(horizon + 1)
-    expected, expected_calls = float(per_position.sum()), within_calls(np.dot(calls, counts), horizon)
-    return Prediction(
-        decoder=decoder,
-        rejections_pmf=bonus,
-        expected_rejections=expected,
-        variance=float(np.dot((counts - expected) ** 2, bonus)),
+    return Prediction.build(
+        pair,
+        decoder,
+        rejections_pmf=bonus + inside,
         rejections_per_position=per_position,
         target_calls_pmf=calls,
-        expected_target_calls=expected_calls,
-        acceleration=horizon / expected_calls,
-        token_marginals=target_marginals(pair),
-        output_chain=pair.target,
-        sequence_kl=0.0,
-        expected_drafted_tokens=math.nan,
-        expected_accepted_tokens=math.nan,
-        drafted_by_place=np.zeros(0),
-        reached_by_place=np.zeros(0),
-        accepted_by_place=np.zeros(0),
-        accuracy=0.0,
+        by_place=None,
     )
+
+
+def rejections_per_position(pair: ChainPair, decoder: TreeSpeculative) -> np.ndarray:
+    """P(the token at t is a bonus token), (T,). Raises SimlabError as `predict` does."""
+    return _calls(pair, _ExitLaws(pair, decoder))[2]
+
+
+def output_chain(pair: ChainPair, decoder: TreeSpeculative) -> np.ndarray:
+    """The target, (T, V, V): the decoder is unbiased."""
+    return pair.target
 
 
 def _calls(pair: ChainPair, laws: _ExitLaws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,21 +83,26 @@ def _calls(pair: ChainPair, laws: _ExitLaws) -> tuple[np.ndarray, np.ndarray, np
     return last.sum(axis=1), inside, per_position
 
 
-def expected_target_calls(pair: ChainPair, decoder: TreeSpeculative) -> np.ndarray:
-    """C[t, x]: the mean number of target calls for tokens t..T-1 after token x, (T + 1, V), C[T] = 0.
+def costs_to_go(pair: ChainPair, decoder: TreeSpeculative, drafted: float, call: float) -> np.ndarray:
+    """The mean cost of tokens t..T-1 after token x, (T + 1, V), where a target call costs `call`; 0 at T.
 
     By backward recursion, for every (t, x), visited or not: a second road to the mean that `predict` has from
-    the law. Raises SimlabError for a decoder without trees and for trees too large.
+    the distribution. Raises SimlabError unless drafted tokens are free, as it is not predicted how many there
+    are, and for trees too large.
     """
-    _check(pair, decoder)
+    if drafted:
+        raise SimlabError(
+            f"drafted tokens of {shortened(decoder)} are not counted: give a decoder of windows, or "
+            "cost.draft = 0"
+        )
     horizon, states = pair.horizon, pair.states
-    calls = np.zeros((horizon + 1, states))
+    costs = np.zeros((horizon + 1, states))
     laws = _ExitLaws(pair, decoder)
     for t in reversed(range(horizon)):
         for chosen, exits, _ in laws.at(t, np.arange(states)):
             depths = exits.shape[1]
-            calls[t, chosen] = 1 + np.einsum("xdy,dy->x", exits, calls[t + 1 : t + 1 + depths])
-    return calls
+            costs[t, chosen] = call + np.einsum("xdy,dy->x", exits, costs[t + 1 : t + 1 + depths])
+    return costs
 
 
 def expected_accepted(pair: ChainPair, decoder: TreeSpeculative, capacities) -> np.ndarray:
@@ -184,4 +183,4 @@ class _ExitLaws:
 def _check(pair: ChainPair, decoder: TreeSpeculative) -> None:
     check_pair(pair)
     if not isinstance(decoder, TreeSpeculative):
-        raise SimlabError(f"{decoder!r} drafts no trees: give simlab.TreeSpeculative()")
+        raise SimlabError(f"{shortened(decoder)} drafts no trees: give simlab.TreeSpeculative()")

@@ -9,7 +9,7 @@ import numpy as np
 from simlab.cost import CostModel
 from simlab.decoders import ConfidenceSpeculative, Speculative
 from simlab.pairs.pair import ChainPair, check_pair
-from simlab.theory.horizon.forward import expected_rejections_per_position
+from simlab.theory.horizon.forward import rejections_per_position
 from simlab.theory.windows.backward import costs_to_go
 from simlab.theory.windows.optimal import TIE, check_planned
 from simlab.theory.windows.rules import Rules, confidence_rules, fixed_windows
@@ -115,7 +115,7 @@ def mean_acceptance(pair: ChainPair) -> float:
     Raises SimlabError if it is not a pair.
     """
     check_pair(pair)
-    rejections = expected_rejections_per_position(pair, Speculative()).sum()
+    rejections = rejections_per_position(pair, Speculative()).sum()
     return float(np.clip(1 - rejections / pair.horizon, 0.0, 1.0))
 
 

@@ -21,49 +21,49 @@ import numpy as np
 
 from simlab.decoders import Windowed, longest_window
 from simlab.pairs.pair import ChainPair
-from simlab.theory.prediction import Prediction, target_marginals, within_calls
+from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE, product
+from simlab.theory.windows import backward
 from simlab.theory.windows.rules import Rules, rules_of, steps
 
 
-def predict_windows(pair: ChainPair, decoder: Windowed) -> Prediction:
+def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
     """The exact prediction for Speculative, AdaptiveSpeculative and ConfidenceSpeculative.
 
     Time O(T^2 V^2 K) as matrix products, K the longest window, memory O(T V K); O(T^2 V^2) and O(T V) where
     all calls draft to the horizon. Raises SimlabError for a policy of another pair. Source: own, see the
     module's head; the output is the target's (Leviathan et al. 2023, Yin et al. 2024, Theorem 1).
     """
-    rules = rules_of(pair, decoder)
-    horizon, longest = pair.horizon, longest_window(decoder, pair.horizon)
-    calls, rejections = (_law(pair, rules, of_calls=of_calls) for of_calls in (True, False))
+    rules, longest = rules_of(pair, decoder), longest_window(decoder, pair.horizon)
     means = means_by_place(pair, rules, longest)
     drafted = _drafted_by_place(pair, rules, means.starts, longest)
-    counts = np.arange(horizon + 1)
-    expected, expected_calls = float(means.rejections.sum()), within_calls(np.dot(calls, counts), horizon)
-    return Prediction(
-        decoder=decoder,
-        rejections_pmf=rejections,
-        expected_rejections=expected,
-        variance=float(np.dot((counts - expected) ** 2, rejections)),
+    return Prediction.build(
+        pair,
+        decoder,
+        rejections_pmf=_law(pair, rules, of_calls=False),
         rejections_per_position=means.rejections,
-        target_calls_pmf=calls,
-        expected_target_calls=expected_calls,
-        acceleration=horizon / expected_calls,
-        token_marginals=target_marginals(pair),
-        output_chain=pair.target,
-        sequence_kl=0.0,
-        expected_drafted_tokens=float(drafted.sum()),
-        expected_accepted_tokens=float(means.accepted.sum()),
-        drafted_by_place=drafted,
-        reached_by_place=means.reached,
-        accepted_by_place=means.accepted,
-        accuracy=0.0,
+        target_calls_pmf=_law(pair, rules, of_calls=True),
+        by_place=(drafted, means.reached, means.accepted),
     )
 
 
 def rejections_per_position(pair: ChainPair, decoder: Windowed) -> np.ndarray:
-    """P(position t is rejected), (T,), without the count. Raises SimlabError as `predict_windows` does."""
+    """P(position t is rejected), (T,), without the count. Raises SimlabError as `predict` does."""
     return means_by_place(pair, rules_of(pair, decoder), longest_window(decoder, pair.horizon)).rejections
+
+
+def output_chain(pair: ChainPair, decoder: Windowed) -> np.ndarray:
+    """The target, (T, V, V): the decoder is unbiased."""
+    return pair.target
+
+
+def costs_to_go(pair: ChainPair, decoder: Windowed, drafted: float, call: float) -> np.ndarray:
+    """The mean cost of tokens t..T-1 after token x, (T + 1, V), by `backward`. Raises as `predict` does."""
+    found = np.zeros((pair.horizon + 1, pair.states))
+    backwards = enumerate(backward.costs_to_go(pair, rules_of(pair, decoder), drafted, call), start=1)
+    for steps_left, values in backwards:
+        found[pair.horizon - steps_left] = values[0]
+    return found
 
 
 def _law(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simlab.checks import shortened
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative, Windowed, has_bonus
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
@@ -57,7 +58,7 @@ def rules_of(pair: ChainPair, decoder: Windowed) -> Rules:
         case AdaptiveSpeculative(policy=policy):
             policy.check_fits(pair.horizon, pair.states)
             return Rules(np.minimum(policy.windows, pair.horizon)[None], policy.bonus)
-    raise SimlabError(f"no windows for {decoder!r}")
+    raise SimlabError(f"no windows for {shortened(decoder)}")
 
 
 def fixed_windows(pair: ChainPair, windows, bonus: bool) -> Rules:
