@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 LINE_SECONDS = 5.0
 
+SURE = 0.05
+"""The share of a run's work that is done before the time left is told."""
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:
@@ -91,10 +94,15 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the present rate of work; for adaptive jobs at most. None before anything was simulated."""
-        if not self.new.work:
+        """At the present rate of work; for adaptive jobs at most.
+
+        None before a SURE share of this run's work is done: until then the seconds are those of compilation
+        and of starting workers, and a rate taken from them promises hours for a job of minutes.
+        """
+        left = self.planned.work - self.done.work
+        if self.new.work <= SURE * (self.new.work + left):
             return None
-        return (self.planned.work - self.done.work) / self.new.work * self.seconds
+        return left / self.new.work * self.seconds
 
 
 def gather(steps: Iterator[Progress]) -> dict[str, Result]:
@@ -113,7 +121,8 @@ def describe(step: Progress) -> str:
     parts += [f"{_short(getattr(step.done, unit))}/{_short(planned[unit])} {unit}" for unit in units]
     if step.simulated:
         parts += [f"{_short(step.rate)}/s"] if len(units) == 1 else []
-        parts.append(f"{_clock(step.seconds_left)} left")
+        left = step.seconds_left
+        parts.append("estimating the time left" if left is None else f"{_clock(left)} left")
     elif step.jobs_done < step.jobs:
         parts.append("preparing (samplers are compiled once and kept on disk)")
     if (interval := step.interval) is not None:

@@ -18,6 +18,7 @@ import simlab
 from simlab.evidence import confidence_sequence, mean_interval
 from simlab.pairs import paper
 from simlab.runs import HalfWidth, Interrupted, Job, Ledger, Task, Trajectories, collect, progress, run, show
+from simlab.runs.progress import describe
 
 PAIR = paper(horizon=12)
 
@@ -44,6 +45,8 @@ def test_the_rate_and_the_seconds_left_follow_from_the_clock():
     *_, last = collect([job(1, Trajectories(5_000))])
     assert replace(last, seconds=2.0).rate == 2500
     assert replace(last, seconds=0.0).rate == 0  # the clock did not tick
+    early = replace(last, planned=sum([last.done] * 40, last.done), seconds=2.0)
+    assert early.seconds_left is None and "estimating the time left" in describe(early)
     half = replace(last, planned=last.done + last.done, seconds=2.0)
     assert half.seconds_left == 2 and replace(half, seconds=0.0).seconds_left == 0
 
