@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,17 +28,21 @@ def main(words: list[str]) -> int:
     return execute([compose_points(words)])
 
 
-def announce(outcome) -> None:
-    """Print what an experiment came to."""
+def announce(outcome, seconds: float) -> None:
+    """Print all that an experiment came to."""
     print(f"\n{outcome.title}")
-    if outcome.verdicts:
-        print(verdict_table([dataclasses.asdict(verdict) for verdict in outcome.verdicts], outcome.title))
-    if outcome.checks:
-        print(check_table([dataclasses.asdict(check) for check in outcome.checks], outcome.title))
+    print_judged(outcome, outcome.verdicts, outcome.checks)
     for note in outcome.notes:
         print(note)
     if outcome.files:
         print("wrote " + ", ".join(str(path) for path in outcome.files))
+
+
+def print_judged(outcome, verdicts: Sequence, checks: Sequence) -> None:
+    """Print these verdicts and theorem checks of an outcome as tables; nothing where there are none."""
+    for table, judged in ((verdict_table, verdicts), (check_table, checks)):
+        if judged:
+            print(table([dataclasses.asdict(one) for one in judged], outcome.title))
 
 
 def execute(
@@ -47,46 +50,50 @@ def execute(
 ) -> int:
     """Run experiments, each given by the configurations of its points; returns the exit code.
 
-    All simulate first, as one list of jobs (a task that two of them share runs once), then each presents.
-    `report`: where a verdicts.json of all of them together is written; show_outcome: what is done with each
-    Outcome when it is there. Returns 1 if a verdict or a theorem
-    check FAILed, 130 after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything runs
-    where it can be seen.
+    All simulate as one list of jobs (a task that two of them share runs once), and each presents as soon as
+    its own are done. `report`: where a verdicts.json of all of them is written; show_outcome: what is done
+    with each Outcome, and the seconds it took to present, in the given order. Returns 1 if a verdict or a
+    theorem check FAILed, 130 after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything
+    runs where it can be seen.
     """
-    from simlab.runs import Interrupted, Ledger, collect, show
+    from simlab.cli.presenting import Presenters
+    from simlab.runs import Interrupted, Ledger, Loky, collect, show
 
     output = output_from(experiments[0][0])
     backend = backend_from(experiments[0][0])
-    planned = []
-    for configs in experiments:
-        points = [settings_from(config) for config in configs]
-        module = experiment_module(points[0].experiment)
-        planned.append((module, points, module.plan(points)))
+    points = [[settings_from(config) for config in configs] for configs in experiments]
+    names = [some[0].experiment for some in points]
+    plans = [experiment_module(name).plan(some) for name, some in zip(names, points, strict=True)]
     make_folder(output)
+    outcomes, ordered = {}, []
+
+    def done(number: int, outcome, seconds: float) -> None:
+        outcomes[number] = outcome, seconds
+        jobs, tier = plans[number].jobs, tier_of(experiments[number])
+        document = outcome_document(outcome, points[number], tier, jobs, presenters.results)
+        _write_json(outcome.folder / "verdicts.json", _verdicts(outcome))
+        _write_json(outcome.folder / OUTCOME, document)
+        _write_json(outcome.folder / TIMING, timing_document(jobs, ledger.timings(), seconds, backend))
+        while (shown := outcomes.get(len(ordered))) is not None:  # in the listed order, on every machine
+            ordered.append(shown[0])
+            show_outcome(*shown)
+
+    processes = backend.workers if isinstance(backend, Loky) else 1
+    presenters = Presenters(list(zip(names, plans, strict=True)), processes, done)
     try:
-        with Ledger(output / "ledger.sqlite") as ledger:
-            jobs = [job for _, _, plan in planned for job in plan.jobs]
-            results = show(collect(jobs, ledger=ledger, backend=backend)) if jobs else {}
-            timings = ledger.timings()
+        with Ledger(output / "ledger.sqlite") as ledger, presenters:
+            jobs = [job for plan in plans for job in plan.jobs]
+            if jobs:
+                show(presenters.along(collect(jobs, ledger=ledger, backend=backend)))
+            presenters.finish()
     except Interrupted as stopped:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would only tear what follows
         print(f"simlab: {stopped}", file=sys.stderr)
         return 130
-    outcomes = []
-    for (module, points, plan), configs in zip(planned, experiments, strict=True):
-        start = time.perf_counter()
-        outcome = module.present(plan, results)
-        presenting = time.perf_counter() - start
-        outcomes.append(outcome)
-        show_outcome(outcome)
-        _write_json(outcome.folder / "verdicts.json", _verdicts(outcome))
-        document = outcome_document(outcome, points, tier_of(configs), plan.jobs, results)
-        _write_json(outcome.folder / OUTCOME, document)
-        _write_json(outcome.folder / TIMING, timing_document(plan.jobs, timings, presenting, backend))
     if report is not None:
-        _write_json(report, {"verdicts": [row for outcome in outcomes for row in _verdicts(outcome)]})
-        print(f"\n{_tally(outcomes)}\nwrote {report}")
-    judged = [one for outcome in outcomes for one in (*outcome.verdicts, *outcome.checks)]
+        _write_json(report, {"verdicts": [row for outcome in ordered for row in _verdicts(outcome)]})
+        print(f"\n{_tally(ordered)}\nwrote {report}")
+    judged = [one for outcome in ordered for one in (*outcome.verdicts, *outcome.checks)]
     return 1 if any(one.status == "FAIL" for one in judged) else 0
 
 

@@ -35,7 +35,8 @@ def main(words: list[str]) -> int:
             raise SimlabError(f"{word}: simlab verify has its own experiment; give simlab run {word}")
     points = compose_points(["experiment=verify", *words])
     outcomes = []
-    code = execute([[point] for point in points], show_outcome=outcomes.append if as_json else announce)
+    show_outcome = (lambda outcome, _: outcomes.append(outcome)) if as_json else announce
+    code = execute([[point] for point in points], show_outcome=show_outcome)
     if as_json and code != 130:
         print(to_json(plain([_document(outcome) for outcome in outcomes])), end="")
     return code

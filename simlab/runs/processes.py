@@ -126,12 +126,8 @@ class ProcessPool:
             self._messages.put((parcel, simulate_here(parcel), None))
 
     def _start_processes(self) -> None:
-        from joblib.externals.loky import ProcessPoolExecutor
-
+        executor = worker_processes(self._workers - 1)
         with _sigint_ignored():  # the processes inherit it
-            executor = ProcessPoolExecutor(
-                self._workers - 1, initializer=start_process, initargs=(os.getpid(),), env=_ONE_THREAD
-            )
             future = executor.submit(ready)
         self._executor, self._started = executor, False
         future.add_done_callback(lambda done: self._messages.put((None, done, executor)))
@@ -183,6 +179,13 @@ class ProcessPool:
         if executor is self._executor:
             executor.shutdown(wait=False, kill_workers=True)
             self._executor, self._started = None, False
+
+
+def worker_processes(number: int):
+    """An executor of so many processes: each has one BLAS thread, ignores Ctrl-C, and ends with this one."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(number, initializer=start_process, initargs=(os.getpid(),), env=_ONE_THREAD)
 
 
 def _error_of(future) -> BaseException | None:

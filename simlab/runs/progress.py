@@ -177,7 +177,9 @@ def _live(steps: Iterator[Progress], stream: TextIO) -> Iterator[Progress]:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(file=stream), auto_refresh=False, redirect_stdout=False) as live:
+    # Lines printed meanwhile go above the live one, unless standard output is led elsewhere.
+    redirect = sys.stdout.isatty()
+    with Live(console=Console(file=stream), auto_refresh=False, redirect_stdout=redirect) as live:
         for step in steps:
             live.update(
                 Text(_written(describe(step), stream), overflow="ellipsis", no_wrap=True), refresh=True

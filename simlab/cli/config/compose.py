@@ -45,15 +45,30 @@ def compose_points(overrides: Iterable[str]) -> list[dict]:
     words = list(overrides)
     with _hydra():
         fixed, axes = _split(words)
-        base = _compose((*fixed, *(axis[0] for axis in axes if _is_group(axis[0]))))
+        composed = functools.cache(_compose)  # most points of a grid have the same groups
+        base = composed((*fixed, *(axis[0] for axis in axes if _is_group(axis[0]))))
         given = {_key(word) for word in fixed} | {_key(axis[0]) for axis in axes}
-        for key, values in (base.get("grid") or {}).items():
+        for key, values in _grid(base).items():
             if key not in given:
                 values = values if OmegaConf.is_list(values) else [values]
                 axes.append([f"{key}={_word(value)}" for value in values])
         command = telling(words)
-        composed = functools.cache(_compose)  # most points of a grid have the same groups
         return [{**_point(composed, fixed, point), "command": command} for point in itertools.product(*axes)]
+
+
+def _grid(config: DictConfig) -> DictConfig | dict:
+    try:
+        grid = config.get("grid")
+    except OmegaConfBaseException as error:
+        raise SimlabError(_one_line(error)) from error
+    if grid is None:
+        return {}
+    if not OmegaConf.is_dict(grid):
+        raise SimlabError(
+            f"grid = {grid!r} is not a grid; expected lists of values by setting, "
+            "e.g. 'grid={decoder.window: [1, 2, 4]}'"
+        )
+    return grid
 
 
 def taken_out(words: Iterable[str], keys: Iterable[str]) -> tuple[dict[str, list], list[str]]:
