@@ -12,6 +12,8 @@ drawn from, `theory` predicts, `planning` says how long to draft, `decoding` sim
 slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
 """
 
+import importlib
+
 from simlab import evidence, laws, pairs
 from simlab.cost import CostModel
 from simlab.decoders import (
@@ -73,14 +75,32 @@ __all__ = [
 ]
 
 
+_LAZY = {"Counts": "simlab.decoding", "simulate": "simlab.runs", "simulate_environments": "simlab.runs"}
+_ROOMS = (
+    "decoders",
+    "decoding",
+    "experiments",
+    "planning",
+    "reference",
+    "report",
+    "runs",
+    "theory",
+    "verify",
+)
+
+
 def __getattr__(name: str):
-    # The samplers bring a compiler along: only who simulates waits for it.
-    if name in ("simulate", "simulate_environments"):
-        from simlab import runs
+    # The samplers bring a compiler along, and figures a drawing library: only who asks waits for them.
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"simlab.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return getattr(runs, name)
-    if name == "Counts":
-        from simlab.decoding import Counts
-
-        return Counts
+        return version("simlab")
     raise AttributeError(f"module 'simlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS, "__version__"} - {"importlib"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +248,56 @@ def test_the_readmes_python_runs(capsys):
         assert len(code.strip().splitlines()) <= 11
         exec(compile(code, "README.md", "exec"), {})
     assert "PASS" in capsys.readouterr().out
+
+
+ROOMS = (
+    "decoders",
+    "decoding",
+    "evidence",
+    "laws",
+    "pairs",
+    "planning",
+    "reference",
+    "report",
+    "runs",
+    "theory",
+)
+
+
+def test_everything_that_help_names_is_shown_and_can_be_reached():
+    code = "import simlab, sys; assert 'numba' not in sys.modules; assert 'matplotlib' not in sys.modules\n"
+    code += f"for name in {(*ROOMS, '__version__', *simlab.__all__)!r}:\n"
+    code += "    assert name in dir(simlab), name; getattr(simlab, name)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="has no attribute 'simulat'"):
+        simlab.simulat  # noqa: B018
+
+
+def test_nothing_prints_whole_arrays():
+    pair = simlab.pairs.paper(horizon=50)
+    counts = simlab.simulate(pair, simlab.Speculative(window=3), trajectories=1000)
+    cost = simlab.CostModel(0.1)
+    shown = [
+        pair,
+        simlab.predict(pair, simlab.TreeSpeculative()),
+        simlab.predict(pair, simlab.BatchSpeculative(float("inf"))),
+        counts,
+        simlab.decoding.Counts.zero(50, 7),
+        simlab.decoding.sample_paths(pair, simlab.Speculative(), 100, seed=1),
+        simlab.best_window(pair, cost, longest=5),
+        simlab.theory.best_threshold(pair, cost),
+        simlab.optimal_policy(pair, cost),
+        simlab.optimal_tree(pair, 0, 0, 64),
+        simlab.theory.sequence_front(simlab.pairs.paper(horizon=3), 2),
+        simlab.laws.Rows(np.eye(40), np.full(40, 1 / 40)),
+        simlab.simulate_environments(
+            simlab.laws.Dirichlet(3, 1.0), capacities=range(1, 100), environments=4, seed=1
+        ),
+    ]
+    for each in shown:
+        assert len(repr(each)) < 200 and "array" not in repr(each) and "\n" not in repr(each), repr(each)
+    for wrong in (pair, np.zeros((50, 50)), {"decoder": pair.draft}):
+        with pytest.raises(simlab.SimlabError) as raised:
+            simlab.predict(pair, wrong)
+        assert "is not a decoder; expected one of" in str(raised.value) and "\n" not in str(raised.value)
+        assert len(str(raised.value)) < 300

@@ -105,6 +105,19 @@ class Counts:
 
     __hash__ = None
 
+    def __repr__(self) -> str:
+        steps, states = self.tokens.shape
+        size = f"{self.trajectories:,} trajectories, T={steps}, V={states}"
+        if not self.trajectories:
+            return f"Counts({size})"
+        mean = self.rejections_per_position.sum() / self.trajectories
+        means = [f"mean N_rej {mean:.6g}"]
+        if self.target_calls.size:
+            means.append(f"target calls {self.mean_target_calls:.6g}")
+        if self.drafted_tokens.size:
+            means.append(f"drafted tokens {self.mean_drafted_tokens:.6g}")
+        return f"Counts({size}: {', '.join(means)})"
+
     @property
     def horizon(self) -> int:
         """T, the number of tokens that each trajectory generated."""

@@ -61,6 +61,10 @@ class Paths:
     rejected: np.ndarray
     initial: np.ndarray
 
+    def __repr__(self) -> str:
+        count, steps = self.tokens.shape
+        return f"Paths({count:,} trajectories, T={steps}: mean N_rej {self.rejected.sum() / count:.6g})"
+
 
 def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
     """What the decoder's sampler looks up, built once for any number of trajectories.

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simlab.checks import shortened
 from simlab.decoders import (
     AdaptiveSpeculative,
     ConfidenceSpeculative,
@@ -59,6 +60,7 @@ from simlab.decoding.core.tables import (
     step_of,
 )
 from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
+from simlab.errors import SimlabError
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
@@ -144,12 +146,17 @@ def tables(pair: ChainPair, decoder: Decoder) -> WindowTables:
 
 def window_limits(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """How many tokens a call drafts at most, by position and last token: uint16 (T, V) or (T, 1)."""
+    match decoder:
+        case AdaptiveSpeculative(policy=policy):
+            policy.check_fits(pair.horizon, pair.states)
+            check_memory(10 * policy.windows.size)
+            limits = policy.windows
+        case Speculative() | ConfidenceSpeculative():
+            limits = longest_window(decoder, pair.horizon)
+        case _:
+            raise SimlabError(f"no sampler for {shortened(decoder)}")
     left = np.arange(pair.horizon, 0, -1)[:, None] - decoder.has_bonus
-    if isinstance(decoder, AdaptiveSpeculative):
-        decoder.policy.check_fits(pair.horizon, pair.states)
-        check_memory(10 * decoder.policy.windows.size)
-        return np.minimum(decoder.policy.windows, left).astype(np.uint16)
-    return np.minimum(longest_window(decoder, pair.horizon), left).astype(np.uint16)
+    return np.minimum(limits, left).astype(np.uint16)
 
 
 def unsure_places(pair: ChainPair, decoder: Decoder) -> np.ndarray:

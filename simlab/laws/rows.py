@@ -28,6 +28,9 @@ class Rows:
     weights: np.ndarray
     source: str = "rows"
 
+    def __repr__(self) -> str:
+        return f"Rows({len(self.rows):,} rows, V={self.rows.shape[1]}, source={self.source!r})"
+
     def __post_init__(self) -> None:
         rows, weights = _floats(self.rows, "rows"), _floats(self.weights, "weights")
         if rows.ndim != 2 or 0 in rows.shape:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from simlab.checks import shortened
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative
+from simlab.errors import SimlabError
 from simlab.reference.draws import Chains, draw, residual
 from simlab.reference.trace import NOBODY
 
@@ -70,11 +72,14 @@ def decode_calls(
 def draft_window(draft, begin: int, prefix: int, decoder: Decoder, rng) -> list[int]:
     """All tokens that the draft proposes for a call that begins at position `begin` after token `prefix`."""
     left = len(draft) - begin - decoder.has_bonus
-    if isinstance(decoder, AdaptiveSpeculative):
-        decoder.policy.check_fits(len(draft), len(draft[0]))
-        most = min(int(decoder.policy.windows[begin, prefix]), left)
-    else:
-        most = left if decoder.window is None else min(decoder.window, left)
+    match decoder:
+        case AdaptiveSpeculative(policy=policy):
+            policy.check_fits(len(draft), len(draft[0]))
+            most = min(int(policy.windows[begin, prefix]), left)
+        case Speculative(window=window) | ConfidenceSpeculative(window=window):
+            most = left if window is None else min(window, left)
+        case _:
+            raise SimlabError(f"no reference for {shortened(decoder)}")
     drafted: list[int] = []
     while len(drafted) < most:
         law = draft[begin + len(drafted)][drafted[-1] if drafted else prefix]

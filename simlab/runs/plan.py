@@ -98,7 +98,7 @@ class Result:
 
     task: Task | EnvironmentTask
     counts: Counts | EnvironmentCounts
-    batch_sums: np.ndarray
+    batch_sums: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)

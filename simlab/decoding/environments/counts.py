@@ -9,7 +9,7 @@ from numbers import Integral
 
 import numpy as np
 
-from simlab.checks import check_count
+from simlab.checks import check_count, shortened
 from simlab.errors import SimlabError
 
 UNITS = 2**32
@@ -42,6 +42,10 @@ class EnvironmentCounts:
 
     capacities: np.ndarray
     accepted: np.ndarray
+
+    def __repr__(self) -> str:
+        capacities = shortened(self.capacities.tolist())
+        return f"EnvironmentCounts({len(self.accepted):,} environments, capacities {capacities})"
 
     @classmethod
     def zero(cls, capacities: Sequence[int]) -> EnvironmentCounts:

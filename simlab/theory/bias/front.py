@@ -108,6 +108,12 @@ class Front(NamedTuple):
     weights: np.ndarray
     least: np.ndarray
 
+    def __repr__(self) -> str:
+        return (
+            f"Front({len(self.rejections)} points from (0, {self.total_variation[0]:.6g}) to "
+            f"({self.rejections[-1]:.6g}, 0), {len(self.weights)} lower bounds)"
+        )
+
 
 def sequence_front(pair: ChainPair, queries: int = 16, *, nodes: int | None = None) -> Front:
     """The front of E[N_rej] and the sequence's total variation, from both sides, by `queries` weights.

@@ -45,6 +45,10 @@ class DraftTree:
         for array in vars(self).values():
             array.flags.writeable = False
 
+    def __repr__(self) -> str:
+        depth = int(self.depth.max()) if len(self) else 0
+        return f"DraftTree({len(self):,} nodes, depth {depth}: E[X] {self.expected_accepted:.6g})"
+
     def __len__(self) -> int:
         return len(self.parents)
 

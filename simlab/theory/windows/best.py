@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class BestWindow:
     window: int
     time: float
     speedup: float
-    times: np.ndarray
+    times: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class BestThreshold:
     threshold: float
     time: float
     speedup: float
-    thresholds: np.ndarray
-    times: np.ndarray
+    thresholds: np.ndarray = field(repr=False)
+    times: np.ndarray = field(repr=False)
 
 
 def window_times(

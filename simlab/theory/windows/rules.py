@@ -58,7 +58,7 @@ def rules_of(pair: ChainPair, decoder: Windowed) -> Rules:
         case AdaptiveSpeculative(policy=policy):
             policy.check_fits(pair.horizon, pair.states)
             return Rules(np.minimum(policy.windows, pair.horizon)[None], policy.bonus)
-    raise SimlabError(f"no windows for {shortened(decoder)}")
+    raise SimlabError(f"no theory for {shortened(decoder)}")
 
 
 def fixed_windows(pair: ChainPair, windows, bonus: bool) -> Rules:
