@@ -6,6 +6,7 @@ And how many examples a test tries, where it is not the profile's number (tests/
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,16 @@ def found_pairs() -> list[ChainPair]:
         ChainPair.stationary(draft, target, [0.25] * 4, 3),
         ChainPair.stationary(small, small[[0, 2, 1]], [1 / 3] * 3, 3),
     ]
+
+
+LANGUAGE_MODELS = [
+    *((3, 1e-2), (6, 0.0)),
+    *(
+        pytest.param(scale, apart, marks=pytest.mark.statistical)
+        for scale, apart in [(1, 0.0), (1, 1e-2), (3, 0.0), (6, 1e-2), (10, 0.0), (10, 1e-2)]
+    ),
+]
+"""(scale, apart) of softmax pairs whose linear programs are hard; two of them in the quick tier."""
 
 
 def softmax_pair(scale: float, seed: int, *, horizon: int, states: int, apart: float) -> ChainPair:

@@ -119,7 +119,7 @@ def test_a_batch_takes_about_as_long_whatever_the_capacity():
         (lambda: EnvironmentTask(LAW, (3, 2)), "capacities: 2 comes after 3"),
         (lambda: Job(task(), Dirichlet(9, 0.4), Trajectories(1)), "of another law than Dirichlet"),
         (lambda: Job(task(), simlab.pairs.bernoulli(), Trajectories(1)), "law is of type ChainPair"),
-        (lambda: Job(Task({}, simlab.Speculative()), LAW, Trajectories(1)), "pair is of type Dirichlet"),
+        (lambda: Job(Task({}, simlab.Speculative()), LAW, Trajectories(1)), "Dirichlet is not a pair"),
         (
             lambda: Job(task(), LAW, HalfWidth(0.1)),
             "half_width = 0.1: a run of environments has a fixed size",

@@ -39,7 +39,7 @@ from simlab.verify import (
 from simlab.verify.places import places
 from simlab.verify.programs import Point, front_by_linear_program
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.strategies import examples, found_pairs, pairs, softmax_pair
+from tests.strategies import LANGUAGE_MODELS, examples, found_pairs, pairs, softmax_pair
 
 HALVES = np.array([[0.5, 0.5, 0.0, 0.0]] * 4), np.array([[0.0, 0.0, 0.5, 0.5]] * 4)
 SPARSE = np.array([[1e-12, 0.5, 0.5 - 1e-12], [0.0, 1.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
@@ -122,8 +122,7 @@ def test_no_check_fails_on_any_pair(pair):
 PROGRAMS = [name for name in CHECKS if "program" in name or "histories" in name or "any b" in name]
 
 
-@pytest.mark.parametrize("apart", [0.0, 1e-2])
-@pytest.mark.parametrize("scale", [1, 3, 6, 10])
+@pytest.mark.parametrize(("scale", "apart"), LANGUAGE_MODELS)
 def test_programs_on_rows_like_a_language_models(scale, apart):
     """Each passes, or is undecided and says why; some pass on every machine."""
     statuses = []
