@@ -81,8 +81,8 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_runs(code, capsys):
     exec(compile(code, "guide", "exec"), {})
-    assert capsys.readouterr().out
-    assert "FAIL" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out and "FAIL" not in out
 
 
 @pytest.mark.parametrize("line", commands())
@@ -102,7 +102,7 @@ def test_commands_run(line, capsys):
         words += ["run=serial", "trajectories=1000"]
     if command == "status":
         main(["run", "run=serial", "trajectories=1000"])
-    if "acceptance=A" not in line:
+    if line != "simlab plan":  # a name in a sentence: it needs to know from what
         assert main([command, *words]) == 0, capsys.readouterr()
 
 
