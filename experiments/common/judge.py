@@ -174,7 +174,7 @@ def _possible(prediction: Prediction, exact: float, histogram: np.ndarray) -> fl
     The resolution of such a verdict is less by as much: the mean may be that far from the prediction.
     """
     mean = float(histogram @ np.arange(len(histogram)) / histogram.sum())
-    return float(np.clip(mean, exact - prediction.error_bound, exact + prediction.accuracy))
+    return float(np.clip(mean, exact - prediction.error_bound, exact + prediction.error_bound))
 
 
 _UNBIASED = {"verdict": _rejections, "verdict_law": _rejections_pmf, "verdict_tokens": _target_tokens}
