@@ -18,9 +18,9 @@ with probability at most `error`. An m at which it has is not believed; the same
 The grid is even in log b from 1/(2c) down to 1e-6/c, which covers up to 1e12 trajectories. With c b <= 1/2
 the exponent grows with the distance of m from the running mean, at every distance up to c, so the m believed
 are an interval. The price of all sample sizes at once is about 3 in log(2/error). Against the interval for a
-fixed size, `mean_interval`, at 1e-6 and for counts whose standard deviation is 0.07 c it is 13% to 20% wider
-from 10^5 trajectories on, but 1.4 times as wide at 10^4 and 2.9 times at 1,000: there the best bet, about
-sqrt(2 log(2/error) / (trajectories variance)), lies beyond 1/(2c).
+fixed size, `mean_interval`, at 1e-6 and for counts whose standard deviation is 0.07 c it is 19% wider at 10^5
+trajectories, 13% at 10^6 and 10% from 10^8 on, but 1.4 times as wide at 10^4 and 2.9 times at 1,000: there
+the best bet, about sqrt(2 log(2/error) / (trajectories variance)), lies beyond 1/(2c).
 """
 
 from __future__ import annotations
