@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -42,6 +44,28 @@ def test_no_family_of_experiments_imports_another():
         family = path.relative_to(ROOT / "experiments").parts[0]
         for imported in re.findall(r"simlab\.experiments\.(\w+)", path.read_text()):
             assert imported in (family, "common"), f"{path} imports {imported}"
+
+
+def test_an_experiment_plans_once_and_hands_its_plan_on():
+    """`present` takes what `plan` returned, and asks for no job of its own."""
+    from simlab.experiments import EXPERIMENTS, experiment_module
+
+    for name in EXPERIMENTS:
+        module = experiment_module(name)
+        assert list(inspect.signature(module.plan).parameters) == ["points"], name
+        assert list(inspect.signature(module.present).parameters) == ["planned", "results"], name
+        assert not hasattr(module, "jobs"), name
+    makers = {"Job", "job", "running_average_job", "dial_job"}
+    for path in (ROOT / "experiments").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef) and function.name.lstrip("_").startswith("present"):
+                names = {call.func.id for call in ast.walk(function) if _calls_a_name(call)}
+                planned = {one for one in names if one in makers or one.endswith("_jobs")}
+                assert not planned, f"{path}: {function.name} plans again with {planned}"
+
+
+def _calls_a_name(node) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
 
 
 def test_the_wheel_lists_every_folder_of_the_checkout():

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from simlab.checks import check_count
 from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.evidence import Verdict
@@ -40,7 +42,8 @@ from simlab.verify.places import places
 CAPTION = (
     "Each row is a statement and two numbers found independently of each other: a formula and a linear "
     "program, a recursion, or a simulation. The difference is the largest of all that are compared; up "
-    "to the tolerance (rounding, or the half-width of an interval at false alarm 1e-6) the statement stands."
+    "to the tolerance (rounding, or the half-width of an interval at false alarm {false_alarm}) the "
+    "statement stands."
 )
 UNDECIDED = "Whether it holds on this pair could not be decided"
 PATIENCE = 2.0
@@ -75,8 +78,9 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     settings = planned.settings
     told = Presentation(settings, f"Theorems on {settings.pair_name}", results, settings.pair_name)
     checks = list(_told(_checks(told, planned.parts)))
+    level = np.format_float_scientific(settings.judging.false_alarm, trim="-", exp_digits=1)
     rows = [{**dataclasses.asdict(check), "status": str(check.status)} for check in checks]
-    table = told.table("verify", CAPTION, rows)
+    table = told.table("verify", CAPTION.format(false_alarm=level), rows)
     return told.outcome(checks=checks, tables=[table], notes=_notes(settings))
 
 

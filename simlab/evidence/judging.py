@@ -57,6 +57,15 @@ class Judging:
             object.__setattr__(self, field.name, value)
 
     @property
+    def changed(self) -> dict[str, float]:
+        """The levels that are not the default ones, by name."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
+
+    @property
     def errors(self) -> dict[str, float]:
         """The two error probabilities, as every verdict takes them: {"false_alarm": ..., "miss": ...}."""
         return {"false_alarm": self.false_alarm, "miss": self.miss}

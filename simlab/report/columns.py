@@ -25,6 +25,7 @@ _WORDS = {
     "rejection_rate": "rejections per token",
     "right": "second number is",
     "right_value": "second number",
+    "sd": "sd of rejections",
     "second_moment": "second moment μ₂",
     "spread_of_prompts": "spread over prompts",
     "target_calls": "target calls",

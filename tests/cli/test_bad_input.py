@@ -78,6 +78,20 @@ def test_mistakes_in_settings(complaint, words, said):
 
 
 @pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("judging.miss=2", "judging.miss = 2: give a probability < 1, at least 1e-100"),
+        ("judging.false_alarm=never", "judging.false_alarm = 'never': give a finite number > 0"),
+        ("judging.cell_resolution=0", "judging.cell_resolution = 0: give a finite number > 0"),
+        ("judging.resolution=1", "no setting judging.resolution: judging has false_alarm, miss, mean_res"),
+        ("judging=3", "judging = 3: expected a mapping with false_alarm, miss, mean_resolution"),
+    ],
+)
+def test_levels_of_verdicts_that_make_no_sense(complaint, word, said):
+    assert said in complaint("run", word)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["pair=papr"], "no pair 'papr': known are bernoulli, corpus, dirichlet, "),

@@ -112,7 +112,9 @@ def settings_from(config: dict):
 
 def judging_from(config: dict) -> Judging:
     """The levels of verdicts of a composed configuration. Raises SimlabError for one that is not a level."""
-    section, known = _section(config, "judging"), [field.name for field in dataclasses.fields(Judging)]
+    section, known = config.get("judging", {}), [field.name for field in dataclasses.fields(Judging)]
+    if not isinstance(section, dict):
+        raise SimlabError(f"judging = {section!r}: expected a mapping with {', '.join(known)}")
     if unknown := [key for key in section if key not in known]:
         raise SimlabError(f"no setting judging.{unknown[0]}: judging has {', '.join(known)}")
     return Judging(**section)

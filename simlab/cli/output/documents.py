@@ -128,6 +128,7 @@ def _settings(point) -> dict:
         "batch_size": point.batch_size,
         "running_average": point.running_average,
         **{f"cost.{key}": value for key, value in dataclasses.asdict(point.cost).items()},
+        **{f"judging.{key}": value for key, value in point.judging.changed.items()},
     }
 
 
