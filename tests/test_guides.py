@@ -24,7 +24,7 @@ COMPOSED = {
     "verify": "tens of seconds, and tests/cli/test_verify.py runs it on a small pair",
     "reproduce": "minutes",
     "run=dask": "needs a cluster, which tests/runs/test_cluster.py starts",
-    "--multirun": "Hydra's launchers, not all of which are here; tests/cli/test_run.py runs the one that is",
+    "--multirun": "processes and Hydra's launchers; tests/cli/test_command.py runs one",
     "half_width=": "simulates for as long as it takes",
     "--cfg": "prints; Hydra's own",
     "report": "needs results; tests/cli/test_report.py makes them",
