@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,13 +13,21 @@ DEVIATION_LEVELS = 1024
 """A trajectory's deviation is counted in this many equal steps from 0 to 1."""
 
 BY_PLACE = ("drafted_by_place", "reached_by_place", "accepted_by_place")
+OPTIONAL = ("deviations", "target_calls", "drafted_tokens", *BY_PLACE)
+"""Histograms that only some decoders count, and that Counts gives as properties: (0,) where not counted."""
+_TOLD = {
+    "deviations": "levels of deviation",
+    "target_calls": "numbers of target calls",
+    "drafted_tokens": "numbers of drafted tokens",
+    **dict.fromkeys(BY_PLACE, "places in the window"),
+}
 
 
-def _none() -> np.ndarray:
-    return np.zeros(0, np.int64)
+def _histogram(name: str) -> property:
+    return property(lambda self: self.histograms.get(name, np.zeros(0, np.int64)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Counts:
     """Counts over simulated trajectories; `+` merges the counts of two sets of trajectories.
 
@@ -27,6 +35,9 @@ class Counts:
     tokens: int64 (T, V), how often token y was generated at position t.
     rejections_per_position: int64 (T,), how often position t was rejected.
     trajectories: how many trajectories were simulated.
+    histograms: by name, what only some decoders count, int64 (n,) each, n >= 1. `Counts(..., deviations=d)`
+    is short for one of these names; an empty array counts nothing, and is left out. Those known here:
+
     deviations: int64 (1025,) where the decoder is biased, else (0,). How many trajectories x, as sequences of
     generated tokens, had a deviation [1 - target(x)/output(x)]_+ of 0..1024 steps of 1/1024, both laws given
     the initial token. Steps are whole because each deviation was rounded up or down at random, with the
@@ -49,12 +60,28 @@ class Counts:
     tokens: np.ndarray
     rejections_per_position: np.ndarray
     trajectories: int
-    deviations: np.ndarray = field(default_factory=_none)
-    target_calls: np.ndarray = field(default_factory=_none)
-    drafted_tokens: np.ndarray = field(default_factory=_none)
-    drafted_by_place: np.ndarray = field(default_factory=_none)
-    reached_by_place: np.ndarray = field(default_factory=_none)
-    accepted_by_place: np.ndarray = field(default_factory=_none)
+    histograms: Mapping[str, np.ndarray]
+
+    def __init__(
+        self, rejections, tokens, rejections_per_position, trajectories, histograms=None, **named
+    ) -> None:
+        histograms = {**(histograms or {}), **named}
+        fields = {
+            "rejections": rejections,
+            "tokens": tokens,
+            "rejections_per_position": rejections_per_position,
+            "trajectories": trajectories,
+            "histograms": {name: values for name, values in sorted(histograms.items()) if len(values)},
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    deviations = _histogram("deviations")
+    target_calls = _histogram("target_calls")
+    drafted_tokens = _histogram("drafted_tokens")
+    drafted_by_place = _histogram("drafted_by_place")
+    reached_by_place = _histogram("reached_by_place")
+    accepted_by_place = _histogram("accepted_by_place")
 
     @classmethod
     def zero(cls, horizon: int, states: int) -> Counts:
@@ -84,10 +111,7 @@ class Counts:
             self.tokens + other.tokens,
             self.rejections_per_position + other.rejections_per_position,
             self.trajectories + other.trajectories,
-            _merged(self, other, "deviations", "levels of deviation"),
-            _merged(self, other, "target_calls", "numbers of target calls"),
-            _merged(self, other, "drafted_tokens", "numbers of drafted tokens"),
-            *(_merged(self, other, name, "places in the window") for name in BY_PLACE),
+            _merged(self, other),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -97,10 +121,8 @@ class Counts:
             and np.array_equal(self.rejections, other.rejections)
             and np.array_equal(self.tokens, other.tokens)
             and np.array_equal(self.rejections_per_position, other.rejections_per_position)
-            and np.array_equal(self.deviations, other.deviations)
-            and np.array_equal(self.target_calls, other.target_calls)
-            and np.array_equal(self.drafted_tokens, other.drafted_tokens)
-            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in BY_PLACE)
+            and self.histograms.keys() == other.histograms.keys()
+            and all(np.array_equal(part, other.histograms[name]) for name, part in self.histograms.items())
         )
 
     __hash__ = None
@@ -213,16 +235,20 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
-def _merged(one: Counts, other: Counts, name: str, told: str) -> np.ndarray:
-    """The sum of what only some decoders count; counts of no trajectories go with any."""
-    ours, theirs = getattr(one, name), getattr(other, name)
-    if ours.size == theirs.size:
-        return ours + theirs
-    if not one.trajectories:
-        return theirs
-    if not other.trajectories:
-        return ours
-    raise SimlabError(
-        f"counts with {ours.size} and {theirs.size} {told} do not belong together: they are of different "
-        "decoders"
-    )
+def _merged(one: Counts, other: Counts) -> Mapping[str, np.ndarray]:
+    """The sums of what only some decoders count; counts of no trajectories go with any."""
+    ours, theirs = one.histograms, other.histograms
+    for name in sorted(ours.keys() | theirs.keys()):
+        sizes = [len(part.get(name, ())) for part in (ours, theirs)]
+        if sizes[0] == sizes[1]:
+            continue
+        if not one.trajectories:
+            return theirs
+        if not other.trajectories:
+            return ours
+        told = _TOLD.get(name, name)
+        raise SimlabError(
+            f"counts with {sizes[0]} and {sizes[1]} {told} do not belong together: they are of different "
+            "decoders"
+        )
+    return {name: ours[name] + theirs[name] for name in ours}

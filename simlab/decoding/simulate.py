@@ -13,7 +13,7 @@ from simlab.decoders import Decoder, check_finite, module_for
 from simlab.decoding.core.randomness import seed_state
 from simlab.decoding.core.tables import AliasTable, check_size, initial_table, memory_error
 from simlab.decoding.core.tally import Room, Tally, new_tally
-from simlab.decoding.counts import Counts
+from simlab.decoding.counts import OPTIONAL, Counts
 from simlab.pairs.pair import ChainPair
 
 SAMPLERS = {
@@ -103,12 +103,7 @@ def simulate_batch(tables: Tables, trajectories: int, seed: np.random.SeedSequen
         tally.tokens,
         tally.per_position,
         trajectories,
-        tally.deviations,
-        tally.target_calls,
-        tally.drafted_tokens,
-        tally.drafted_by_place,
-        tally.reached_by_place,
-        tally.accepted_by_place,
+        {name: getattr(tally, name) for name in OPTIONAL},
     )
 
 

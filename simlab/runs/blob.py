@@ -7,10 +7,13 @@ begin with `SLC2` instead, and D >= 1 deviations follow the tokens, up to the ch
 target calls but no drafted tokens, those of decoders that draft trees, begin with `SLC3`, and the T + 1
 target calls follow the tokens. Counts that have drafted tokens, those of decoders that draft windows, begin
 with `SLC4`: T, V, trajectories, D + 1, K, then as `SLC3` up to the target calls, drafted_tokens (D+1),
-drafted_by_place, reached_by_place, accepted_by_place (K each), checksum. All others keep the bytes they had
-before there were any. Counts of environments begin with `SLE1`: K, the K capacities, n, accepted (n*K, row by
-row), checksum. Readable without the pair or law. The bytes are a function of the counts alone: no compressor
-whose version could change them, so that the ledgers of two machines hold the same rows.
+drafted_by_place, reached_by_place, accepted_by_place (K each), checksum. Counts with any other histograms
+begin with `SLC5`: T, V, trajectories, the number of histograms, for each, by name, the length of its name in
+UTF-8, the bytes of the name and its length, then as `SLC1` up to the tokens, the histograms in the same
+order, checksum. All others keep the bytes they had before there were any. Counts of environments begin with
+`SLE1`: K, the K capacities, n, accepted (n*K, row by row), checksum. Readable without the pair or law. The
+bytes are a function of the counts alone: no compressor whose version could change them, so that the ledgers
+of two machines hold the same rows.
 """
 
 from __future__ import annotations
@@ -24,15 +27,15 @@ from simlab.decoding.environments.counts import EnvironmentCounts
 from simlab.errors import SimlabError
 
 PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, WITH_WINDOWS = b"SLC1", b"SLC2", b"SLC3", b"SLC4"
-ENVIRONMENTS = b"SLE1"
+OPEN, ENVIRONMENTS = b"SLC5", b"SLE1"
+NAMES = {PLAIN: (), WITH_DEVIATIONS: ("deviations",), WITH_TARGET_CALLS: ("target_calls",)}
+WINDOW_NAMES = ("target_calls", "drafted_tokens", *BY_PLACE)
 _MAGIC = 4  # bytes that say what follows
 _LONGEST = 9  # bytes of a 63-bit number
 
 
-def encode(counts: Counts | EnvironmentCounts) -> bytes:
-    """The bytes of `counts`; every count must lie in 0..2**63 - 1, no decoder has both deviations and target
-    calls, and one that has drafted tokens has target calls. Raises ValueError otherwise.
-    """
+def counts_to_bytes(counts: Counts | EnvironmentCounts) -> bytes:
+    """The bytes of `counts`; every count must lie in 0..2**63 - 1. Raises ValueError otherwise."""
     parts = _of_environments(counts) if isinstance(counts, EnvironmentCounts) else _of_trajectories(counts)
     magic, *numbers = parts
     numbers = np.concatenate(numbers)
@@ -42,92 +45,84 @@ def encode(counts: Counts | EnvironmentCounts) -> bytes:
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def decode(blob: bytes) -> Counts | EnvironmentCounts:
-    """The counts that `encode` wrote. Raises SimlabError for other bytes, and for bytes changed since."""
+def counts_from_bytes(blob: bytes) -> Counts | EnvironmentCounts:
+    """The counts that `counts_to_bytes` wrote. Raises SimlabError for other or changed bytes."""
     body, checksum = blob[:-4], blob[-4:]
     magic = body[:_MAGIC]
-    known = magic in (PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, WITH_WINDOWS, ENVIRONMENTS)
+    known = magic in (PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, WITH_WINDOWS, OPEN, ENVIRONMENTS)
     if not known or zlib.crc32(body).to_bytes(4, "little") != checksum:
         raise SimlabError("the counts are damaged: their checksum disagrees")
     numbers = _numbers(np.frombuffer(body, np.uint8)[_MAGIC:])
     if magic == ENVIRONMENTS:
         return _to_environments(numbers)
-    return _to_windows(numbers) if magic == WITH_WINDOWS else _to_trajectories(magic, numbers)
+    return _to_trajectories(magic, numbers)
 
 
 def _of_trajectories(counts: Counts) -> tuple:
     horizon, states = counts.tokens.shape
-    if counts.deviations.size and counts.target_calls.size:
-        raise ValueError("no counts have both deviations and target calls")
-    if counts.drafted_tokens.size:
-        return _of_windows(counts)
-    magic = WITH_DEVIATIONS if counts.deviations.size else PLAIN
+    magic, names, header = _layout(counts)
     return (
-        WITH_TARGET_CALLS if counts.target_calls.size else magic,
-        np.array([horizon, states, counts.trajectories], np.int64),
+        magic,
+        np.array([horizon, states, counts.trajectories, *header], np.int64),
         counts.rejections,
         counts.rejections_per_position,
         counts.tokens.ravel(),
-        counts.deviations,
-        counts.target_calls,
+        *(counts.histograms.get(name, np.zeros(0, np.int64)) for name in names),
     )
 
 
-def _of_windows(counts: Counts) -> tuple:
-    horizon, states = counts.tokens.shape
-    by_place = [getattr(counts, name) for name in BY_PLACE]
-    lengths = counts.drafted_tokens.size, by_place[0].size
-    if counts.target_calls.size != horizon + 1 or {part.size for part in by_place} != {lengths[1]}:
-        raise ValueError("counts that have drafted tokens have target calls, and all places in the window")
-    return (
-        WITH_WINDOWS,
-        np.array([horizon, states, counts.trajectories, *lengths], np.int64),
-        counts.rejections,
-        counts.rejections_per_position,
-        counts.tokens.ravel(),
-        counts.target_calls,
-        counts.drafted_tokens,
-        *by_place,
-    )
-
-
-def _to_windows(numbers: np.ndarray) -> Counts:
-    if len(numbers) < 5:
-        raise SimlabError("the counts are damaged: they break off")
-    horizon, states, trajectories, drafted, longest = (int(number) for number in numbers[:5])
-    lengths = horizon + 1, horizon, horizon * states, horizon + 1, drafted, longest, longest, longest
-    if drafted < 1 or len(numbers) != 5 + sum(lengths):
-        raise SimlabError(
-            f"the counts are damaged: {len(numbers)} numbers for T = {horizon}, V = {states}, "
-            f"{drafted} numbers of drafted tokens and {longest} places in the window"
-        )
-    parts = np.split(numbers[5:], np.cumsum(lengths)[:-1])
-    rejections, per_position, tokens, target_calls, *others = parts
-    return Counts(
-        rejections,
-        tokens.reshape(horizon, states),
-        per_position,
-        trajectories,
-        np.zeros(0, np.int64),
-        target_calls,
-        *others,
-    )
+def _layout(counts: Counts) -> tuple[bytes, tuple[str, ...], list[int]]:
+    """The oldest format that holds the histograms, their names in its order, and what it says of lengths."""
+    sizes = {name: len(values) for name, values in counts.histograms.items()}
+    places = {sizes.pop(name, 0) for name in BY_PLACE}
+    sound = sizes.get("target_calls", counts.horizon + 1) == counts.horizon + 1
+    if places == {0} and sound and tuple(sizes) in NAMES.values():
+        magic = next(magic for magic, names in NAMES.items() if names == tuple(sizes))
+        return magic, NAMES[magic], []
+    if len(places) == 1 and sound and sizes.keys() == {"target_calls", "drafted_tokens"}:
+        return WITH_WINDOWS, WINDOW_NAMES, [sizes["drafted_tokens"], *places]
+    header = [len(counts.histograms)]
+    for name, values in counts.histograms.items():
+        spelled = name.encode()
+        header += [len(spelled), *spelled, len(values)]
+    return OPEN, tuple(counts.histograms), header
 
 
 def _to_trajectories(magic: bytes, numbers: np.ndarray) -> Counts:
-    if len(numbers) < 3:
+    if len(numbers) < 5:
         raise SimlabError("the counts are damaged: they break off")
     horizon, states, trajectories = (int(number) for number in numbers[:3])
-    more = len(numbers) - (3 + 2 * horizon + 1 + horizon * states)
-    sound = {PLAIN: more == 0, WITH_DEVIATIONS: more > 0, WITH_TARGET_CALLS: more == horizon + 1}
-    if not sound[magic]:
+    rest, ordinary = numbers[3:], (horizon + 1, horizon, horizon * states)
+    if magic == OPEN:
+        lengths, rest = _named_lengths(rest)
+    elif magic == WITH_WINDOWS:
+        drafted, longest = int(rest[0]), int(rest[1])
+        lengths = dict(zip(WINDOW_NAMES, (horizon + 1, drafted, *[longest] * 3), strict=True))
+        lengths, rest = lengths if drafted else {"drafted_tokens": -1}, rest[2:]
+    else:
+        more = horizon + 1 if magic == WITH_TARGET_CALLS else len(rest) - sum(ordinary)
+        lengths = dict.fromkeys(NAMES[magic], more or -1)
+    if min(lengths.values(), default=0) < 0 or len(rest) != sum(ordinary) + sum(lengths.values()):
         raise SimlabError(f"the counts are damaged: {len(numbers)} numbers for T = {horizon}, V = {states}")
-    ends = np.cumsum([horizon + 1, horizon, horizon * states])
-    rejections, per_position, tokens, last = np.split(numbers[3:], ends)
-    parts = rejections, tokens.reshape(horizon, states), per_position, trajectories
-    if magic == WITH_TARGET_CALLS:
-        return Counts(*parts, target_calls=last)
-    return Counts(*parts, deviations=last)
+    parts = np.split(rest, np.cumsum([*ordinary, *lengths.values()])[:-1])
+    rejections, per_position, tokens, *others = parts
+    histograms = dict(zip(lengths, others, strict=False))
+    return Counts(rejections, tokens.reshape(horizon, states), per_position, trajectories, histograms)
+
+
+def _named_lengths(numbers: np.ndarray) -> tuple[dict[str, int], np.ndarray]:
+    """The lengths of the histograms by name, and the numbers that follow them."""
+    lengths, (count, *rest) = {}, numbers.tolist()
+    try:
+        for _ in range(count):
+            size, *rest = rest
+            name, (length, *rest) = bytes(rest[:size]).decode(), rest[size:]
+            lengths[name] = length
+    except ValueError as error:  # a name that breaks off, or is not UTF-8
+        raise SimlabError("the counts are damaged: the names of their histograms are not whole") from error
+    if list(lengths) != sorted(lengths) or len(lengths) != count or 0 in lengths.values():
+        raise SimlabError("the counts are damaged: the names of their histograms are not in order")
+    return lengths, np.array(rest, np.int64)
 
 
 def _of_environments(counts: EnvironmentCounts) -> tuple:

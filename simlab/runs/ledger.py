@@ -24,7 +24,7 @@ import numpy as np
 from simlab.decoding.counts import Counts
 from simlab.decoding.environments.counts import UNITS, EnvironmentCounts
 from simlab.errors import SimlabError
-from simlab.runs.blob import decode, encode
+from simlab.runs.blob import counts_from_bytes, counts_to_bytes
 from simlab.runs.task import Numbered, canonical_json, hash_json
 
 LEDGER_VERSION = 1
@@ -140,7 +140,7 @@ class Ledger:
 
         A batch that is there already stays as it is. timings: by task id, added to what is there.
         """
-        encoded = [(task, batch, size, encode(counts)) for task, batch, size, counts in rows]
+        encoded = [(task, batch, size, counts_to_bytes(counts)) for task, batch, size, counts in rows]
         taken = [(task, timing.samples, timing.seconds) for task, timing in (timings or {}).items()]
         with self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?)", encoded)
@@ -223,7 +223,7 @@ class Ledger:
         for (task,) in self._rows("SELECT DISTINCT task FROM batches ORDER BY task"):
             for batch, size, blob in self._blobs(task):
                 try:
-                    decode(blob)
+                    counts_from_bytes(blob)
                 except SimlabError:
                     damaged.append((task, batch, size))
         with self._transaction():
@@ -288,7 +288,7 @@ class Ledger:
 
     def _decode(self, task: str, batch: int, blob: bytes) -> Counts | EnvironmentCounts:
         try:
-            return decode(blob)
+            return counts_from_bytes(blob)
         except SimlabError as error:
             raise SimlabError(
                 f"{self.path}, task {task[:12]}, batch {batch}: {error}; delete such batches with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from simlab import SimlabError
 from simlab.decoding import Counts
-from simlab.runs.blob import decode, encode
+from simlab.decoding.counts import OPTIONAL
+from simlab.runs.blob import counts_from_bytes, counts_to_bytes
 
 numbers = st.integers(0, 2**63 - 1) | st.integers(0, 300) | st.integers(0, 62).map(lambda bits: 1 << bits)
 
@@ -29,36 +31,38 @@ def counts(draw) -> Counts:
     drafted, places = draw(st.sampled_from([(0, 0), (1, 0), (7, 3)])) if calls else (0, 0)
     parts = array(horizon + 1), array(horizon, states), array(horizon), draw(numbers)
     by_place = (array(places) for _ in range(3))
-    return Counts(*parts, array(levels), array(calls), array(drafted), *by_place)
+    return Counts(
+        *parts, dict(zip(OPTIONAL, (array(levels), array(calls), array(drafted), *by_place), strict=True))
+    )
 
 
 @given(counts())
 def test_round_trip(some):
-    blob = encode(some)
-    again = decode(blob)
+    blob = counts_to_bytes(some)
+    again = counts_from_bytes(blob)
     assert again == some
     assert again.tokens.dtype == again.rejections.dtype == np.int64
     assert again.deviations.dtype == again.target_calls.dtype == again.drafted_tokens.dtype == np.int64
     sizes = some.drafted_tokens.size, some.target_calls.size, some.deviations.size
     kind = next((magic for magic, size in zip("432", sizes, strict=True) if size), "1")
     assert blob[:4].decode() == "SLC" + kind
-    assert encode(again) == blob
+    assert counts_to_bytes(again) == blob
 
 
 @given(counts(), st.data())
 def test_every_changed_byte_is_noticed(some, data):
-    blob = bytearray(encode(some))
+    blob = bytearray(counts_to_bytes(some))
     place = data.draw(st.integers(0, len(blob) - 1))
     blob[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(SimlabError, match="damaged"):
-        decode(bytes(blob))
+        counts_from_bytes(bytes(blob))
 
 
 @given(counts(), st.data())
 def test_every_missing_end_is_noticed(some, data):
-    blob = encode(some)
+    blob = counts_to_bytes(some)
     with pytest.raises(SimlabError, match="damaged"):
-        decode(blob[: data.draw(st.integers(0, len(blob) - 1))])
+        counts_from_bytes(blob[: data.draw(st.integers(0, len(blob) - 1))])
 
 
 @pytest.mark.parametrize(
@@ -86,62 +90,76 @@ def test_every_missing_end_is_noticed(some, data):
 )
 def test_a_sound_checksum_does_not_excuse_a_wrong_layout(body):
     with pytest.raises(SimlabError, match="damaged"):
-        decode(body + zlib.crc32(body).to_bytes(4, "little"))
+        counts_from_bytes(body + zlib.crc32(body).to_bytes(4, "little"))
 
 
 def test_the_bytes_are_fixed():
     some = Counts(np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305)
     body = b"SLC1" + bytes([1, 2, 0xB1, 2, 5, 0xAC, 2, 0xAC, 2, 0x80, 1, 0xB1, 1])
-    assert encode(some) == body + zlib.crc32(body).to_bytes(4, "little")
+    assert counts_to_bytes(some) == body + zlib.crc32(body).to_bytes(4, "little")
 
 
 def test_the_bytes_of_deviations_are_fixed():
     """All that follows the first four bytes is as without them, and the deviations come last."""
     parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
-    body = b"SLC2" + encode(Counts(*parts))[4:-4] + bytes([0xAC, 2, 5, 0])
-    assert encode(Counts(*parts, np.array([300, 5, 0]))) == body + zlib.crc32(body).to_bytes(4, "little")
+    body = b"SLC2" + counts_to_bytes(Counts(*parts))[4:-4] + bytes([0xAC, 2, 5, 0])
+    assert counts_to_bytes(Counts(*parts, deviations=np.array([300, 5, 0]))) == body + zlib.crc32(
+        body
+    ).to_bytes(4, "little")
 
 
 def test_the_bytes_of_target_calls_are_fixed():
     parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
-    body = b"SLC3" + encode(Counts(*parts))[4:-4] + bytes([0, 0xB1, 2])
+    body = b"SLC3" + counts_to_bytes(Counts(*parts))[4:-4] + bytes([0, 0xB1, 2])
     counts = Counts(*parts, target_calls=np.array([0, 305]))
-    assert encode(counts) == body + zlib.crc32(body).to_bytes(4, "little")
-    assert decode(encode(counts)) == counts
+    assert counts_to_bytes(counts) == body + zlib.crc32(body).to_bytes(4, "little")
+    assert counts_from_bytes(counts_to_bytes(counts)) == counts
 
 
 def test_the_bytes_of_windows_are_fixed():
     """The lengths stand at the beginning: D + 1 = 3 numbers of drafted tokens, K = 2 places."""
     parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
     by_place = np.array([300, 5]), np.array([200, 4]), np.array([3, 2])
-    counts = Counts(*parts, np.zeros(0, int), np.array([0, 305]), np.array([1, 2, 302]), *by_place)
-    body = b"SLC4" + bytes([1, 2, 0xB1, 2, 3, 2]) + encode(Counts(*parts))[8:-4] + bytes([0, 0xB1, 2])
-    body += bytes([1, 2, 0xAE, 2]) + bytes([0xAC, 2, 5]) + bytes([0xC8, 1, 4]) + bytes([3, 2])
-    assert encode(counts) == body + zlib.crc32(body).to_bytes(4, "little")
-    assert decode(encode(counts)) == counts
-
-
-def test_drafted_tokens_come_with_target_calls_and_places():
-    parts = np.array([0, 1]), np.ones((1, 1), int), np.ones(1, int), 1
-    none, one = np.zeros(0, int), np.ones(1, int)
-    for more in ((none, none, one), (none, np.ones(2, int), one, one), (none, np.ones(3, int), one)):
-        with pytest.raises(ValueError, match="have target calls"):
-            encode(Counts(*parts, *more))
-
-
-def test_no_counts_have_both():
-    both = Counts(
-        np.array([0, 1]), np.ones((1, 1), int), np.ones(1, int), 1, np.ones(3, int), np.ones(2, int)
+    counts = Counts(
+        *parts, dict(zip(OPTIONAL[1:], (np.array([0, 305]), np.array([1, 2, 302]), *by_place), strict=True))
     )
-    with pytest.raises(ValueError, match="both deviations and target calls"):
-        encode(both)
+    body = (
+        b"SLC4" + bytes([1, 2, 0xB1, 2, 3, 2]) + counts_to_bytes(Counts(*parts))[8:-4] + bytes([0, 0xB1, 2])
+    )
+    body += bytes([1, 2, 0xAE, 2]) + bytes([0xAC, 2, 5]) + bytes([0xC8, 1, 4]) + bytes([3, 2])
+    assert counts_to_bytes(counts) == body + zlib.crc32(body).to_bytes(4, "little")
+    assert counts_from_bytes(counts_to_bytes(counts)) == counts
+
+
+@given(
+    counts(),
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8")), st.lists(numbers, min_size=1, max_size=9), min_size=1
+    ),
+)
+def test_histograms_of_any_name_make_the_round_trip(some, named):
+    histograms = {name: np.array(values, np.int64) for name, values in named.items()}
+    more = replace(some, histograms={**some.histograms, **histograms})
+    blob = counts_to_bytes(more)
+    again = counts_from_bytes(blob)
+    assert again == more != replace(some, histograms={})
+    assert counts_to_bytes(again) == blob
+    assert blob[:4] == b"SLC5" or set(named) <= set(OPTIONAL)
+
+
+def test_the_bytes_of_other_histograms_are_fixed():
+    parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
+    some = Counts(*parts, {"b": np.array([7]), "a": np.array([300, 1])})
+    body = b"SLC5" + bytes([1, 2, 0xB1, 2, 2, 1, 97, 2, 1, 98, 1]) + counts_to_bytes(Counts(*parts))[8:-4]
+    body += bytes([0xAC, 2, 1, 7])
+    assert counts_to_bytes(some) == body + zlib.crc32(body).to_bytes(4, "little")
 
 
 def test_small_counts_take_one_byte_a_cell():
     some = Counts.zero(50, 2000)
-    assert len(encode(some)) < 50 * 2000 + 200
+    assert len(counts_to_bytes(some)) < 50 * 2000 + 200
 
 
 def test_negative_counts_are_refused():
     with pytest.raises(ValueError, match="never negative"):
-        encode(Counts(np.array([-1, 1]), np.zeros((1, 1), int), np.zeros(1, int), 0))
+        counts_to_bytes(Counts(np.array([-1, 1]), np.zeros((1, 1), int), np.zeros(1, int), 0))

@@ -37,7 +37,7 @@ from simlab.runs import (
     run,
     show,
 )
-from simlab.runs.blob import decode, encode
+from simlab.runs.blob import counts_from_bytes, counts_to_bytes
 from simlab.runs.plan import Amount
 from tests.runs.driver import digest, environment_jobs
 from tests.runs.running import Run, children, rows, wait_for
@@ -157,27 +157,31 @@ accepted = st.integers(1, 4).flatmap(
 @given(accepted)
 def test_what_is_encoded_is_decoded(values):
     counts = EnvironmentCounts(np.arange(1, values.shape[1] + 1), in_order(values))
-    blob = encode(counts)
-    assert decode(blob) == counts and blob[:4] == b"SLE1" and encode(decode(blob)) == blob
+    blob = counts_to_bytes(counts)
+    assert (
+        counts_from_bytes(blob) == counts
+        and blob[:4] == b"SLE1"
+        and counts_to_bytes(counts_from_bytes(blob)) == blob
+    )
 
 
 def test_the_bytes_stay_as_they_are():
     counts = EnvironmentCounts(np.array([1, 300]), np.array([[5, 2**33], [7, 2**34]]))
-    assert encode(counts).hex() == "534c45310201ac02020580808080200780808080406fa271ea"
-    blob = encode(directly(task(), LAW, [16, 4]))
+    assert counts_to_bytes(counts).hex() == "534c45310201ac02020580808080200780808080406fa271ea"
+    blob = counts_to_bytes(directly(task(), LAW, [16, 4]))
     assert hashlib.sha256(blob).hexdigest()[:16] == "d29ed553a8c07195"
 
 
 @given(st.data())
 def test_damaged_bytes_are_noticed(data):
-    blob = encode(EnvironmentCounts(np.array([1, 300]), np.array([[5, 2**33], [7, 2**34]])))
+    blob = counts_to_bytes(EnvironmentCounts(np.array([1, 300]), np.array([[5, 2**33], [7, 2**34]])))
     place = data.draw(st.integers(0, len(blob) - 1))
     wrong = bytearray(blob)
     wrong[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(SimlabError, match="damaged"):
-        decode(bytes(wrong))
+        counts_from_bytes(bytes(wrong))
     with pytest.raises(SimlabError, match="damaged"):
-        decode(blob[:place])
+        counts_from_bytes(blob[:place])
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_numbers_that_do_not_fit_together_are_noticed(numbers):
 
     body = b"SLE1" + _varints(np.array(numbers, np.uint64))
     with pytest.raises(SimlabError, match="damaged"):
-        decode(body + zlib.crc32(body).to_bytes(4, "little"))
+        counts_from_bytes(body + zlib.crc32(body).to_bytes(4, "little"))
 
 
 # Runs.
@@ -285,7 +289,7 @@ def test_counts_of_another_kind_in_the_ledger_are_told(tmp_path):
             np.array([1, 2]), np.zeros((16, 2), np.int64)
         )
     with sqlite3.connect(tmp_path / "ledger") as database:
-        database.execute("UPDATE batches SET counts = ?", (encode(other),))
+        database.execute("UPDATE batches SET counts = ?", (counts_to_bytes(other),))
     database.close()
     with Ledger(tmp_path / "ledger") as ledger:
         with pytest.raises(SimlabError, match=f"task {task(1).id[:12]}: the ledger holds other counts"):
