@@ -89,7 +89,8 @@ def found_pairs() -> list[ChainPair]:
 
 
 LANGUAGE_MODELS = [
-    *((3, 1e-2), (6, 0.0)),
+    (3, 1e-2),
+    (6, 0.0),
     *(
         pytest.param(scale, apart, marks=pytest.mark.statistical)
         for scale, apart in [(1, 0.0), (1, 1e-2), (3, 0.0), (6, 1e-2), (10, 0.0), (10, 1e-2)]

@@ -251,6 +251,7 @@ ROOMS = (
 )
 
 
+@pytest.mark.processes
 def test_everything_that_help_names_is_shown_and_can_be_reached():
     code = "import simlab, sys; assert 'numba' not in sys.modules; assert 'matplotlib' not in sys.modules\n"
     code += f"for name in {(*ROOMS, '__version__', *simlab.__all__)!r}:\n"

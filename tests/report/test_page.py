@@ -86,6 +86,7 @@ def test_a_full_page_is_well_formed_and_its_ids_are_unique(figure):
     assert len(targets) > 20 and set(targets) <= set(ids)
 
 
+@pytest.mark.figures
 def test_nothing_is_fetched(figure):
     text = page(experiment(figures=[figure], notes=["See https://example.org/x"]))
     read = Reader(text)
