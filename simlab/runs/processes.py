@@ -117,8 +117,14 @@ class ProcessPool:
     def _set_threads(self, number: int) -> None:
         for _ in range(number, self._threads):
             self._parcels.put(None)
-        for _ in range(self._threads, number):
-            threading.Thread(target=self._work, daemon=True).start()
+        for started in range(self._threads, number):
+            self._threads = started
+            try:
+                threading.Thread(target=self._work, daemon=True).start()
+            except RuntimeError as error:
+                raise SimlabError(
+                    f"workers = {number}: the system starts only {started} threads; give fewer workers"
+                ) from error
         self._threads = number
 
     def _work(self) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 import simlab
+from simlab.errors import SimlabError
+from simlab.pairs import paper
 from simlab.runs import Job, Ledger, Task, Trajectories, collect, processes, run
 from simlab.runs.plan import Parcel
 from simlab.runs.pool import simulate_here
@@ -252,3 +255,21 @@ def test_a_large_pair_travels_to_a_process_that_asks_for_it(monkeypatch):
     assert {outcome.parcel for outcome in outcomes} == set(parcels)
     travels = sum(pair is not None for pair in sent)
     assert sent[0] is None and 0 < travels <= 2  # the process had two parcels when it was new
+
+
+def test_more_threads_than_the_system_starts_are_one_line_and_leave_none_behind(monkeypatch):
+    started = []
+
+    def start(thread):
+        if len(started) == 3:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        real(thread)
+
+    real = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(SimlabError, match="workers = 1000000: the system starts only 3 threads"):
+        simlab.simulate(paper(4), simlab.Speculative(), trajectories=10, seed=1, workers=1_000_000)
+    for thread in started:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in started)
