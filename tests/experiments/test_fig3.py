@@ -86,7 +86,7 @@ def test_settings_without_effect_are_told(settings, results):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"drafts": []}, "experiment.drafts = \[\]"),
+        ({"drafts": []}, r"experiment.drafts = \[\]"),
         ({"drafts": [0]}, "experiment.drafts = 0"),
         ({"drafts": 4}, "experiment.drafts = 4: give a list"),
         ({"bernoulli": [2]}, "experiment.bernoulli = 2: give a finite number"),
