@@ -1,5 +1,7 @@
 """What predictions and counts say of drafted and accepted tokens: the same words and definitions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -18,9 +20,9 @@ SHARED = [
     "acceptance_rate",
     "acceptance_length",
     "tokens_per_call",
-    "acceptance_rate_by_place",
-    "acceptance_length_by_place",
-    "conditional_acceptance_by_place",
+    "acceptance_rate_by_position",
+    "acceptance_length_by_position",
+    "conditional_acceptance_by_position",
 ]
 
 
@@ -31,7 +33,7 @@ def test_counts_say_what_predictions_say(decoder):
     counts = simlab.simulate(PAIR, decoder, trajectories=200_000, seed=3)
     # Rates are means of 0 and 1 over the calls that reach a place, lengths of at most 4: with 1.5 tokens of
     # deviation, more than there is, seven standard errors.
-    error = 7 * 1.5 / np.sqrt(counts.reached_by_place.min())
+    error = 7 * 1.5 / np.sqrt(counts.reached_by_position.min())
     assert error < 0.1
     for name in SHARED:
         np.testing.assert_allclose(getattr(counts, name), getattr(exact, name), atol=error, err_msg=name)
@@ -45,11 +47,15 @@ def test_counts_say_what_predictions_say(decoder):
 def test_the_definitions_hold_to_the_last_token(decoder):
     exact = simlab.predict(PAIR, decoder)
     counts = simlab.simulate(PAIR, decoder, trajectories=1000, seed=3)
-    calls, drafted, accepted = counts.calls, counts.drafted_by_place.sum(), counts.accepted_by_place.sum()
+    calls, drafted, accepted = (
+        counts.calls,
+        counts.drafted_by_position.sum(),
+        counts.accepted_by_position.sum(),
+    )
     assert drafted == counts.drafted_tokens @ np.arange(counts.drafted_tokens.size)
     assert counts.acceptance_rate == accepted / drafted and counts.tokens_per_call == 8000 / calls
-    assert counts.acceptance_length_by_place[-1] == counts.acceptance_length == accepted / calls
-    assert exact.acceptance_length_by_place[-1] == pytest.approx(exact.acceptance_length, abs=1e-12)
+    assert counts.acceptance_length_by_position[-1] == counts.acceptance_length == accepted / calls
+    assert exact.acceptance_length_by_position[-1] == pytest.approx(exact.acceptance_length, abs=1e-12)
     rejected = counts.rejections_per_position.sum()
     if decoder == simlab.Speculative(3):  # every token is accepted or a replacement
         assert accepted + rejected == 8000
@@ -73,3 +79,21 @@ def test_what_was_not_counted_is_told():
         _ = simlab.simulate(PAIR, simlab.Speculative(), trajectories=10).tokens_per_call
     with pytest.raises(SimlabError, match="drafted tokens were not counted"):
         _ = simlab.simulate(PAIR, simlab.TreeSpeculative(4), trajectories=10).acceptance_rate
+
+
+def test_the_old_spelling_of_names_keeps_working():
+    decoder = simlab.Speculative(3, bonus=True)
+    counts = simlab.simulate(PAIR, decoder, trajectories=10)
+    names = ["drafted", "reached", "accepted"]
+    rates = ["acceptance_rate", "acceptance_length", "conditional_acceptance"]
+    for known in (counts, simlab.predict(PAIR, decoder)):
+        for name in (*names, *rates):
+            old, new = getattr(known, f"{name}_by_place"), getattr(known, f"{name}_by_position")
+            assert len(new) == 3
+            np.testing.assert_array_equal(old, new)
+    parts = counts.rejections, counts.tokens, counts.rejections_per_position, counts.trajectories
+    old = {f"{name}_by_place": getattr(counts, f"{name}_by_position") for name in names}
+    rest = {"target_calls": counts.target_calls, "drafted_tokens": counts.drafted_tokens}
+    assert simlab.Counts(*parts, rest | old) == simlab.Counts(*parts, rest, **old) == counts
+    again = dataclasses.replace(counts, accepted_by_place=counts.reached_by_position)
+    assert again == dataclasses.replace(counts, accepted_by_position=counts.reached_by_position) != counts

@@ -148,7 +148,7 @@ def test_and_so_it_does_where_windows_are_drafted(name, rule):
     ]
     assert [verdict.status for verdict in (*_verdicts(exact, counts), *calls)] == ["PASS"] * 6
     most = 6 * exact.horizon / 2 / n**0.5
-    for place in ("drafted_by_place", "reached_by_place", "accepted_by_place"):
+    for place in ("drafted_by_position", "reached_by_position", "accepted_by_position"):
         assert np.abs(getattr(counts, place) / n - getattr(exact, place)).max(initial=0) < most
 
 

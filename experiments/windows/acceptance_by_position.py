@@ -53,13 +53,13 @@ def present_places(
     result, exact = told.result(one), told.prediction(one)
     verdicts = _verdicts(f"{told.title}, window {options.places}", one, result, exact, settings.judging)
     rates = {
-        "drafted": (exact.acceptance_rate_by_place, simulated_rates(one, result, settings.confidence)[0]),
+        "drafted": (exact.acceptance_rate_by_position, simulated_rates(one, result, settings.confidence)[0]),
         "reached": (
-            exact.conditional_acceptance_by_place,
+            exact.conditional_acceptance_by_position,
             simulated_rates(one, result, settings.confidence)[1],
         ),
     }
-    place = np.arange(1, len(exact.drafted_by_place) + 1)
+    place = np.arange(1, len(exact.drafted_by_position) + 1)
     table = [
         row for of, (true, found) in rates.items() for row in rows(place, found, true, of=of, memoryless=None)
     ]
@@ -94,10 +94,10 @@ def simulated_rates(one: Job, result: Result, confidence: float) -> tuple[Interv
     confidence: of all of them together.
     """
     counts, each = result.counts, 1 - (1 - confidence) / len(COUNTED)
-    most = most_calls(counts.horizon, len(counts.drafted_by_place))
+    most = most_calls(counts.horizon, len(counts.drafted_by_position))
     means = {
         name: sums_interval(
-            getattr(counts, f"{name}_by_place"), counts.trajectories, most[name], each, looks_of(one)
+            getattr(counts, f"{name}_by_position"), counts.trajectories, most[name], each, looks_of(one)
         )
         for name in COUNTED
     }
@@ -106,14 +106,14 @@ def simulated_rates(one: Job, result: Result, confidence: float) -> tuple[Interv
 
 def _verdicts(name: str, one: Job, result: Result, exact: Prediction, judging: Judging) -> list[Verdict]:
     counts = result.counts
-    most = most_calls(counts.horizon, len(counts.drafted_by_place))
+    most = most_calls(counts.horizon, len(counts.drafted_by_position))
     return [
         sums_verdict(
             f"{name}: calls that {word} by place",
-            getattr(counts, f"{counted}_by_place"),
+            getattr(counts, f"{counted}_by_position"),
             counts.trajectories,
             most[counted],
-            getattr(exact, f"{counted}_by_place"),
+            getattr(exact, f"{counted}_by_position"),
             cell=f"E[calls that {word} place {{0}}]",
             resolution=judging.mean_resolution * counts.horizon,
             **judging.errors,
@@ -148,7 +148,7 @@ def _draw(settings: Settings, place: np.ndarray, rates: dict, told: dict):
 
 def _headline(settings: Settings, exact: Prediction, place: np.ndarray) -> str:
     """How acceptance changes along the window, given that all before was accepted."""
-    rates = exact.conditional_acceptance_by_place
+    rates = exact.conditional_acceptance_by_position
     return (
         f"Of the drafted tokens on {settings.pair_name} that follow accepted ones only, {rates[0]:.4f} are "
         f"accepted at position 1 and {rates[-1]:.4f} at position {place[-1]}."

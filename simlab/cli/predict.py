@@ -79,12 +79,12 @@ ARRAYS = (
     "rejections_pmf",
     "rejections_per_position",
     "token_marginals",
-    "drafted_by_place",
-    "reached_by_place",
-    "accepted_by_place",
-    "acceptance_rate_by_place",
-    "acceptance_length_by_place",
-    "conditional_acceptance_by_place",
+    "drafted_by_position",
+    "reached_by_position",
+    "accepted_by_position",
+    "acceptance_rate_by_position",
+    "acceptance_length_by_position",
+    "conditional_acceptance_by_position",
 )
 """What --json tells of a prediction, beside what is said of biased decoders; accuracy: error_bound of old."""
 

@@ -361,9 +361,9 @@ def end_calls(law, excess, t, drafted, running, count, start, state, lanes, tall
 def count_places(ends, tally):
     """Add the calls by place to the tally; entry i - 1 is for place i."""
     drafted, going = 0, 0
-    for i in range(tally.drafted_by_place.size, 0, -1):
+    for i in range(tally.drafted_by_position.size, 0, -1):
         drafted += ends.drafted[i]
         going += ends.accepted[i]
-        tally.drafted_by_place[i - 1] += drafted
-        tally.accepted_by_place[i - 1] += going
-        tally.reached_by_place[i - 1] += going + ends.accepted[i - 1] - ends.whole[i - 1]
+        tally.drafted_by_position[i - 1] += drafted
+        tally.accepted_by_position[i - 1] += going
+        tally.reached_by_position[i - 1] += going + ends.accepted[i - 1] - ends.whole[i - 1]

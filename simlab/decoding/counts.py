@@ -7,19 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simlab.aliases import old_name
 from simlab.errors import SimlabError
 
 DEVIATION_LEVELS = 1024
 """A trajectory's deviation is counted in this many equal steps from 0 to 1."""
 
-BY_PLACE = ("drafted_by_place", "reached_by_place", "accepted_by_place")
-OPTIONAL = ("deviations", "target_calls", "drafted_tokens", *BY_PLACE)
+BY_POSITION = ("drafted_by_position", "reached_by_position", "accepted_by_position")
+OPTIONAL = ("deviations", "target_calls", "drafted_tokens", *BY_POSITION)
 """Histograms that only some decoders count, and that Counts gives as properties: (0,) where not counted."""
+OLD_NAMES = {name.replace("position", "place"): name for name in BY_POSITION}
+"""Old spelling to new; `Counts` takes both, and the bytes of a ledger keep the old one."""
 _TOLD = {
     "deviations": "levels of deviation",
     "target_calls": "numbers of target calls",
     "drafted_tokens": "numbers of drafted tokens",
-    **dict.fromkeys(BY_PLACE, "places in the window"),
+    **dict.fromkeys(BY_POSITION, "positions in the window"),
 }
 
 
@@ -50,10 +53,10 @@ class Counts:
     Where the decoder drafts windows (K = `simlab.decoders.longest_window`), else all of (0,):
     drafted_tokens: int64 (D+1,), how many trajectories drafted n = 0..D tokens, verified or not,
     D = `simlab.decoders.most_drafted`.
-    drafted_by_place: int64 (K,), how many calls, of all trajectories together, drafted at least i tokens:
+    drafted_by_position: int64 (K,), how many calls, of all trajectories together, drafted at least i tokens:
     entry i - 1, the place in the window.
-    reached_by_place: int64 (K,), of those, the calls whose first i - 1 drafted tokens were accepted.
-    accepted_by_place: int64 (K,), of those, the calls whose first i drafted tokens were accepted.
+    reached_by_position: int64 (K,), of those, the calls whose first i - 1 drafted tokens were accepted.
+    accepted_by_position: int64 (K,), of those, the calls whose first i drafted tokens were accepted.
     """
 
     rejections: np.ndarray
@@ -65,7 +68,8 @@ class Counts:
     def __init__(
         self, rejections, tokens, rejections_per_position, trajectories, histograms=None, **named
     ) -> None:
-        histograms = {**(histograms or {}), **named}
+        given = [(OLD_NAMES.get(name, name), values) for name, values in (histograms or {}).items()]
+        histograms = dict(given) | {OLD_NAMES.get(name, name): values for name, values in named.items()}
         fields = {
             "rejections": rejections,
             "tokens": tokens,
@@ -79,9 +83,15 @@ class Counts:
     deviations = _histogram("deviations")
     target_calls = _histogram("target_calls")
     drafted_tokens = _histogram("drafted_tokens")
-    drafted_by_place = _histogram("drafted_by_place")
-    reached_by_place = _histogram("reached_by_place")
-    accepted_by_place = _histogram("accepted_by_place")
+    drafted_by_position = _histogram("drafted_by_position")
+    reached_by_position = _histogram("reached_by_position")
+    accepted_by_position = _histogram("accepted_by_position")
+    drafted_by_place = old_name("drafted_by_position")
+    reached_by_place = old_name("reached_by_position")
+    accepted_by_place = old_name("accepted_by_position")
+    acceptance_length_by_place = old_name("acceptance_length_by_position")
+    acceptance_rate_by_place = old_name("acceptance_rate_by_position")
+    conditional_acceptance_by_place = old_name("conditional_acceptance_by_position")
 
     @classmethod
     def zero(cls, horizon: int, states: int) -> Counts:
@@ -160,7 +170,7 @@ class Counts:
     def mean_drafted_tokens(self) -> float:
         """Drafted tokens per trajectory, verified or not. Raises SimlabError where they were not counted."""
         self._check_counted(drafted=True)
-        return float(self.drafted_by_place.sum() / self.trajectories)
+        return float(self.drafted_by_position.sum() / self.trajectories)
 
     @property
     def mean_accepted_tokens(self) -> float:
@@ -169,7 +179,7 @@ class Counts:
         Raises SimlabError where drafted tokens were not counted.
         """
         self._check_counted(drafted=True)
-        return float(self.accepted_by_place.sum() / self.trajectories)
+        return float(self.accepted_by_position.sum() / self.trajectories)
 
     @property
     def tokens_per_call(self) -> float:
@@ -186,8 +196,8 @@ class Counts:
         nan where nothing was drafted. Raises SimlabError where drafted tokens were not counted.
         """
         self._check_counted(drafted=True)
-        drafted = self.drafted_by_place.sum()
-        return float(self.accepted_by_place.sum() / drafted) if drafted else float("nan")
+        drafted = self.drafted_by_position.sum()
+        return float(self.accepted_by_position.sum() / drafted) if drafted else float("nan")
 
     @property
     def acceptance_length(self) -> float:
@@ -196,30 +206,30 @@ class Counts:
         Raises SimlabError where drafted tokens were not counted.
         """
         self._check_counted(drafted=True)
-        return float(self.accepted_by_place.sum() / self.calls)
+        return float(self.accepted_by_position.sum() / self.calls)
 
     @property
-    def acceptance_length_by_place(self) -> np.ndarray:
+    def acceptance_length_by_position(self) -> np.ndarray:
         """(K,): accepted tokens at the first i places of the window per target call, entry i - 1.
 
         Without bonus tokens and replacements. Raises SimlabError where drafted tokens were not counted.
         """
         self._check_counted(drafted=True)
-        return np.cumsum(self.accepted_by_place) / self.calls
+        return np.cumsum(self.accepted_by_position) / self.calls
 
     @property
-    def acceptance_rate_by_place(self) -> np.ndarray:
+    def acceptance_rate_by_position(self) -> np.ndarray:
         """(K,): of the calls that drafted a token at this place of the window, the part in which it was
         accepted; nan where none did. Raises SimlabError where drafted tokens were not counted.
         """
         self._check_counted(drafted=True)
-        return _ratio(self.accepted_by_place, self.drafted_by_place)
+        return _ratio(self.accepted_by_position, self.drafted_by_position)
 
     @property
-    def conditional_acceptance_by_place(self) -> np.ndarray:
+    def conditional_acceptance_by_position(self) -> np.ndarray:
         """(K,): the same, of the calls in which all drafted tokens before it were accepted."""
         self._check_counted(drafted=True)
-        return _ratio(self.accepted_by_place, self.reached_by_place)
+        return _ratio(self.accepted_by_position, self.reached_by_position)
 
     def _check_counted(self, drafted: bool = False) -> None:
         if not self.trajectories:

@@ -173,7 +173,7 @@ def unsure_places(pair: ChainPair, decoder: Decoder) -> np.ndarray:
 @compiled
 def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, tally):
     scratch, running = new_scratch(), new_block(block, tally)
-    calls, places, ghosts = new_calls(block), new_places(tally.drafted_by_place.size), new_ghosts()
+    calls, places, ghosts = new_calls(block), new_places(tally.drafted_by_position.size), new_ghosts()
     last, states = running.last, U(tally.tokens.shape[1])
     for start in range(U(0), trajectories, block):
         size = min(block, trajectories - start)

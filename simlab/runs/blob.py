@@ -7,10 +7,11 @@ begin with `SLC2` instead, and D >= 1 deviations follow the tokens, up to the ch
 target calls but no drafted tokens, those of decoders that draft trees, begin with `SLC3`, and the T + 1
 target calls follow the tokens. Counts that have drafted tokens, those of decoders that draft windows, begin
 with `SLC4`: T, V, trajectories, D + 1, K, then as `SLC3` up to the target calls, drafted_tokens (D+1),
-drafted_by_place, reached_by_place, accepted_by_place (K each), checksum. Counts with any other histograms
-begin with `SLC5`: T, V, trajectories, the number of histograms, for each, by name, the length of its name in
-UTF-8, the bytes of the name and its length, then as `SLC1` up to the tokens, the histograms in the same
-order, checksum. All others keep the bytes they had before there were any. Counts of environments begin with
+drafted_by_position, reached_by_position, accepted_by_position (K each), checksum. Counts with any other
+histograms begin with `SLC5`: T, V, trajectories, the number of histograms, for each, by name, the length of
+its name in UTF-8, the bytes of the name and its length, then as `SLC1` up to the tokens, the histograms in
+the same order, checksum; there the names that end in _by_position end in _by_place, as they did before. All
+others keep the bytes they had before there were any. Counts of environments begin with
 `SLE1`: K, the K capacities, n, accepted (n*K, row by row), checksum. Readable without the pair or law. The
 bytes are a function of the counts alone: no compressor whose version could change them, so that the ledgers
 of two machines hold the same rows.
@@ -22,14 +23,15 @@ import zlib
 
 import numpy as np
 
-from simlab.decoding.counts import BY_PLACE, Counts
+from simlab.decoding.counts import BY_POSITION, OLD_NAMES, Counts
 from simlab.decoding.environments.counts import EnvironmentCounts
 from simlab.errors import SimlabError
 
 PLAIN, WITH_DEVIATIONS, WITH_TARGET_CALLS, WITH_WINDOWS = b"SLC1", b"SLC2", b"SLC3", b"SLC4"
 OPEN, ENVIRONMENTS = b"SLC5", b"SLE1"
 NAMES = {PLAIN: (), WITH_DEVIATIONS: ("deviations",), WITH_TARGET_CALLS: ("target_calls",)}
-WINDOW_NAMES = ("target_calls", "drafted_tokens", *BY_PLACE)
+WINDOW_NAMES = ("target_calls", "drafted_tokens", *BY_POSITION)
+_WRITTEN = {new: old for old, new in OLD_NAMES.items()}
 _MAGIC = 4  # bytes that say what follows
 _LONGEST = 9  # bytes of a 63-bit number
 
@@ -74,18 +76,19 @@ def _of_trajectories(counts: Counts) -> tuple:
 def _layout(counts: Counts) -> tuple[bytes, tuple[str, ...], list[int]]:
     """The oldest format that holds the histograms, their names in its order, and what it says of lengths."""
     sizes = {name: len(values) for name, values in counts.histograms.items()}
-    places = {sizes.pop(name, 0) for name in BY_PLACE}
+    lengths = {sizes.pop(name, 0) for name in BY_POSITION}
     sound = sizes.get("target_calls", counts.horizon + 1) == counts.horizon + 1
-    if places == {0} and sound and tuple(sizes) in NAMES.values():
+    if lengths == {0} and sound and tuple(sizes) in NAMES.values():
         magic = next(magic for magic, names in NAMES.items() if names == tuple(sizes))
         return magic, NAMES[magic], []
-    if len(places) == 1 and sound and sizes.keys() == {"target_calls", "drafted_tokens"}:
-        return WITH_WINDOWS, WINDOW_NAMES, [sizes["drafted_tokens"], *places]
+    if len(lengths) == 1 and sound and sizes.keys() == {"target_calls", "drafted_tokens"}:
+        return WITH_WINDOWS, WINDOW_NAMES, [sizes["drafted_tokens"], *lengths]
     header = [len(counts.histograms)]
-    for name, values in counts.histograms.items():
-        spelled = name.encode()
-        header += [len(spelled), *spelled, len(values)]
-    return OPEN, tuple(counts.histograms), header
+    ordered = sorted((_WRITTEN.get(name, name), name) for name in counts.histograms)
+    for written, name in ordered:
+        spelled = written.encode()
+        header += [len(spelled), *spelled, len(counts.histograms[name])]
+    return OPEN, tuple(name for _, name in ordered), header
 
 
 def _to_trajectories(magic: bytes, numbers: np.ndarray) -> Counts:

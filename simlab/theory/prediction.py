@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simlab.aliases import old_name
 from simlab.decoders import Decoder, decoder_label
 from simlab.pairs.pair import ChainPair
 from simlab.theory.horizon.divergence import sequence_divergence
@@ -39,10 +40,10 @@ class Prediction:
     expected_drafted_tokens: the drafted tokens of a trajectory, verified or not, those behind a rejection
         included; of batch decoding those of all its drafts. nan for TreeSpeculative.
     expected_accepted_tokens: those of them that were accepted: neither replacements nor bonus tokens.
-    drafted_by_place: (K,), entry i - 1: the expected number of calls that draft at least i tokens; K is the
-        longest window. Of batch decoding i tokens in each draft. (0,) for TreeSpeculative.
-    reached_by_place: (K,), of those, the calls whose first i - 1 drafted tokens are accepted.
-    accepted_by_place: (K,), of those, the calls whose first i drafted tokens are accepted.
+    drafted_by_position: (K,), entry i - 1: the expected number of calls that draft at least i tokens; K is
+        the longest window. Of batch decoding i tokens in each draft. (0,) for TreeSpeculative.
+    reached_by_position: (K,), of those, the calls whose first i - 1 drafted tokens are accepted.
+    accepted_by_position: (K,), of those, the calls whose first i drafted tokens are accepted.
     error_bound: no expectation above that rests on the target calls is further from the true one than this;
         0.0 where all are exact but for rounding, as for every decoder but BlockSpeculative with a window too
         long to enumerate.
@@ -61,10 +62,18 @@ class Prediction:
     sequence_kl: float
     expected_drafted_tokens: float
     expected_accepted_tokens: float
-    drafted_by_place: np.ndarray
-    reached_by_place: np.ndarray
-    accepted_by_place: np.ndarray
+    drafted_by_position: np.ndarray
+    reached_by_position: np.ndarray
+    accepted_by_position: np.ndarray
     error_bound: float
+
+    accuracy = old_name("error_bound")
+    drafted_by_place = old_name("drafted_by_position")
+    reached_by_place = old_name("reached_by_position")
+    accepted_by_place = old_name("accepted_by_position")
+    acceptance_length_by_place = old_name("acceptance_length_by_position")
+    acceptance_rate_by_place = old_name("acceptance_rate_by_position")
+    conditional_acceptance_by_place = old_name("conditional_acceptance_by_position")
 
     @classmethod
     def build(
@@ -75,22 +84,22 @@ class Prediction:
         rejections_pmf: np.ndarray,
         rejections_per_position: np.ndarray,
         target_calls_pmf: np.ndarray,
-        by_place: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+        by_position: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
         acceleration: float = math.nan,
         output_chain: np.ndarray | None = None,
         error_bound: float = 0.0,
     ) -> Prediction:
         """The prediction, with everything that follows from these: means, variance, marginals, divergence.
 
-        by_place: (drafted, reached, accepted) by place; None where drafted tokens are not predicted.
+        by_position: (drafted, reached, accepted) by place; None where drafted tokens are not predicted.
         output_chain: None for the target, which is the output of every unbiased decoder.
         """
         horizon, counts = pair.horizon, np.arange(pair.horizon + 1)
         expected = float(rejections_per_position.sum())
         chain = pair.target if output_chain is None else output_chain
         unbiased = chain is pair.target
-        drafted, reached, accepted = (np.zeros(0),) * 3 if by_place is None else by_place
-        known = 1.0 if by_place is not None else math.nan
+        drafted, reached, accepted = (np.zeros(0),) * 3 if by_position is None else by_position
+        known = 1.0 if by_position is not None else math.nan
         return cls(
             decoder=decoder,
             rejections_pmf=rejections_pmf,
@@ -105,9 +114,9 @@ class Prediction:
             sequence_kl=0.0 if unbiased else sequence_divergence(chain, pair.target, pair.initial),
             expected_drafted_tokens=known * decoder.drafts_per_call * float(drafted.sum()),
             expected_accepted_tokens=known * float(accepted.sum()),
-            drafted_by_place=drafted,
-            reached_by_place=reached,
-            accepted_by_place=accepted,
+            drafted_by_position=drafted,
+            reached_by_position=reached,
+            accepted_by_position=accepted,
             error_bound=error_bound,
         )
 
@@ -118,11 +127,6 @@ class Prediction:
             f"V={self.token_marginals.shape[1]}: E[N_rej] {self.expected_rejections:.6g}, {spread}, "
             f"E[target calls] {self.expected_target_calls:.6g}, tokens per call {self.tokens_per_call:.6g})"
         )
-
-    @property
-    def accuracy(self) -> float:
-        """The old name of `error_bound`."""
-        return self.error_bound
 
     @property
     def horizon(self) -> int:
@@ -146,27 +150,27 @@ class Prediction:
         return self.expected_accepted_tokens / self.expected_target_calls
 
     @property
-    def acceptance_length_by_place(self) -> np.ndarray:
+    def acceptance_length_by_position(self) -> np.ndarray:
         """(K,): E[accepted tokens at the first i places of the window] / E[target calls], entry i - 1.
 
         Without bonus tokens and replacements; the last entry is `acceptance_length`.
         """
-        return np.cumsum(self.accepted_by_place) / self.expected_target_calls
+        return np.cumsum(self.accepted_by_position) / self.expected_target_calls
 
     @property
-    def acceptance_rate_by_place(self) -> np.ndarray:
+    def acceptance_rate_by_position(self) -> np.ndarray:
         """(K,): of the calls that draft a token at this place of the window, the part that accepts it.
 
         The per-position acceptance rate of serving engines. Where all calls draft as many tokens it falls
         from place to place, as a token is accepted only behind accepted ones. Where some draft fewer, near
         the horizon or by a policy, it may rise: fewer calls are left at later places. nan where none is.
         """
-        return _ratio(self.accepted_by_place, self.drafted_by_place)
+        return _ratio(self.accepted_by_position, self.drafted_by_position)
 
     @property
-    def conditional_acceptance_by_place(self) -> np.ndarray:
+    def conditional_acceptance_by_position(self) -> np.ndarray:
         """(K,): the same, of the calls that accept all drafted tokens before it; nan for none."""
-        return _ratio(self.accepted_by_place, self.reached_by_place)
+        return _ratio(self.accepted_by_position, self.reached_by_position)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -465,12 +465,12 @@ def test_predictions_of_windows_as_json_leave_nothing_out(run):
     exact = predict(paper(9), ConfidenceSpeculative())
     for name in ("expected_drafted_tokens", "expected_accepted_tokens", "acceptance_rate", "tokens_per_call"):
         assert document[name] == told(getattr(exact, name))
-    for name in ("drafted_by_place", "reached_by_place", "accepted_by_place"):
+    for name in ("drafted_by_position", "reached_by_position", "accepted_by_position"):
         assert document[name] == told(getattr(exact, name).tolist())
     assert document["cost"] == {"draft": 0.05, "target": 1}
     assert document["speedup"] == told(CostModel(0.05, 1).speedup(exact))
     none = json.loads(run("predict", "decoder=tree", "pair.horizon=3", "--json"))
-    assert none["speedup"] is none["expected_drafted_tokens"] is None and none["drafted_by_place"] == []
+    assert none["speedup"] is none["expected_drafted_tokens"] is None and none["drafted_by_position"] == []
     limit = json.loads(run("predict", "decoder=batch", "decoder.drafts=inf", "--json"))
     assert limit["expected_drafted_tokens"] == "inf" and limit["speedup"] == 0
     alone = json.loads(run("predict", "decoder.bonus=true", "pair.horizon=1", "--json"))

@@ -143,12 +143,12 @@ def test_any_legal_pair_is_simulated(pair):
         assert counts.trajectories == counts.rejections.sum() == counts.target_calls.sum() == 300
         assert (counts.tokens.sum(axis=1) == 300).all()
         assert counts.rejections @ n == counts.rejections_per_position.sum()
-        assert counts.accepted_by_place.sum() == 300 * pair.horizon - counts.calls
+        assert counts.accepted_by_position.sum() == 300 * pair.horizon - counts.calls
         drafted = counts.drafted_tokens @ np.arange(len(counts.drafted_tokens))
-        assert drafted == counts.drafted_by_place.sum()
-        assert (counts.drafted_by_place >= counts.reached_by_place).all()
-        assert (counts.reached_by_place >= counts.accepted_by_place).all()
-        assert (counts.reached_by_place[1:] <= counts.accepted_by_place[:-1]).all()
+        assert drafted == counts.drafted_by_position.sum()
+        assert (counts.drafted_by_position >= counts.reached_by_position).all()
+        assert (counts.reached_by_position >= counts.accepted_by_position).all()
+        assert (counts.reached_by_position[1:] <= counts.accepted_by_position[:-1]).all()
         reachable = predict(pair, Autoregressive()).token_marginals > 0
         assert not counts.tokens[~reachable].any()  # no token that the target cannot give
 
@@ -185,7 +185,7 @@ def test_the_sampler_agrees_with_the_theory(pair, window, seed):
         marginals_verdict("tokens", *all_tokens, resolution=0.1),
     ]
     assert {verdict.status for verdict in verdicts} == {"PASS"}
-    for name in ("drafted_by_place", "reached_by_place", "accepted_by_place"):
+    for name in ("drafted_by_position", "reached_by_position", "accepted_by_position"):
         # A count a trajectory lies in 0..T: eight standard errors at most, by Popoviciu's inequality.
         off = np.abs(getattr(counts, name) / N - getattr(exact, name))
         assert (off < 8 * pair.horizon / 2 / np.sqrt(N)).all()

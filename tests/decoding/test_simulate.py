@@ -239,7 +239,7 @@ for pair in (paper(3, 3), paper(2, 9), as_pair(*rational_chains(2, 3, 1)), paper
         counts = simulate_batch(build_tables(pair, decoder), 70, seeded(3))
         print(counts.rejections.tolist(), counts.tokens.tolist(), counts.rejections_per_position.tolist())
         print(counts.deviations.tolist(), counts.target_calls.tolist(), counts.drafted_tokens.tolist())
-        print(counts.drafted_by_place, counts.reached_by_place, counts.accepted_by_place)
+        print(counts.drafted_by_position, counts.reached_by_position, counts.accepted_by_position)
 print(numba.config.DISABLE_JIT, file=sys.stderr)
 """
 

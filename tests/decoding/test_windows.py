@@ -32,7 +32,7 @@ from simlab.pairs import ChainPair
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
-from tests.oracles.windows import call_law, expected_by_place, marginal
+from tests.oracles.windows import call_law, expected_by_position, marginal
 from tests.strategies import examples, pairs
 
 N = 200_000
@@ -94,11 +94,11 @@ def disagreements(law: dict, counts: Counts, longest: int) -> list:
     for name, function in of.items():
         sample = Counter({n: int(c) for n, c in enumerate(getattr(counts, name)) if c})
         found += [(name, *each) for each in mismatches(marginal(law, function), sample)]
-    for name, means in expected_by_place(law, longest).items():
+    for name, means in expected_by_position(law, longest).items():
         for place, mean in enumerate(means):
             cell = marginal(law, lambda t, r, calls, n=name, i=place + 1: _calls_at(calls, n, i))
             spread = sum(mass * (value - mean) ** 2 for value, mass in cell.items())
-            observed = getattr(counts, f"{name}_by_place")[place] / counts.trajectories
+            observed = getattr(counts, f"{name}_by_position")[place] / counts.trajectories
             if abs(observed - mean) > 6 * math.sqrt(spread / counts.trajectories) + 1e-12:
                 found.append((name, place + 1, float(mean), observed))
     return found
@@ -120,7 +120,7 @@ def test_disjoint_supports_and_equal_rows(name, equal):
     decoder = decoders(3, 4)[name]
     counts = simulate_batch(build_tables(as_pair(*chains), decoder), 20_000, seeded(2))
     assert not disagreements(call_law(*chains, decoder), counts, longest_window(decoder, 3))
-    assert counts.accepted_by_place.sum() == (counts.reached_by_place.sum() if equal else 0)
+    assert counts.accepted_by_position.sum() == (counts.reached_by_position.sum() if equal else 0)
 
 
 def recounted(pair: ChainPair, decoder, paths) -> dict:
@@ -153,7 +153,9 @@ def recounted(pair: ChainPair, decoder, paths) -> dict:
             t += accepted + (reached > accepted or bonus)
         calls[number] += 1
         drafted[proposed] += 1
-    return {"target_calls": calls, "drafted_tokens": drafted} | {f"{k}_by_place": v for k, v in found.items()}
+    return {"target_calls": calls, "drafted_tokens": drafted} | {
+        f"{k}_by_position": v for k, v in found.items()
+    }
 
 
 def _window(decoder, t: int, x: int) -> int:
@@ -169,17 +171,17 @@ def assert_recounted(pair: ChainPair, decoder, trajectories: int, seed: int = 4)
     paths = record_paths(tables, trajectories, seeded(seed))
     expected = recounted(pair, decoder, paths)
     if isinstance(decoder, ConfidenceSpeculative):
-        assert (counts.drafted_by_place <= expected.pop("drafted_by_place")).all()
-        assert (counts.drafted_by_place >= counts.reached_by_place).all()
+        assert (counts.drafted_by_position <= expected.pop("drafted_by_position")).all()
+        assert (counts.drafted_by_position >= counts.reached_by_position).all()
         del expected["drafted_tokens"]
     for name, value in expected.items():
         assert getattr(counts, name).dtype == np.int64
         assert np.array_equal(getattr(counts, name), value), name
     assert counts.drafted_tokens.sum() == counts.target_calls.sum() == counts.rejections.sum() == trajectories
-    assert counts.drafted_tokens @ np.arange(counts.drafted_tokens.size) == counts.drafted_by_place.sum()
-    kept = counts.trajectories * pair.horizon - counts.accepted_by_place.sum()
+    assert counts.drafted_tokens @ np.arange(counts.drafted_tokens.size) == counts.drafted_by_position.sum()
+    kept = counts.trajectories * pair.horizon - counts.accepted_by_position.sum()
     assert kept == (counts.calls if has_bonus(decoder) else counts.rejections_per_position.sum())
-    rejected = counts.reached_by_place.sum() - counts.accepted_by_place.sum()
+    rejected = counts.reached_by_position.sum() - counts.accepted_by_position.sum()
     assert rejected == counts.rejections_per_position.sum() == paths.rejected.sum()
     assert np.array_equal(np.bincount(paths.rejected.sum(1), minlength=pair.horizon + 1), counts.rejections)
     assert np.array_equal(paths.rejected.sum(axis=0), counts.rejections_per_position)
@@ -221,7 +223,7 @@ def test_calls_are_those_of_the_paths_in_chunks_of_any_size(name, trajectories):
 
 @pytest.mark.parametrize("horizon", [FEW_PLACES - 1, FEW_PLACES + 2, 60])
 @pytest.mark.parametrize("kind", ["bonus", "without", "adaptive", "sure"])
-def test_long_windows_are_counted_by_place(kind, horizon):
+def test_long_windows_are_counted_by_position(kind, horizon):
     """Counting by comparing up to FEW_PLACES places and by incrementing beyond; mostly accepted tokens."""
     random = np.random.default_rng(3)
     draft, noise = random.dirichlet(np.full(5, 0.3), size=(2, horizon, 5))
@@ -234,7 +236,7 @@ def test_long_windows_are_counted_by_place(kind, horizon):
         "sure": ConfidenceSpeculative(0.35, None),
     }[kind]
     counts = assert_recounted(pair, decoder, 250)
-    assert counts.reached_by_place[FEW_PLACES - 4 :].any() or kind == "sure"
+    assert counts.reached_by_position[FEW_PLACES - 4 :].any() or kind == "sure"
 
 
 @pytest.mark.statistical
@@ -257,7 +259,7 @@ def test_other_names_for_one_rule_give_the_same_counts(states):
         simulate_batch(build_tables(pair, decoder), 5000, seeded(1))
         for decoder in (Speculative(), Speculative(6), Speculative(3, bonus=True))
     )
-    assert plain.target_calls.size == plain.drafted_tokens.size == plain.drafted_by_place.size == 0
+    assert plain.target_calls.size == plain.drafted_tokens.size == plain.drafted_by_position.size == 0
     assert np.array_equal(window.tokens, plain.tokens)
     assert np.array_equal(window.rejections, plain.rejections)
     assert np.array_equal(window.rejections_per_position, plain.rejections_per_position)
@@ -267,7 +269,7 @@ def test_other_names_for_one_rule_give_the_same_counts(states):
         assert simulate_batch(build_tables(pair, other), 5000, seeded(1)) == fixed
     none = simulate_batch(build_tables(pair, AdaptiveSpeculative(0 * table)), 5000, seeded(1))
     assert none.target_calls[6] == 5000 == none.drafted_tokens[0]
-    assert not none.drafted_by_place.any()
+    assert not none.drafted_by_position.any()
     assert not none.rejections[1:].any()
 
 
@@ -335,8 +337,8 @@ def test_same_seed_same_counts_on_every_machine(name):
     """Frozen numbers: the stream and the tables are part of the contract. A change here voids old ledgers."""
     decoder = ConfidenceSpeculative(0.26, None) if name == "sure" else decoders(4, 7)[name]
     counts = simulate_batch(build_tables(paper(4), decoder), 10_000, seeded(2024))
-    by_place = counts.drafted_by_place, counts.accepted_by_place
-    found = counts.tokens[3], counts.target_calls, counts.drafted_tokens, *by_place
+    by_position = counts.drafted_by_position, counts.accepted_by_position
+    found = counts.tokens[3], counts.target_calls, counts.drafted_tokens, *by_position
     assert [part.tolist() for part in found] == FROZEN[name]
 
 
@@ -364,7 +366,7 @@ def test_counts_of_windows_add_up_and_stay_apart():
     assert both.calls == one.calls + other.calls
     assert both == other + one != one
     assert one + nothing == nothing + one == one
-    for name in ("drafted_tokens", "drafted_by_place", "reached_by_place", "accepted_by_place"):
+    for name in ("drafted_tokens", "drafted_by_position", "reached_by_position", "accepted_by_position"):
         changed = getattr(one, name).copy()
         changed[0] += 1
         assert replace(one, **{name: changed}) != one
@@ -460,6 +462,6 @@ def test_catches_a_draft_that_never_goes_on_behind_a_rejection(dense):
     decoder = ConfidenceSpeculative(0.45, 3)
     law, tables = call_law(*dense, decoder), build_tables(as_pair(*dense), decoder)
     counts = simulate_batch(tables, N, seeded(2))
-    assert counts.drafted_by_place.sum() > counts.reached_by_place.sum()
-    short = replace(counts, drafted_by_place=counts.reached_by_place)
+    assert counts.drafted_by_position.sum() > counts.reached_by_position.sum()
+    short = replace(counts, drafted_by_position=counts.reached_by_position)
     assert disagreements(law, short, 3)

@@ -180,8 +180,8 @@ def test_policy_places_and_blocks_are_the_theorys(outcome):
     assert (rows.window.to_numpy() == policy.windows[rows.position - 1, rows.token]).all()
     rows, exact = table(result, "windows_places"), predict(pair, Speculative(3, True))
     for of, rates in (
-        ("drafted", exact.acceptance_rate_by_place),
-        ("reached", exact.conditional_acceptance_by_place),
+        ("drafted", exact.acceptance_rate_by_position),
+        ("reached", exact.conditional_acceptance_by_position),
     ):
         here = rows[rows.of == of]
         np.testing.assert_allclose(here.exact, rates, rtol=1e-12)
@@ -260,16 +260,16 @@ def test_another_window_is_caught(tmp_path):
     assert {verdict.status for verdict in judged} == {Status.FAIL}
 
 
-def test_wrong_counts_by_place_are_caught(tmp_path):
+def test_wrong_counts_by_position_are_caught(tmp_path):
     """Negative control: the first place counts as accepted what the second one does."""
     one = place(tmp_path, trajectories=100_000)
     options = options_of(one)
     planned = windows_places.places_job(one, options)
     result = simulated([planned])[planned.task.id]
     counts = result.counts
-    shifted = counts.accepted_by_place.copy()
+    shifted = counts.accepted_by_position.copy()
     shifted[0] = shifted[1]
-    wrong = dataclasses.replace(result, counts=dataclasses.replace(counts, accepted_by_place=shifted))
+    wrong = dataclasses.replace(result, counts=dataclasses.replace(counts, accepted_by_position=shifted))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outcomes, "save_figure", lambda *_: [])
         for found, status in ((result, Status.PASS), (wrong, Status.FAIL)):
@@ -290,10 +290,10 @@ def test_no_trajectory_has_more_calls_at_a_place_than_said():
             never = predict(bernoulli(1.0, 0.0, horizon), decoder)
             for exact in (same, never):
                 for name in windows_places.COUNTED:
-                    assert (getattr(exact, f"{name}_by_place") <= most[name] + 1e-12).all()
-            np.testing.assert_allclose(never.drafted_by_place, most["drafted"], atol=1e-12)
+                    assert (getattr(exact, f"{name}_by_position") <= most[name] + 1e-12).all()
+            np.testing.assert_allclose(never.drafted_by_position, most["drafted"], atol=1e-12)
             if longest:
-                accepted = same.accepted_by_place[-1], same.reached_by_place[-1]
+                accepted = same.accepted_by_position[-1], same.reached_by_position[-1]
                 assert accepted[0] == pytest.approx(most["accepted"][-1])
 
 

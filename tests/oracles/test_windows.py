@@ -10,7 +10,7 @@ from simlab.decoders import AdaptiveSpeculative, Autoregressive, ConfidenceSpecu
 from tests.decoding.test_windows import NAMES, decoders
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import rational_chains
-from tests.oracles.windows import call_law, expected_by_place, marginal
+from tests.oracles.windows import call_law, expected_by_position, marginal
 
 
 def tokens_of(law: dict) -> dict:
@@ -66,7 +66,7 @@ def test_two_steps_worked_by_hand():
     }
     assert law[(0, 1), (False, False), one] == Fraction(1, 4) * Fraction(3, 4)
     assert law[(1, 0), (True, False), ((1, 0), (0, 0))] == half * Fraction(1, 4)
-    places = expected_by_place(law, 1)
+    places = expected_by_position(law, 1)
     assert places == {"drafted": [1], "reached": [1], "accepted": [half]}
 
 

@@ -93,7 +93,7 @@ def marginal(law: dict, of) -> dict:
     return dict(found)
 
 
-def expected_by_place(law: dict, longest: int) -> dict[str, list[Fraction]]:
+def expected_by_position(law: dict, longest: int) -> dict[str, list[Fraction]]:
     """Expected numbers of calls by place i = 1..longest in the window: those that draft i tokens or more
     ("drafted"), of those the ones whose first i - 1 ("reached") and first i ("accepted") are accepted."""
     found = {name: [Fraction(0)] * longest for name in ("drafted", "reached", "accepted")}

@@ -30,9 +30,9 @@ def counts(draw) -> Counts:
     levels, calls = draw(st.sampled_from(kinds))
     drafted, places = draw(st.sampled_from([(0, 0), (1, 0), (7, 3)])) if calls else (0, 0)
     parts = array(horizon + 1), array(horizon, states), array(horizon), draw(numbers)
-    by_place = (array(places) for _ in range(3))
+    by_position = (array(places) for _ in range(3))
     return Counts(
-        *parts, dict(zip(OPTIONAL, (array(levels), array(calls), array(drafted), *by_place), strict=True))
+        *parts, dict(zip(OPTIONAL, (array(levels), array(calls), array(drafted), *by_position), strict=True))
     )
 
 
@@ -119,9 +119,10 @@ def test_the_bytes_of_target_calls_are_fixed():
 def test_the_bytes_of_windows_are_fixed():
     """The lengths stand at the beginning: D + 1 = 3 numbers of drafted tokens, K = 2 places."""
     parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
-    by_place = np.array([300, 5]), np.array([200, 4]), np.array([3, 2])
+    by_position = np.array([300, 5]), np.array([200, 4]), np.array([3, 2])
     counts = Counts(
-        *parts, dict(zip(OPTIONAL[1:], (np.array([0, 305]), np.array([1, 2, 302]), *by_place), strict=True))
+        *parts,
+        dict(zip(OPTIONAL[1:], (np.array([0, 305]), np.array([1, 2, 302]), *by_position), strict=True)),
     )
     body = (
         b"SLC4" + bytes([1, 2, 0xB1, 2, 3, 2]) + counts_to_bytes(Counts(*parts))[8:-4] + bytes([0, 0xB1, 2])
@@ -163,3 +164,13 @@ def test_small_counts_take_one_byte_a_cell():
 def test_negative_counts_are_refused():
     with pytest.raises(ValueError, match="never negative"):
         counts_to_bytes(Counts(np.array([-1, 1]), np.zeros((1, 1), int), np.zeros(1, int), 0))
+
+
+def test_the_bytes_keep_the_old_spelling_of_names():
+    """What a ledger has under drafted_by_place is drafted_by_position, and is written as it was."""
+    parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
+    some = Counts(*parts, {"drafted_by_place": np.array([9]), "drafted_by_pn": np.array([7])})
+    assert list(some.histograms) == ["drafted_by_pn", "drafted_by_position"]
+    blob = counts_to_bytes(some)
+    assert blob.index(b"drafted_by_place") < blob.index(b"drafted_by_pn") and blob[-6:-4] == bytes([9, 7])
+    assert counts_from_bytes(blob) == some

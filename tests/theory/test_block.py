@@ -22,7 +22,7 @@ from tests.oracles import windows
 from tests.oracles.blocks import BLOCK, MISTAKES, call_law
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.oracles.windows import expected_by_place, marginal
+from tests.oracles.windows import expected_by_position, marginal
 from tests.strategies import examples, pairs
 
 INSTANCES = [(1, 1, 0), (1, 3, 1), (4, 1, 2), (4, 2, 3), (4, 2, 4), (3, 3, 5), (4, 3, 6), (5, 2, 7)]
@@ -105,9 +105,9 @@ def compare(chains, decoder):
     np.testing.assert_allclose(found.expected_drafted_tokens, float(drafted), atol=1e-12)
     np.testing.assert_allclose(found.expected_accepted_tokens, float(horizon - calls), atol=1e-12)
     longest = longest_window(decoder, horizon)
-    for name, values in expected_by_place(law, longest).items():
+    for name, values in expected_by_position(law, longest).items():
         expected = np.array([float(value) for value in values])
-        np.testing.assert_allclose(getattr(found, f"{name}_by_place"), expected, atol=1e-12)
+        np.testing.assert_allclose(getattr(found, f"{name}_by_position"), expected, atol=1e-12)
     assert found.error_bound == 0.0
     back = pair.initial @ expected_target_calls(pair, decoder)[0]
     np.testing.assert_allclose(back, float(calls), atol=1e-12)
@@ -213,11 +213,11 @@ def test_any_legal_pair_is_predicted(pair, window):
     assert found.target_calls_pmf @ n == pytest.approx(found.expected_target_calls)
     assert found.rejections_pmf @ n == pytest.approx(found.rejections_per_position.sum(), abs=1e-12)
     assert found.expected_accepted_tokens == pytest.approx(pair.horizon - found.expected_target_calls)
-    assert found.expected_accepted_tokens == pytest.approx(found.accepted_by_place.sum())
-    assert found.expected_drafted_tokens == pytest.approx(found.drafted_by_place.sum())
-    assert len(found.drafted_by_place) == longest
+    assert found.expected_accepted_tokens == pytest.approx(found.accepted_by_position.sum())
+    assert found.expected_drafted_tokens == pytest.approx(found.drafted_by_position.sum())
+    assert len(found.drafted_by_position) == longest
     for more, fewer in (("drafted", "reached"), ("reached", "accepted")):
-        parts = getattr(found, f"{more}_by_place") - getattr(found, f"{fewer}_by_place")
+        parts = getattr(found, f"{more}_by_position") - getattr(found, f"{fewer}_by_position")
         assert (parts >= -1e-12).all()
     back = pair.initial @ expected_target_calls(pair, decoder)[0]
     assert back == pytest.approx(found.expected_target_calls)
@@ -231,7 +231,7 @@ def test_equal_models_accept_all_and_disjoint_ones_nothing():
     assert predict(pair, BlockSpeculative(3)).target_calls_pmf.tolist() == [0, 0, 0, 0, 1]
 
 
-def test_what_a_window_accepts_by_place_is_the_same_for_longer_windows():
+def test_what_a_window_accepts_by_position_is_the_same_for_longer_windows():
     pair = paper(6, states=3)
     shorter, longer = (block_masses(pair, window, WORK).accepted for window in (2, 4))
     np.testing.assert_allclose(shorter, longer[:, :3], atol=1e-15)
@@ -255,7 +255,12 @@ def test_brackets_hold_the_exact_masses_and_expectations(monkeypatch, horizon):
         widths.append(found.error_bound)
         for name in ("expected_target_calls", "expected_drafted_tokens", "expected_accepted_tokens"):
             assert abs(getattr(found, name) - getattr(exact, name)) <= found.error_bound
-        for name in ("expected_rejections", "drafted_by_place", "reached_by_place", "accepted_by_place"):
+        for name in (
+            "expected_rejections",
+            "drafted_by_position",
+            "reached_by_position",
+            "accepted_by_position",
+        ):
             assert np.abs(getattr(found, name) - getattr(exact, name)).max() <= found.error_bound
         assert abs(found.target_calls_pmf.sum() - 1) < 1e-12
     assert 0 < widths[1] < widths[0] / 8  # the error falls with the square of the cells' width

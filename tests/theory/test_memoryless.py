@@ -269,7 +269,7 @@ def test_a_chain_without_memory_of_its_own(u, v, bonus):
     assert 120 / (calls[1] - calls[0]) == pytest.approx(per_call, rel=1e-12)
 
 
-def test_rates_by_place():
+def test_rates_by_position():
     tokens = memoryless.from_rates([0.8, 0.64, 0.512])
     np.testing.assert_allclose(tokens, memoryless.tokens_per_call(0.8, np.arange(4)), rtol=1e-14)
     np.testing.assert_array_equal(memoryless.from_rates([]), [1.0])

@@ -34,7 +34,7 @@ from simlab.theory import (
 )
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.oracles.windows import call_law, expected_by_place
+from tests.oracles.windows import call_law, expected_by_position
 from tests.strategies import examples, pairs
 
 WINDOWED = {
@@ -98,7 +98,7 @@ def _compare_with_brute_force(chains, decoder) -> None:
         drafted += mass * sum(g for g, _ in made)
         accepted += mass * sum(a for _, a in made)
     longest = longest_window(decoder, horizon)
-    places = expected_by_place(law, longest)
+    places = expected_by_position(law, longest)
     found = predict(as_pair(*chains), decoder)
     for name, value in [
         ("target_calls_pmf", calls),
@@ -110,10 +110,10 @@ def _compare_with_brute_force(chains, decoder) -> None:
         ("variance", rejections @ np.arange(horizon + 1) ** 2 - per_position.sum() ** 2),
         ("expected_drafted_tokens", float(drafted)),
         ("expected_accepted_tokens", float(accepted)),
-        *((f"{part}_by_place", np.array(row, float)) for part, row in places.items()),
+        *((f"{part}_by_position", np.array(row, float)) for part, row in places.items()),
     ]:
         np.testing.assert_allclose(getattr(found, name), value, atol=1e-12, err_msg=name)
-    assert found.drafted_by_place.shape == (longest,)
+    assert found.drafted_by_position.shape == (longest,)
     cost = CostModel(0.3, 2.0)
     pair = as_pair(*chains)
     exact = 0.3 * float(drafted) + 2 * found.expected_target_calls
@@ -148,7 +148,11 @@ def test_every_prediction_is_a_law_and_its_parts_agree(pair, name, seed):
     ]:
         assert backwards.shape == (pair.horizon + 1, pair.states) and not backwards[-1].any()
         np.testing.assert_allclose(pair.initial @ backwards[0], exact, rtol=1e-12)
-    drafted, reached, accepted = found.drafted_by_place, found.reached_by_place, found.accepted_by_place
+    drafted, reached, accepted = (
+        found.drafted_by_position,
+        found.reached_by_position,
+        found.accepted_by_position,
+    )
     assert (reached <= drafted + 1e-12).all() and (accepted <= reached + 1e-12).all()
     assert (np.diff(drafted) <= 1e-12).all()
     np.testing.assert_allclose(reached[:1], drafted[:1], atol=1e-12)
@@ -172,9 +176,9 @@ FIELDS = [
     "token_marginals",
     "expected_drafted_tokens",
     "expected_accepted_tokens",
-    "drafted_by_place",
-    "reached_by_place",
-    "accepted_by_place",
+    "drafted_by_position",
+    "reached_by_position",
+    "accepted_by_position",
 ]
 
 
@@ -195,7 +199,7 @@ def test_a_window_to_the_horizon_is_speculative_decoding(pair):
     # With the bonus token the last token is not drafted: the same calls, one token less in each.
     bonus = predict(pair, Speculative(window=None, bonus=True))
     np.testing.assert_allclose(bonus.target_calls_pmf, plain.target_calls_pmf, atol=1e-12)
-    np.testing.assert_allclose(bonus.drafted_by_place, plain.drafted_by_place[1:], atol=1e-12)
+    np.testing.assert_allclose(bonus.drafted_by_position, plain.drafted_by_position[1:], atol=1e-12)
 
 
 @examples(30)
@@ -225,8 +229,8 @@ def test_a_draft_that_is_never_sure_enough_leaves_the_target_alone():
 def test_a_confidence_equal_to_the_threshold_drafts_on():
     rows = np.array([[0.75, 0.25], [0.4, 0.6]])
     pair = ChainPair.stationary(rows, rows[::-1], [1.0, 0.0], 5)
-    assert predict(pair, ConfidenceSpeculative(0.75, 1)).drafted_by_place[0] > 0
-    assert predict(pair, ConfidenceSpeculative(np.nextafter(0.75, 1), 1)).drafted_by_place[0] == 0
+    assert predict(pair, ConfidenceSpeculative(0.75, 1)).drafted_by_position[0] > 0
+    assert predict(pair, ConfidenceSpeculative(np.nextafter(0.75, 1), 1)).drafted_by_position[0] == 0
 
 
 ACCEPTANCES = [(0.9, 0.6), (0.5, 0.5), (0.3, 0.8), (1.0, 0.0)]
@@ -240,7 +244,7 @@ def test_independent_tokens_follow_the_memoryless_formulas(draft, target, bonus)
         decoder = Speculative(window, bonus)
         found = predict(bernoulli(draft, target, 30), decoder)
         powers = acceptance ** np.arange(1, window + 1)
-        np.testing.assert_allclose(found.acceptance_rate_by_place, powers, atol=1e-12)
+        np.testing.assert_allclose(found.acceptance_rate_by_position, powers, atol=1e-12)
         pair = bernoulli(draft, target, 2 * 84)
         calls = expected_target_calls(pair, decoder) @ pair.initial
         # The ends' part of the mean is the same for both horizons: 84 tokens take 84 / tokens_per_call.
@@ -271,20 +275,20 @@ def test_places_of_decoders_that_draft_to_the_horizon(decoder, horizon, states, 
             accepted[:taken] += float(mass)
     found = predict(as_pair(*chains), decoder)
     for name, value in [("drafted", drafted), ("reached", reached), ("accepted", accepted)]:
-        np.testing.assert_allclose(getattr(found, f"{name}_by_place"), value, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(getattr(found, f"{name}_by_position"), value, atol=1e-12, err_msg=name)
     drafts = decoder.drafts if isinstance(decoder, BatchSpeculative) else 1
     assert found.expected_drafted_tokens == pytest.approx(drafts * drafted.sum(), abs=1e-12)
     assert found.expected_accepted_tokens == pytest.approx(horizon - found.expected_rejections, abs=1e-12)
     assert found.error_bound == 0.0
 
 
-def test_acceptance_by_place_may_rise_where_few_calls_draft_so_far():
+def test_acceptance_by_position_may_rise_where_few_calls_draft_so_far():
     """Only the first call has room for two tokens, and only its tokens are likely to be accepted."""
     sure = [[1.0, 0.0]] * 2
     pair = ChainPair([sure] * 3, [[[0.9, 0.1]] * 2, [[1.0, 0.0], [0.0, 1.0]], sure], [1.0, 0.0])
     exact = predict(pair, Speculative(2, bonus=True))
-    np.testing.assert_allclose(exact.drafted_by_place, [1.1, 1.0], atol=1e-15)
-    np.testing.assert_allclose(exact.acceptance_rate_by_place, [0.9 / 1.1, 0.9], atol=1e-15)
+    np.testing.assert_allclose(exact.drafted_by_position, [1.1, 1.0], atol=1e-15)
+    np.testing.assert_allclose(exact.acceptance_rate_by_position, [0.9 / 1.1, 0.9], atol=1e-15)
 
 
 def test_what_decoders_without_windows_draft():
@@ -292,14 +296,17 @@ def test_what_decoders_without_windows_draft():
     alone = predict(pair, Autoregressive())
     assert alone.expected_drafted_tokens == alone.expected_accepted_tokens == 0
     assert (
-        alone.drafted_by_place.shape == alone.reached_by_place.shape == alone.accepted_by_place.shape == (0,)
+        alone.drafted_by_position.shape
+        == alone.reached_by_position.shape
+        == alone.accepted_by_position.shape
+        == (0,)
     )
     assert CostModel(0.1, 2.0).expected_time(alone) == 10.0
     limit = predict(pair, BatchSpeculative(np.inf))
     assert limit.expected_drafted_tokens == np.inf and limit.acceptance_rate == 0
     tree = predict(pair, TreeSpeculative(4))
     assert np.isnan(tree.expected_drafted_tokens) and np.isnan(tree.expected_accepted_tokens)
-    assert tree.drafted_by_place.shape == (0,) and tree.error_bound == 0.0
+    assert tree.drafted_by_position.shape == (0,) and tree.error_bound == 0.0
 
 
 @pytest.mark.parametrize("name", ["2-bonus", "adaptive-none", "confidence-some"])

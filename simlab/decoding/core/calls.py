@@ -179,11 +179,11 @@ def count_calls(size, calls, tally):
 def finish_places(places, known, tally):
     """Add what was counted by place to the tally. known: whether `begun` tells what calls draft; if not, they
     draft what is verified, and further tokens behind a rejection."""
-    longest = tally.drafted_by_place.size
+    longest = tally.drafted_by_position.size
     drafted = 0
     for v in range(longest, 0, -1):
         drafted += places.begun[:, v].sum()
         reached, rejected = places.reached[:, v - 1].sum(), places.rejected[:, v - 1].sum()
-        tally.drafted_by_place[v - 1] += drafted if known else reached + places.further[:, v - 1].sum()
-        tally.reached_by_place[v - 1] += reached
-        tally.accepted_by_place[v - 1] += reached - rejected
+        tally.drafted_by_position[v - 1] += drafted if known else reached + places.further[:, v - 1].sum()
+        tally.reached_by_position[v - 1] += reached
+        tally.accepted_by_position[v - 1] += reached - rejected

@@ -19,8 +19,9 @@ class Tally(NamedTuple):
     """What a run adds up, and the paths themselves where they are asked for.
 
     rejections int64 (T+1,), tokens int64 (T, V), per_position int64 (T,), deviations int64 (1025,) or (0,),
-    target_calls int64 (T+1,) or (0,), drafted_tokens int64 (D+1,) or (0,), drafted_by_place, reached_by_place
-    and accepted_by_place int64 (K,) or (0,), as in Counts. path_tokens uint16 (T, N), path_rejected uint8
+    target_calls int64 (T+1,) or (0,), drafted_tokens int64 (D+1,) or (0,), drafted_by_position,
+    reached_by_position and accepted_by_position int64 (K,) or (0,), as in Counts. path_tokens uint16 (T, N),
+    path_rejected uint8
     (T, N), path_initial uint16 (N,): N = 0 where paths are not recorded.
     """
 
@@ -30,9 +31,9 @@ class Tally(NamedTuple):
     deviations: np.ndarray
     target_calls: np.ndarray
     drafted_tokens: np.ndarray
-    drafted_by_place: np.ndarray
-    reached_by_place: np.ndarray
-    accepted_by_place: np.ndarray
+    drafted_by_position: np.ndarray
+    reached_by_position: np.ndarray
+    accepted_by_position: np.ndarray
     path_tokens: np.ndarray
     path_rejected: np.ndarray
     path_initial: np.ndarray

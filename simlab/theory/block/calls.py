@@ -55,7 +55,7 @@ def predict(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
         rejections_pmf=law.rejections,
         rejections_per_position=law.per_position,
         target_calls_pmf=law.calls,
-        by_place=_places(pair, masses, window, law.starts),
+        by_position=_places(pair, masses, window, law.starts),
         error_bound=_error_bound(pair, masses, window),
     )
 

@@ -67,7 +67,7 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
         rejections_pmf=last_rejected + last_accepted,
         rejections_per_position=per_position,
         target_calls_pmf=_calls_pmf(decoder, last_rejected, last_accepted),
-        by_place=positions.result() if decoder.drafts_per_call else (np.zeros(0),) * 3,
+        by_position=positions.result() if decoder.drafts_per_call else (np.zeros(0),) * 3,
         acceleration=_acceleration(decoder, horizon, expected),
         output_chain=_as_chain(outputs, pair),
     )

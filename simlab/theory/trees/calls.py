@@ -48,7 +48,7 @@ def predict(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
         rejections_pmf=bonus + inside,
         rejections_per_position=per_position,
         target_calls_pmf=calls,
-        by_place=None,
+        by_position=None,
     )
 
 

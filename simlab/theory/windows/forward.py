@@ -35,21 +35,21 @@ def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
     module's head; the output is the target's (Leviathan et al. 2023, Yin et al. 2024, Theorem 1).
     """
     rules, longest = rules_of(pair, decoder), longest_window(decoder, pair.horizon)
-    means = means_by_place(pair, rules, longest)
-    drafted = _drafted_by_place(pair, rules, means.starts, longest)
+    means = means_by_position(pair, rules, longest)
+    drafted = _drafted_by_position(pair, rules, means.starts, longest)
     return Prediction.build(
         pair,
         decoder,
         rejections_pmf=_law(pair, rules, of_calls=False),
         rejections_per_position=means.rejections,
         target_calls_pmf=_law(pair, rules, of_calls=True),
-        by_place=(drafted, means.reached, means.accepted),
+        by_position=(drafted, means.reached, means.accepted),
     )
 
 
 def rejections_per_position(pair: ChainPair, decoder: Windowed) -> np.ndarray:
     """P(position t is rejected), (T,), without the count. Raises SimlabError as `predict` does."""
-    return means_by_place(pair, rules_of(pair, decoder), longest_window(decoder, pair.horizon)).rejections
+    return means_by_position(pair, rules_of(pair, decoder), longest_window(decoder, pair.horizon)).rejections
 
 
 def output_chain(pair: ChainPair, decoder: Windowed) -> np.ndarray:
@@ -127,7 +127,7 @@ class Means(NamedTuple):
     accepted: np.ndarray
 
 
-def means_by_place(pair: ChainPair, rules: Rules, longest: int) -> Means:
+def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:
     """The recursion that carries the start of a call; longest: K. Time O(T K^2 V^2), far less for one window.
 
     Without a count: where a window is the same for all, calls that end drafting at e < T - bonus all started
@@ -163,7 +163,7 @@ def means_by_place(pair: ChainPair, rules: Rules, longest: int) -> Means:
     return Means(starts, rejections, reached, accepted)
 
 
-def _drafted_by_place(pair: ChainPair, rules: Rules, starts: np.ndarray, longest: int) -> np.ndarray:
+def _drafted_by_position(pair: ChainPair, rules: Rules, starts: np.ndarray, longest: int) -> np.ndarray:
     """The expected number of calls that draft at least i tokens, (K,), from the law of their starts."""
     if rules.thresholds is None:
         exactly = np.zeros(longest + 1)
