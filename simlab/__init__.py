@@ -41,6 +41,7 @@ from simlab.theory import (
     predict,
     sequence_total_variation,
 )
+from simlab.traces import Trace
 
 __all__ = [
     "AdaptiveSpeculative",
@@ -58,6 +59,7 @@ __all__ = [
     "Prediction",
     "SimlabError",
     "Speculative",
+    "Trace",
     "TreeSpeculative",
     "WindowPlan",
     "best_window",
