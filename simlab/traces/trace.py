@@ -263,9 +263,8 @@ def _once(column: Column, values: np.ndarray, starts: np.ndarray, ids: np.ndarra
     changes[starts[1:] - 1] = False
     if changes.any():
         row = int(changes.argmax()) + 1
-        raise SimlabError(
-            f"row {row}: {column.name} = {shortened(values[row : row + 1].tolist()[0], 40)} differs within sequence {int(ids[row])}"
-        )
+        value = shortened(values[row : row + 1].tolist()[0], 40)
+        raise SimlabError(f"row {row}: {column.name} = {value} differs within sequence {int(ids[row])}")
     once = values[starts]
     return _read_only(once.astype(object) if column.is_text else once)
 
