@@ -6,11 +6,13 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from simlab.cli.config.compose import compose_points
-from simlab.cli.config.settings import cost_from, decoder_from, pair_from
+from simlab.cli.config.compose import compose_points, taken_out
+from simlab.cli.config.settings import cost_from, decoder_from, pair_from, written_file_from
+from simlab.cli.output.prediction_rows import QUANTILES, column_order, prediction_row
 from simlab.cli.output.tables import text_table
 from simlab.cost import CostModel
 from simlab.decoders import (
@@ -26,7 +28,7 @@ from simlab.decoders import (
 from simlab.pairs import GENERATORS, make_pair
 from simlab.theory import Bracket, Prediction, predict, sequence_total_variation
 
-USAGE = f"""usage: simlab predict [key=value ...] [--json]
+USAGE = f"""usage: simlab predict [key=value ...] [csv=FILE] [--json]
 
 Exact numbers for a pair and a decoder: E[N_rej], its standard deviation and quantiles; acceleration, T /
 E[N_rej], for decoders that draft to the horizon for free, where a rejection costs one target call;
@@ -48,6 +50,7 @@ values makes a grid, a row a point:
   simlab predict pair=corpus decoder=adaptive,confidence,block cost.draft=0.1
   simlab predict pair=file pair.path=my_pair.npz --json
   simlab predict pair=corpus pair.processing.temperature=0.5,1,2
+  simlab predict decoder=batch 'decoder.drafts=range(1,65)' csv=drafts.csv
 
 pair=file reads an .npz with the keys draft and target, (T, V, V), or (V, V) with a key horizon, rows summing
 to 1 (float32 and float16 are normalised), and initial, (V,), the distribution of the prompt's last token:
@@ -55,6 +58,7 @@ np.savez("my_pair.npz", draft=draft, target=target, initial=np.eye(V)[token]). E
 serving engines do: pair.processing.temperature (0 is greedy), top_k and top_p for both models, and
 draft_temperature, draft_top_k and draft_top_p for a draft that differs.
 
+csv=FILE writes the table to a file too, a row a point: settings, then every number with all its digits.
 --json prints every number of the prediction: the laws of rejections and target calls, of each position and
 each token, and what is drafted and accepted, by place in the window too; for a biased decoder also the law of
 each next token, output_chain, and total_variation as a bracket that holds it. "inf" is an infinity, null what
@@ -104,7 +108,11 @@ COLUMNS = {
 def main(words: list[str]) -> int:
     """Print the predictions of every grid point; returns the exit code."""
     as_json = "--json" in words
-    points = [_point(config) for config in compose_points([word for word in words if word != "--json"])]
+    own, words = taken_out([word for word in words if word != "--json"], ["csv"])
+    path = written_file_from("csv", own["csv"]) if own else None
+    points = [_point(config) for config in compose_points(words)]
+    if path is not None:
+        _write(path, points)
     if as_json:
         documents = [_document(point) for point in points]
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
@@ -114,7 +122,33 @@ def main(words: list[str]) -> int:
         accelerated = any(not math.isnan(point.prediction.acceleration) for point in points)
         rows = [_row(point, groups, whole, accelerated) for point in points]
         print(text_table(rows, settings=("pair", "decoder", "T", "V", *["cost"] * ("cost" in groups))))
+        if path is not None:
+            print(f"\nwritten: {path}")
     return 0
+
+
+def _write(path: Path, points: list[_Point]) -> None:
+    """The points as CSV, floats so that they read back exactly."""
+    import pandas
+
+    from simlab.report.save import write_whole
+
+    rows = [
+        prediction_row(
+            one.pair_name,
+            one.pair_options,
+            one.decoder,
+            one.cost,
+            one.prediction,
+            one.bracket,
+            one.speedup,
+        )
+        for one in points
+    ]
+    table = pandas.DataFrame(
+        rows, columns=column_order(rows), dtype=object
+    )  # a whole number stays one beside an empty cell
+    write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
 @dataclass(frozen=True)
@@ -153,7 +187,7 @@ def _row(point: _Point, groups: set[str], whole: bool, accelerated: bool) -> dic
     prediction, bracket = point.prediction, point.bracket
     digits = 6 if whole else 4
     pmf = prediction.rejections_pmf
-    low, median, high = (int((pmf.cumsum() < share).sum()) for share in (0.05, 0.5, 0.95))
+    low, median, high = (int((pmf.cumsum() < share).sum()) for share in QUANTILES.values())
     settings = {key: value for key, value in point.pair_options.items() if value is not None}
     spread = {
         "sd": f"{math.sqrt(max(prediction.variance, 0.0)):.4f}",

@@ -163,6 +163,7 @@ def test_replacements_that_are_none(complaint, word, shown):
         (["run=dask", "run.address=garbage"], "give a scheduler's"),
         (["--nosuch"], "--nosuch"),
         (["--cfg", "nosuch"], "nosuch"),
+        (["trajectories=10", "--multirun", "pair=paper"], "give flags such as --multirun first"),
         (["--multirun", "pair.horizon=0,2"], "horizon = 0"),
         (["--cfg", "job", "pair=papr"], "papr"),
         (["--multirun", "pair=papr,paper"], "papr"),
@@ -354,3 +355,39 @@ def test_mistakes_in_the_settings_of_trees(complaint, setting, said):
 def test_trees_beyond_the_memory(complaint, command):
     line = complaint(command, "decoder=tree", "decoder.capacity=1e13", "trajectories=10")
     assert "GiB" in line and "smaller capacity" in line
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("csv=.", "csv=. is a folder; expected a file, e.g. csv=table.csv"),
+        ("csv=a.csv,b.csv", "csv=a.csv,b.csv: expected one file"),
+        ("csv=", "csv = '': give the path of a file"),
+        ("csv=/dev/null/a.csv", "cannot write /dev/null/a.csv"),
+        ("decoder.drafts=range(4,1)", "decoder.drafts=range(4,1) has no values"),
+        (
+            "decoder.drafts=range(1,3,0)",
+            "decoder.drafts=range(1,3,0) cannot be listed; expected e.g. range(1,5)",
+        ),
+        ("decoder.drafts=range(nan,3)", "decoder.drafts=range(nan,3) cannot be listed"),
+        ("decoder.drafts=range(1,1e12)", "decoder.drafts=range(1,1e12) has more than 100,000 values"),
+        ("decoder.drafts=interval(1,3)", "a grid takes listed values, 1,2,4, or range(1,5)"),
+        ("decoder.drafts=glob(*)", "a grid takes listed values, 1,2,4, or range(1,5)"),
+        ("grid={decoder.drafts: []}", "grid = {decoder.drafts: []} has no values"),
+        ("decoder.drafts=${pair.nothing}", "Interpolation key 'pair.nothing' not found"),
+        ("decoder.drafts=${decoder.drafts}", "Recursive interpolation detected"),
+    ],
+)
+def test_predict_refuses_files_and_grids_that_cannot_be(complaint, word, said):
+    assert said in complaint("predict", "decoder=batch", word)
+
+
+def test_slurm_without_its_commands_says_what_was_looked_for(complaint, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = complaint("run", "--multirun", "hydra/launcher=submitit_slurm", "pair=paper,mixture")
+    assert "hydra/launcher=submitit_slurm: no sbatch and no srun on the PATH" in said
+    srun = tmp_path / "srun"
+    srun.write_text("")
+    srun.chmod(0o755)
+    said = complaint("run", "-m", "+hydra/launcher=submitit_slurm", "pair=paper,mixture")
+    assert "no sbatch on the PATH" in said and "srun on" not in said

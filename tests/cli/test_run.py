@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -401,6 +403,34 @@ def test_predictions_as_a_table_and_as_json(run, tmp_path):
     assert np.shape(document["token_marginals"]) == (50, 7)
     assert [point["horizon"] for point in json.loads(run("predict", "pair.horizon=3,4", "--json"))] == [3, 4]
     assert json.loads(run("predict", "pair=mixture", "pair.blur=0", "--json"))["acceleration"] > 1e10
+
+
+def test_predictions_as_a_csv_file(run, tmp_path):
+    words = ["pair.horizon=5", "decoder.window=null,2", "cost.draft=0.1"]
+    printed = run("predict", *words, "csv=new/sizes.csv")
+    assert printed.endswith("written: new/sizes.csv\n")
+    text = (tmp_path / "new" / "sizes.csv").read_text()
+    assert text.splitlines()[2].startswith("paper,5,7,10,5,7,speculative,2,")  # whole numbers stay whole
+    rows = list(csv.DictReader(text.splitlines()))
+    documents = json.loads(run("predict", *words, "csv=again.csv", "--json"))
+    assert (tmp_path / "again.csv").read_text() == text
+    for row, document in zip(rows, documents, strict=True):
+        for name in ("expected_rejections", "tokens_per_call", "acceptance_rate", "speedup"):
+            assert float(row[name]) == document[name]
+        assert float(row["sd"]) == pytest.approx(math.sqrt(document["variance"]), rel=1e-12)
+        law, median = np.cumsum(document["rejections_pmf"]), int(row["rejections_median"])
+        assert law[median] >= 0.5 and (law[:median] < 0.5).all()
+    assert [row["acceleration"] == "" for row in rows] == [one["acceleration"] is None for one in documents]
+
+
+def test_a_biased_prediction_as_csv_brackets_its_total_variation(run, tmp_path):
+    words = ["pair.horizon=4", "decoder=biased", "decoder.epsilon=0,0.2"]
+    documents = json.loads(run("predict", *words, "csv=bias.csv", "--json"))
+    rows = list(csv.DictReader((tmp_path / "bias.csv").read_text().splitlines()))
+    for row, document in zip(rows, documents, strict=True):
+        told = {end: float(row[f"total_variation_{end}"]) for end in ("low", "high")}
+        assert told == document["total_variation"]
+        assert float(row["sequence_kl"]) == document["sequence_kl"]
 
 
 def test_predictions_of_biased_decoding(run):

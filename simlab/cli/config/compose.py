@@ -6,11 +6,13 @@ expanded here into points of one study. Every mistake leaves as one line (Simlab
 
 from __future__ import annotations
 
+import argparse
 import copy
 import functools
 import itertools
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from contextlib import contextmanager
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,6 +29,10 @@ from simlab.errors import SimlabError
 
 CONFIG_MODULE = "simlab.conf"
 GROUPS = ("pair", "decoder", "run", "tier", "experiment")
+LISTED = (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.CHOICE_SWEEP, ValueType.RANGE_SWEEP)
+"""Sweeps with values of their own: key=1,2 and choice(1,2), range(1,3)."""
+MOST_VALUES = 100_000
+"""Of one setting in a grid."""
 NUMBERLESS = (
     "output",
     "run",
@@ -51,6 +57,8 @@ def compose_points(overrides: Iterable[str]) -> list[dict]:
         for key, values in _grid(base).items():
             if key not in given:
                 values = values if OmegaConf.is_list(values) else [values]
+                if not values:
+                    raise SimlabError(f"grid = {{{key}: []}} has no values; expected e.g. {{{key}: [1, 2]}}")
                 axes.append([f"{key}={_word(value)}" for value in values])
         command = telling(words)
         return [{**_point(composed, fixed, point), "command": command} for point in itertools.product(*axes)]
@@ -88,8 +96,7 @@ def taken_out(words: Iterable[str], keys: Iterable[str]) -> tuple[dict[str, list
         elif key in values:
             raise SimlabError(f"{key} is given twice: give it once, with a list of values for several")
         else:
-            sweep = override.is_sweep_override()
-            values[key] = list(override.sweep_iterator()) if sweep else [override.value()]
+            values[key] = _swept(word, override) if override.is_sweep_override() else [override.value()]
     return values, others
 
 
@@ -101,7 +108,7 @@ def telling(words: Iterable[str]) -> list[str]:
 def swept_values(word: str) -> tuple[str, ...]:
     """The values of a word that sweeps (key=1,2 or key=range(1,9)), as text; none of another word."""
     override = _parse(word)
-    return tuple(map(str, override.sweep_string_iterator())) if override.is_sweep_override() else ()
+    return tuple(map(str, _swept(word, override, text=True))) if override.is_sweep_override() else ()
 
 
 @contextmanager
@@ -129,23 +136,41 @@ def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> No
 
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = ["simlab run", *words]
-    _check_flags(words)
+    flags = _check_flags(words)
+    if flags.multirun:
+        _check_launcher(flags.overrides)
     hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()
 
 
-def _check_flags(words: list[str]) -> None:
-    """Raise SimlabError for flags that Hydra's parser would answer with its whole usage."""
+def _check_flags(words: list[str]) -> argparse.Namespace:
+    """The flags as Hydra's parser reads them; SimlabError for those that it would answer with its usage."""
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
 
     def refuse(message: str):
-        raise SimlabError(f"{' '.join(message.split())}: simlab run --help and --hydra-help list the flags")
+        mend = "simlab run --help and --hydra-help list the flags"
+        if message.startswith("unrecognized arguments"):  # settings on both sides of a flag
+            mend = "give flags such as --multirun first, before all settings"
+        raise SimlabError(f"{' '.join(message.split())}: {mend}")
 
     parser.error = refuse
-    unknown = [word for word in parser.parse_args(words).overrides if word.startswith("-")]
+    flags = parser.parse_args(words)
+    unknown = [word for word in flags.overrides if word.startswith("-")]
     if unknown:
         refuse(f"no option {unknown[0]}")
+    return flags
+
+
+def _check_launcher(words: list[str]) -> None:
+    """Raise SimlabError for submitit's SLURM launcher where SLURM's commands are not."""
+    if not any(word.lstrip("+") == "hydra/launcher=submitit_slurm" for word in words):
+        return
+    if absent := [command for command in ("sbatch", "srun") if shutil.which(command) is None]:
+        raise SimlabError(
+            f"hydra/launcher=submitit_slurm: no {' and no '.join(absent)} on the PATH; run it where SLURM's "
+            "commands are, or use hydra/launcher=submitit_local or joblib"
+        )
 
 
 def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
@@ -160,8 +185,7 @@ def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
         key = override.get_key_element()
         if _root(word) in NUMBERLESS:
             raise SimlabError(f"{word}: a grid takes one {key}; use --multirun for several")
-        with one_line_errors(words):
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        axes.append([f"{key}={value}" for value in _swept(word, override, text=True)])
     keys = [_key(word) for word in words if not word.startswith("~")]
     for key in keys:
         if keys.count(key) > 1:
@@ -245,6 +269,27 @@ def _parse(word: str) -> Override:
         key, equals, value = word.partition("=")
         mend = f"quote the value, \"{key}='{value}'\"" if equals and value else "give key=value"
         raise SimlabError(f"cannot read {word!r}: {mend} ({_one_line(error)})") from error
+
+
+def _swept(word: str, override: Override, text: bool = False) -> list:
+    """The values of a word that sweeps; text: as words have them. Raises SimlabError where it has none, or
+    more than a grid has room for.
+    """
+    if override.value_type not in LISTED:
+        raise SimlabError(f"{word}: a grid takes listed values, 1,2,4, or range(1,5)")
+    iterator = override.sweep_string_iterator if text else override.sweep_iterator
+    with one_line_errors([word]):
+        try:
+            values = list(itertools.islice(iterator(), MOST_VALUES + 1))
+        except (ValueError, ArithmeticError) as error:  # a step of 0, an end that is nan
+            raise SimlabError(f"{word} cannot be listed; expected e.g. range(1,5) or range(1,9,2)") from error
+    if not values:
+        raise SimlabError(f"{word} has no values; range(1,5) is 1, 2, 3, 4")
+    if len(values) > MOST_VALUES:
+        raise SimlabError(
+            f"{word} has more than {MOST_VALUES:,} values; give a larger step, range(1,1000,10)"
+        )
+    return values
 
 
 def _key(word: str) -> str:

@@ -142,6 +142,18 @@ def file_from(name: str, value) -> str:
     return str(Path(str(value)).expanduser())
 
 
+def written_file_from(name: str, values: list) -> Path:
+    """The file that a command is to write; SimlabError for several, and for what cannot be a file there."""
+    if len(values) > 1:
+        raise SimlabError(
+            f"{name}={','.join(map(str, values))}: expected one file; quote a path with a comma twice"
+        )
+    path = Path(file_from(name, values[0]))
+    if path.is_dir():
+        raise SimlabError(f"{name}={path} is a folder; expected a file, e.g. {name}={path / 'table.csv'}")
+    return path
+
+
 def backend_from(config: dict):
     """The backend settings of a composed configuration; SimlabError for unknown names or options."""
     from simlab.runs import Dask, Loky, Serial
