@@ -21,7 +21,8 @@ from simlab.planning import plan as make_plan
 from simlab.planning.sources import SOURCES, only_source
 from simlab.planning.windows import NEAR
 
-USAGE = """usage: simlab plan acceptance=A|rates=FILE.csv|rates=[R1,R2,..]|pair=NAME [key=value ...] [--json]
+USAGE = """usage: simlab plan acceptance=A|acceptance_rate=R|mean_length=L|rates=FILE.csv|rates=[..]|pair=NAME
+                   [key=value ...] [--json]
 
 How many tokens to draft before each target call (the window), and what speed-up over the target alone to
 expect, bonus token included. From one of:
@@ -29,8 +30,13 @@ expect, bonus token included. From one of:
   acceptance=0.8       every drafted token is accepted with this probability, given that those before it in
                        its window were (Leviathan et al. 2023). This is not the acceptance rate that engines
                        log, accepted tokens over drafted ones: that counts the tokens behind a rejection too,
-                       is lower, and as acceptance= gives too short a window and too low a speed-up. If your
-                       engine logs acceptance by position, give rates=
+                       is lower, and as acceptance= gives too short a window and too low a speed-up
+  acceptance_rate=0.644 window=3
+                       accepted over drafted tokens, as engines log it, and the tokens drafted per call
+  mean_length=2.61 window=3
+                       tokens per call, bonus token included, as engines log it, and the tokens drafted per
+                       call. Both are exact at that window; at others a guess, and the bracket of what rates
+                       by position allow. If your engine logs acceptance by position, give rates=
   rates=[0.8,0.6,0.5]  acceptance by position, as serving engines print it: of all calls, the part in which
                        the 1st, 2nd, .. drafted token was accepted; longer windows are not extrapolated
   rates=FILE.csv       the same in a file, or counts; a header and a row a position:
@@ -56,7 +62,7 @@ OUTPUT/plan as PNG, SVG and CSV (output=results). --json prints every number and
 simlab.plan(acceptance=0.8).
 """
 
-OWN = ("acceptance", "rates", "windows", "longest")
+OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "window", "windows", "longest")
 SETTINGS = ("pair", "cost", "confidence", "output")
 
 
@@ -111,10 +117,11 @@ def _windows(own: dict[str, list]) -> dict:
     if "windows" in own:
         windows = own["windows"]
         settings["windows"] = windows[0] if len(windows) == 1 else windows
-    if "longest" in own:
-        if len(own["longest"]) > 1:
-            raise SimlabError("longest: give one number, the longest window of the table")
-        settings["longest"] = own["longest"][0]
+    for name, what in (("longest", "the longest window of the table"), ("window", "the window measured")):
+        if name in own:
+            if len(own[name]) > 1:
+                raise SimlabError(f"{name}: give one number, {what}")
+            settings[name] = own[name][0]
     return settings
 
 

@@ -15,12 +15,14 @@ from simlab.evidence.interval import error_of
 from simlab.planning.rates import Rates, rates_from, read_rates
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import (
+    MOST,
     WindowChoice,
     best_and_near,
     elsewhere_remark,
     longer_remark,
-    runs_of,
+    rivals_remark,
     spelled_runs,
+    times_per_token,
 )
 from simlab.theory import memoryless
 
@@ -33,24 +35,29 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
     """From a file of rates, or the rates themselves (see `simlab.planning.rates`).
 
     Counts give intervals that hold for all windows at once, with probability `confidence` (None: CONFIDENCE).
-    Windows longer than what was measured are not extrapolated. Raises SimlabError for those, for a
-    confidence outside (0, 1), and for what is not rates.
+    Windows longer than what was measured are looked at where they are asked for: each further rate is between
+    0 and the last measured one (a bracket); the geometric continuation between them is a guess, and said to
+    be one. Raises SimlabError for a confidence outside (0, 1), and for what is not rates.
     """
     level = _check_confidence(CONFIDENCE if confidence is None else confidence)
     rates, source, label = _read(given)
     measured = len(rates.rates)
-    name = source["rates"] if isinstance(source["rates"], str) else "rates"
-    choice.check_within(measured, f"{name} has {measured} position{'s' * (measured != 1)}")
+    choice.check_within(measured + MOST, f"{measured} were measured")
     windows = choice.listed(choice.longest or measured)
-    tokens = memoryless.from_rates(rates.rates)
-    times = cost.time(np.arange(measured + 1), 1) / tokens
+    further = max(int(windows[-1]) - measured, 0)
+    tokens = memoryless.from_rates(continued(rates.rates, further))
+    times = times_per_token(tokens, cost)
     best, near = best_and_near(windows, times[windows])
-    remarks = _remarks(best, times, cost, choice, int(windows[-1]))
+    remarks = [beyond_remark(rates.rates, int(windows[-1]))] if further else []
+    remarks += _remarks(best, times, measured, cost, choice, int(windows[-1]))
     low = high = None
+    if rates.drafted is not None or further:
+        sure = tokens[: measured + 1]
+        ends = (sure, sure) if rates.drafted is None else tokens_interval(rates, level)
+        ends = bracket_beyond(*ends, further)
+        low, high = (cost.target / times_per_token(end, cost)[windows] for end in ends)
+        remarks += _interval_remarks(windows, best, low, high, None if rates.drafted is None else level)
     if rates.drafted is not None:
-        ends = tokens_interval(rates, level)
-        low, high = (cost.target * end[windows] / cost.time(windows, 1) for end in ends)
-        remarks += _interval_remarks(windows, best, low, high, level)
         if (rates.drafted != rates.drafted[0]).any():
             remarks.append(_of_falling_counts(rates))
     elif confidence is not None:
@@ -68,7 +75,7 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
         near=near,
         low=low,
         high=high,
-        confidence=None if low is None else level,
+        confidence=None if rates.drafted is None else level,
         remarks=remarks,
     )
 
@@ -94,10 +101,11 @@ def _read(given) -> tuple[Rates, dict, str]:
 
 
 def _remarks(
-    best: int, times: np.ndarray, cost: CostModel, choice: WindowChoice, looked_at: int
+    best: int, times: np.ndarray, measured: int, cost: CostModel, choice: WindowChoice, looked_at: int
 ) -> list[str]:
-    """Of the best window among those measured; times: of all of them, (K+1,)."""
-    measured = len(times) - 1
+    """Of the best window among those measured; times: of all of them, and of those that continue them."""
+    if best > measured:
+        return [f"the best window, {best}, was not measured: measure with it before you trust it"]
     if best == looked_at == measured:
         return [
             "the best window is the longest looked at",
@@ -107,8 +115,31 @@ def _remarks(
         return [longer_remark(choice, best, measured)]
     if best or not choice.windows:
         return []
-    other = best_and_near(np.arange(measured + 1), times)[0]
+    other = best_and_near(np.arange(measured + 1), times[: measured + 1])[0]
     return [elsewhere_remark(other, cost.target / times[other], f"that was measured, 1 to {measured}")]
+
+
+def continued(rates: np.ndarray, further: int) -> np.ndarray:
+    """The rates by position (K,) and so many more, each the part of the one before that the last one is."""
+    before = rates[-2] if len(rates) > 1 else 1.0
+    share = rates[-1] / before if before else 0.0
+    return np.concatenate([rates, rates[-1] * share ** np.arange(1, further + 1)])
+
+
+def bracket_beyond(low: np.ndarray, high: np.ndarray, further: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of tokens per call (K+1,), and at so many longer windows: the further rates 0, or the last one."""
+    more = (high[-1] - high[-2]) * np.arange(1, further + 1)
+    return np.concatenate([low, np.full(further, low[-1])]), np.concatenate([high, high[-1] + more])
+
+
+def beyond_remark(rates: np.ndarray, longest: int) -> str:
+    measured, share = len(rates), continued(rates, 1)[-1] / rates[-1] if rates[-1] else 0.0
+    last, first = f"{rates[-1]:.4g}", measured + 1
+    return (
+        f"windows {spelled_runs([(first, longest)])} were not measured: their further rates lie between "
+        f"0 and {last}, which is the bracket; the guess continues them geometrically, each {share:.4g} of "
+        "the one before"
+    )
 
 
 def tokens_interval(rates: Rates, confidence: float) -> tuple[np.ndarray, np.ndarray]:
@@ -126,14 +157,11 @@ def tokens_interval(rates: Rates, confidence: float) -> tuple[np.ndarray, np.nda
     return tuple(np.concatenate([[1.0], 1 + np.cumsum(end)]) for end in (low, high))
 
 
-def _interval_remarks(windows, best: int, low, high, confidence: float) -> list[str]:
-    rivals = windows[(high >= low.max()) & (windows > 0)]
-    remarks = [f"intervals: {100 * confidence:.10g}%, all windows at once, calls taken to be independent"]
-    if best and len(rivals) > 1:
-        remarks.append(f"by these intervals windows {spelled_runs(runs_of(rivals))} could each be the best")
-    if best and low.max() <= 1:
-        remarks.append("by these intervals drafting may not pay at all")
-    return remarks
+def _interval_remarks(windows, best: int, low, high, confidence: float | None) -> list[str]:
+    remarks = []
+    if confidence is not None:
+        remarks = [f"intervals: {100 * confidence:.10g}%, all windows at once, calls taken to be independent"]
+    return remarks + rivals_remark(windows, best, low, high)
 
 
 def _of_falling_counts(rates: Rates) -> str:

@@ -7,23 +7,38 @@ from collections.abc import Iterable
 from simlab.cost import CostModel, check_cost
 from simlab.errors import SimlabError
 from simlab.planning.acceptance import plan_acceptance
+from simlab.planning.averages import plan_acceptance_rate, plan_mean_length
 from simlab.planning.exact import plan_pair
 from simlab.planning.measured import plan_rates
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import window_choice
 
-SOURCES = {"acceptance": plan_acceptance, "rates": plan_rates, "pair": plan_pair}
+SOURCES = {
+    "acceptance": plan_acceptance,
+    "acceptance_rate": plan_acceptance_rate,
+    "mean_length": plan_mean_length,
+    "rates": plan_rates,
+    "pair": plan_pair,
+}
 """What can be planned from, by the keyword that gives it."""
 
 MEASURED = ("rates",)
 """Those with intervals, which take a confidence."""
 
+EXAMPLES = "acceptance=0.8, acceptance_rate=0.6, mean_length=2.6, rates=FILE.csv and pair=corpus"
+
+AVERAGES = ("acceptance_rate", "mean_length")
+"""Those of one measured window, which take it as `window`."""
+
 
 def plan(
     *,
     acceptance: float | None = None,
+    acceptance_rate: float | None = None,
+    mean_length: float | None = None,
     rates=None,
     pair=None,
+    window: int | None = None,
     cost: CostModel | None = None,
     windows=None,
     longest: int | None = None,
@@ -36,6 +51,9 @@ def plan(
     - acceptance: the probability that a drafted token is accepted, given that those before it in its window
       were, the same for all (Leviathan et al. 2023). It is not accepted/drafted as engines log it, which is
       lower.
+    - acceptance_rate: accepted over drafted tokens, as engines log it, and `window`, the tokens that every
+      call drafted; mean_length: tokens per call, bonus token included, and `window`. Exact at that window; at
+      others a guess, and the bracket that all rates by position allow (`simlab.planning.averages`).
     - rates: the acceptance by position in the window. The path of a CSV (`simlab.planning.read_rates`); a
       list or array (K,), entry i - 1 the part of calls in which the token at position i was accepted, and so
       all before it; a table (a dict or DataFrame) of drafted and accepted, which gives intervals, or of
@@ -50,15 +68,24 @@ def plan(
         >>> print(simlab.plan(rates=[0.805, 0.632, 0.483], cost=simlab.CostModel(10.35, 30.74)).best)
         2
     """
-    given = {"acceptance": acceptance, "rates": rates, "pair": pair}
+    given = {
+        "acceptance": acceptance,
+        "acceptance_rate": acceptance_rate,
+        "mean_length": mean_length,
+        "rates": rates,
+        "pair": pair,
+    }
     source = only_source(name for name, value in given.items() if value is not None)
     choice = window_choice(windows, longest)
     if confidence is not None and source not in MEASURED:
         raise SimlabError(
             "confidence: only what is planned from measured counts (rates=FILE.csv) has intervals"
         )
+    if window is not None and source not in AVERAGES:
+        raise SimlabError(f"window: only {' and '.join(AVERAGES)} take the window they were measured with")
     cost = CostModel() if cost is None else check_cost(cost)
     more = {"confidence": confidence} if source in MEASURED else {}
+    more |= {"window": window} if source in AVERAGES else {}
     return SOURCES[source](given[source], cost=cost, choice=choice, **more)
 
 
@@ -67,5 +94,5 @@ def only_source(names: Iterable[str]) -> str:
     names = list(names)
     if len(names) != 1:
         given = " and ".join(names) or "nothing"
-        raise SimlabError(f"{given} to plan from: give one of acceptance=0.8, rates=FILE.csv and pair=corpus")
+        raise SimlabError(f"{given} to plan from: give one of {EXAMPLES}")
     return names[0]

@@ -52,10 +52,10 @@ def summary(plan: WindowPlan) -> str:
 
 
 def _interval(plan: WindowPlan, row: int) -> dict[str, str]:
-    if plan.confidence is None:
+    if plan.low is None:
         return {}
     interval = f"{plan.low[row]:.4f} to {plan.high[row]:.4f}" if plan.windows[row] else ""
-    return {f"{100 * plan.confidence:.10g}% interval": interval}
+    return {"bracket" if plan.confidence is None else f"{100 * plan.confidence:.10g}% interval": interval}
 
 
 def _other_row(other: dict) -> dict[str, str]:

@@ -19,9 +19,9 @@ class WindowPlan:
     target alone; asked: those that were asked for one by one, or None. tokens_per_call, drafted_per_call,
     time_per_token (in the unit of the cost), speedup (over the target alone): floats (W,). best: the window
     with the least time; 0: do not draft. near: the windows within NEAR of it, as (from, to). low, high: an
-    interval of the speed-up, floats (W,), with `confidence` for all windows at once, or None where nothing is
-    measured. remarks: lines below the table. others: other rules for how much to draft, as rows {"rule",
-    "setting", "time_per_token", "speedup"}.
+    interval of the speed-up, floats (W,), with `confidence` for all windows at once, or a bracket where that
+    is None; both None where nothing is measured. remarks: lines below the table. others: other rules for how
+    much to draft, as rows {"rule", "setting", "time_per_token", "speedup"}.
     """
 
     source: dict

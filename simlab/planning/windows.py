@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.checks import as_integer, check_count
+from simlab.cost import CostModel
 from simlab.errors import SimlabError
 
 NEAR = 0.02
@@ -75,6 +76,11 @@ def shown_windows(best: int, near: list[tuple[int, int]], most: int = SHOWN) -> 
     return np.unique(shown)
 
 
+def times_per_token(tokens_per_call: np.ndarray, cost: CostModel) -> np.ndarray:
+    """The time per token by window, (K+1,), of what its calls yield; all calls draft the whole window."""
+    return cost.time(np.arange(len(tokens_per_call)), 1) / tokens_per_call
+
+
 def best_and_near(windows: np.ndarray, times: np.ndarray) -> tuple[int, list[tuple[int, int]]]:
     """The window with the least time, the smallest of those that tie, and those within NEAR of it in runs."""
     least = times.min()
@@ -96,6 +102,17 @@ def longer_remark(choice: WindowChoice, looked_at: int, possible: int | None = N
     if choice.windows and wider > looked_at:
         mend += " instead of windows"
     return f"the best window is the longest looked at; longer windows may be better: {mend}"
+
+
+def rivals_remark(windows: np.ndarray, best: int, low: np.ndarray, high: np.ndarray) -> list[str]:
+    """What intervals of the speed-up, low to high (W,), leave open: the best window, and whether any pays."""
+    rivals = windows[(high >= low.max()) & (windows > 0)]
+    remarks = []
+    if best and len(rivals) > 1:
+        remarks.append(f"by these intervals windows {spelled_runs(runs_of(rivals))} could each be the best")
+    if best and low.max() <= 1:
+        remarks.append("by these intervals drafting may not pay at all")
+    return remarks
 
 
 def elsewhere_remark(best: int, speedup: float, looked_at: str) -> str:

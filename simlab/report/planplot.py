@@ -17,7 +17,8 @@ LINEAR = 64
 class Planned:
     """A curve. windows, speedup: (W,), the first window 0. near: bool (W,), the windows about as good as the
     best. best: a window, 0 where none pays. interval: (low, high), (W,) each, with `confidence` for all at
-    once, or None. others: speed-ups of other rules by their name; drawn where there is one curve.
+    once, or a bracket where that is None; or None. others: speed-ups of other rules by their name; drawn
+    where there is one curve.
     """
 
     label: str
@@ -61,8 +62,12 @@ def _draw_line(axes, plan: Planned, series: int) -> None:
     if plan.interval is not None:
         axes.fill_between(
             plan.windows, *plan.interval, color=colour, alpha=0.18, linewidth=0,
-            label=f"{percent(plan.confidence)} interval, all windows at once",
+            label=_interval_label(plan.confidence),
         )  # fmt: skip
+
+
+def _interval_label(confidence: float | None) -> str:
+    return "bracket" if confidence is None else f"{percent(confidence)} interval, all windows at once"
 
 
 def _mark_best(axes, plan: Planned, series: int, near: float) -> None:

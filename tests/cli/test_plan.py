@@ -253,7 +253,7 @@ def test_a_pair_with_room_for_no_draft(plan):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "nothing to plan from: give one of acceptance=0.8, rates=FILE.csv and pair=corpus"),
+        ([], "nothing to plan from: give one of acceptance=0.8, acceptance_rate=0.6, "),
         (["cost.draft=0.1"], "nothing to plan from"),
         (["acceptance=0.8", "pair=corpus"], "acceptance and pair to plan from: give one of"),
         (["acceptance=0.8", "rates=rates.csv"], "acceptance and rates to plan from"),
@@ -277,7 +277,7 @@ def test_a_pair_with_room_for_no_draft(plan):
         (["acceptance=0.8", "longest=4,8"], "longest: give one number"),
         (["acceptance=0.8", "longest=4", "windows=[2]"], "windows and longest: give one of them"),
         (["acceptance=0.8", "confidence=0.9"], "confidence: only what is planned from measured counts"),
-        (["acceptance=0.8", "decoder=batch"], "decoder=batch: simlab plan has acceptance, rates, windows"),
+        (["acceptance=0.8", "decoder=batch"], "decoder=batch: simlab plan has acceptance, acceptance_rate, "),
         (["acceptance=0.8", "seed=1"], "seed=1: simlab plan has"),
         (["acceptance=0.8", "--csv"], "no option --csv: known are --json, --help"),
         (["acceptance"], "cannot read 'acceptance'"),
@@ -296,11 +296,9 @@ def test_a_pair_with_room_for_no_draft(plan):
         (["rates=null"], "rates = None: give the path of a file"),
         (["rates=[rates.csv]"], "rates = ['rates.csv']: expected the path of a CSV, or rates by position"),
         (["acceptance=0.8", "cost.draft=1e-300", "cost.target=1e300"], "too far apart to compare"),
-        (
-            ["rates=rates.csv", "longest=4"],
-            "longest: a window of 4, and rates.csv has 3 positions: give at most 3",
-        ),
-        (["rates=rates.csv", "windows=[2,9]"], "windows: a window of 9, and rates.csv has 3 positions"),
+        (["rates=rates.csv", "windows=[2,9000]"], "a window of 9000, and 3 were measured: give at most 1003"),
+        (["mean_length=2.6"], "mean_length: give the window it was measured with too, e.g. window=3"),
+        (["mean_length=2.6", "window=3,4"], "window: give one number, the window measured"),
         (["rates=rates.csv", "confidence=1"], "confidence = 1: give a number below 1"),
         (["pair=papr"], "no pair 'papr'"),
         (
