@@ -62,6 +62,7 @@ __all__ = [
     "Trace",
     "TreeSpeculative",
     "WindowPlan",
+    "audit",
     "best_window",
     "evidence",
     "laws",
@@ -77,8 +78,14 @@ __all__ = [
 ]
 
 
-_LAZY = {"Counts": "simlab.decoding", "simulate": "simlab.runs", "simulate_environments": "simlab.runs"}
+_LAZY = {
+    "Counts": "simlab.decoding",
+    "audit": "simlab.auditing",
+    "simulate": "simlab.runs",
+    "simulate_environments": "simlab.runs",
+}
 _ROOMS = (
+    "auditing",
     "decoders",
     "decoding",
     "experiments",

@@ -18,6 +18,7 @@ COMMANDS = {
     "run": ("simlab.cli.run", "simulate an experiment or a grid, hold it against the theory, draw it"),
     "show": ("simlab.cli.show", "one trajectory step by step: drafted, accepted, replaced, thrown away"),
     "verify": ("simlab.cli.verify", "every theorem as a check on a pair: two independent numbers each"),
+    "audit": ("simlab.cli.audit", "is a verifier, yours or a library's, still exact?"),
     "reproduce": ("simlab.cli.reproduce", "every experiment and figure, and the page of them all"),
     "report": ("simlab.cli.report", "one page of all results: OUTPUT/report/index.html"),
     "status": ("simlab.cli.status", "what the ledger holds"),
