@@ -15,6 +15,7 @@ from simlab.errors import SimlabError
 COMMANDS = {
     "predict": ("simlab.cli.predict", "exact numbers for a pair and a decoder"),
     "plan": ("simlab.cli.plan", "how many tokens to draft per target call, and what speed-up to expect"),
+    "record": ("simlab.cli.record", "what real language models do: a trace, or decoders that are run"),
     "run": ("simlab.cli.run", "simulate an experiment or a grid, hold it against the theory, draw it"),
     "show": ("simlab.cli.show", "one trajectory step by step: drafted, accepted, replaced, thrown away"),
     "verify": ("simlab.cli.verify", "every theorem as a check on a pair: two independent numbers each"),

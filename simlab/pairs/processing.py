@@ -137,6 +137,14 @@ def rows_of_logits(name: str, logits: np.ndarray, sampling: Sampling) -> np.ndar
     return rows
 
 
+def sampled_rows(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """The distributions (n, V), in float64, from logits (n, V) of any real type, of n positions.
+
+    -inf is a token that cannot come. Raises SimlabError for NaN, +inf and a row of nothing but -inf.
+    """
+    return rows_of_logits("logits", logits[None], sampling)[0]
+
+
 def rows_of_probabilities(rows: np.ndarray, sampling: Sampling) -> np.ndarray:
     """The same of probabilities (S, V, V), whose logarithms are the logits; as they are where all is kept."""
     if sampling.keeps_all(rows.shape[-1]):

@@ -1,0 +1,29 @@
+"""RECORDS what real language models do: traces, and the decoders themselves, run.
+
+The only room that imports torch and transformers, and only when a model is loaded (pip install
+'simlab[models]'). `Recorder` and what is read from files need neither.
+"""
+
+from simlab.models.drafts import DraftSettings
+from simlab.models.observation import Extras
+from simlab.models.prompts import BUNDLED, Prompt, read_prompts
+from simlab.models.recorder import Recorder
+from simlab.models.recording import record
+from simlab.models.running import run_decoders
+from simlab.models.runs import Run, bundled_runs, read_runs
+from simlab.models.settings import RecordSettings
+
+__all__ = [
+    "BUNDLED",
+    "DraftSettings",
+    "Extras",
+    "Prompt",
+    "RecordSettings",
+    "Recorder",
+    "Run",
+    "bundled_runs",
+    "read_prompts",
+    "read_runs",
+    "record",
+    "run_decoders",
+]

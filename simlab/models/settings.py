@@ -1,0 +1,75 @@
+"""What is recorded, as one frozen value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from simlab.checks import check_count, check_flag, check_path, shortened
+from simlab.errors import SimlabError
+from simlab.models.drafts import DraftSettings
+from simlab.models.observation import Extras
+from simlab.models.prompts import BUNDLED
+from simlab.pairs.processing import Processing
+
+RUNS = re.compile(r"horizon|(?:window|batch|assisted)[1-9]\d{0,3}")
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """A trace to record, or with `runs` decoders to run.
+
+    target: a name that `load` takes. draft: which draft. prompts: a file (`read_prompts`). out: the file to
+        write: a trace as Parquet, CSV or JSON lines; runs as Parquet.
+    sequences, tokens: how many texts, each of at most so many tokens; its end token ends a text.
+    seed: of the texts: a prompt drawn from the file, then its tokens. Sequences are independent and
+        identically distributed.
+    processing: how both models sample. batch: texts that are decoded together.
+    extras: columns beside those of every trace. compact: round to what the bundled traces keep
+        (`simlab.models.compacting`).
+    runs: decoders: horizon, windowK (K drafted tokens and the bonus token), batchM (M drafts), assistedK
+        (transformers' own assisted generation with K drafted tokens).
+    threads: of torch.
+
+    Raises SimlabError for values out of range.
+    """
+
+    target: str
+    out: str
+    draft: DraftSettings = field(default_factory=DraftSettings)
+    prompts: str = str(BUNDLED)
+    sequences: int = 200
+    tokens: int = 64
+    seed: int = 0
+    processing: Processing = field(default_factory=Processing)
+    batch: int = 32
+    extras: Extras = field(default_factory=Extras)
+    compact: bool = False
+    runs: tuple[str, ...] = ()
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("target", "out", "prompts"):
+            object.__setattr__(self, name, str(check_path(name, getattr(self, name))))
+            if not getattr(self, name):
+                raise SimlabError(f"{name} is empty: give it a name")
+        for name in ("sequences", "tokens", "batch", "threads"):
+            check_count(name, getattr(self, name))
+        check_count("seed", self.seed, least=0)
+        check_flag("compact", self.compact)
+        for run in self.runs:
+            if not isinstance(run, str) or not RUNS.fullmatch(run):
+                raise SimlabError(
+                    f"run = {shortened(run)} is not a decoder that is run; expected horizon, windowK, "
+                    "batchM or assistedK, e.g. window4"
+                )
+            if run == "batch1":
+                raise SimlabError("run = batch1: give batchM with M >= 2; one draft is run=horizon")
+        if len(set(self.runs)) < len(self.runs):
+            raise SimlabError("run: one decoder is given twice")
+
+    @property
+    def path(self) -> Path:
+        """The file to write."""
+        return Path(self.out).expanduser()
