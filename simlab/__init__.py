@@ -89,6 +89,7 @@ _ROOMS = (
     "decoders",
     "decoding",
     "experiments",
+    "models",
     "planning",
     "reference",
     "report",

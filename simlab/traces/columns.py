@@ -64,10 +64,19 @@ _BY_NAME = {column.name: column for column in _FIXED}
 FAMILIES = {
     "batch_rejection": "probability that batch decoding with M drafts rejects this token at a fresh position",
     "over_acceptance": "sum over the tokens of max(draft - target - E, 0)",
+    **{
+        f"excess_loss_{by}": "total variation between the target and one token of over-acceptance by E with "
+        f"rejected tokens replaced by {by}, less the best there is, total_variation - over_acceptance_E"
+        for by in ("optimal", "target", "draft", "residual")
+    },
 }
-"""Columns that carry a number in their name: batch_rejection_4, over_acceptance_0.1."""
+"""Columns that carry a number in their name: batch_rejection_4, excess_loss_target_0.1."""
 
-KNOWN = (*_BY_NAME, "batch_rejection_M", "over_acceptance_E")
+KNOWN = (
+    *_BY_NAME,
+    "batch_rejection_M",
+    *(f"{family}_E" for family in FAMILIES if family != "batch_rejection"),
+)
 """All names, M and E standing for numbers."""
 
 
@@ -105,7 +114,9 @@ def _spelled(family: str, number: str) -> str | None:
         epsilon = float(number)
     except ValueError:
         return None
-    return over_acceptance_column(epsilon) if 0 <= epsilon < math.inf else None
+    if not 0 <= epsilon < math.inf:
+        return None
+    return over_acceptance_column(epsilon).replace("over_acceptance", family)
 
 
 def checked_rows(column: Column, values, rows: int | None) -> np.ndarray:
