@@ -11,7 +11,7 @@ WORDS = ("[unk]", "<s>", "</s>", *"abcdefghijklmnopqrst")
 """The vocabulary: token 2 ends a text."""
 
 
-def save_tiny(folder: Path, *, seed: int, layers: int = 3, words: tuple[str, ...] = WORDS, hidden: int = 16) -> str:
+def save_tiny(folder: Path, *, seed: int, layers: int = 3, words: tuple[str, ...] = WORDS) -> str:
     """Save a random model and its word tokenizer in a folder; returns the folder's name."""
     import torch
     from tokenizers import Tokenizer
@@ -22,7 +22,7 @@ def save_tiny(folder: Path, *, seed: int, layers: int = 3, words: tuple[str, ...
     torch.set_num_threads(1)
     config = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=hidden,
+        hidden_size=16,
         intermediate_size=24,
         num_hidden_layers=layers,
         num_attention_heads=2,
