@@ -181,8 +181,7 @@ def _windows(settings: Settings, one: Job, result: Result, prediction: Predictio
         "drafted_tokens_exact": prediction.expected_drafted_tokens if known else None,
         "acceptance_rate": counts.acceptance_rate if counted else None,
         "acceptance_rate_exact": prediction.acceptance_rate if known else None,
-        "cost.draft": cost.draft,
-        "cost.target": cost.target,
+        **cost.columns(),
         **dict(zip(("speedup", "speedup_low", "speedup_high"), speedup, strict=True)),
         "speedup_exact": cost.speedup(prediction) if known else None,
     }
@@ -201,8 +200,7 @@ def _labels(points: list[Settings]) -> list[str]:
             },
             "seed": point.seed,
             "trajectories": point.trajectories,
-            "cost.draft": point.cost.draft,
-            "cost.target": point.cost.target,
+            **point.cost.columns(),
         }
         for point in points
     ]

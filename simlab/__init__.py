@@ -15,7 +15,7 @@ slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
 import importlib
 
 from simlab import evidence, laws, pairs
-from simlab.cost import CostModel
+from simlab.cost import CostModel, TimeTable, read_times
 from simlab.decoders import (
     AdaptiveSpeculative,
     Autoregressive,
@@ -59,6 +59,7 @@ __all__ = [
     "Prediction",
     "SimlabError",
     "Speculative",
+    "TimeTable",
     "Trace",
     "TreeSpeculative",
     "WindowPlan",
@@ -71,6 +72,7 @@ __all__ = [
     "pairs",
     "plan",
     "predict",
+    "read_times",
     "sequence_total_variation",
     "simulate",
     "simulate_environments",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.cost import CostModel
+from simlab.decoders import BlockSpeculative, Speculative
 from simlab.evidence import (
     Interval,
+    call_time_interval,
     confidence_sequence,
     mean_interval,
     pmf_band,
@@ -42,15 +44,23 @@ def drafted_of(job: Job, result: Result, confidence: float) -> Interval:
 
 def time_of(job: Job, result: Result, cost: CostModel, confidence: float) -> Interval:
     """The estimate of E[time for T tokens], in the cost's unit, and the interval that the rule allows."""
-    counts = result.counts
-    costs = cost.draft, cost.target
-    return time_interval(counts.target_calls, counts.drafted_tokens, *costs, confidence, looks_of(job))
+    counts, looks = result.counts, looks_of(job)
+    if cost.is_flat:
+        costs = cost.drafted, cost.alone
+        return time_interval(counts.target_calls, counts.drafted_tokens, *costs, confidence, looks)
+    calls = counts.calls_by_drafted
+    times = cost.call_time(np.arange(len(calls)))
+    fixed = isinstance(job.task.decoder, Speculative | BlockSpeculative)
+    partial = len(calls) if fixed else counts.horizon
+    return call_time_interval(
+        counts.target_calls, counts.drafted_tokens, calls, times, partial, confidence, looks
+    )
 
 
 def speedup_of(job: Job, result: Result, cost: CostModel, confidence: float) -> Interval:
-    """The speed-up over autoregressive decoding, T T_v / E[time], from the interval of E[time]."""
+    """The speed-up over autoregressive decoding, from the interval of E[time]."""
     time = time_of(job, result, cost, confidence)
-    alone = cost.target * result.counts.horizon
+    alone = cost.alone * result.counts.horizon
     return Interval(alone / time.estimate, alone / time.high, alone / time.low)
 
 

@@ -63,7 +63,7 @@ simlab.plan(acceptance=0.8).
 """
 
 OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "window", "windows", "longest")
-SETTINGS = ("pair", "cost", "confidence", "output")
+SETTINGS = ("pair", "cost", "concurrency", "confidence", "output")
 
 
 def main(words: list[str]) -> int:
@@ -103,11 +103,11 @@ def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
 def _check_target(words: list[str]) -> None:
     """Raises SimlabError for several times of a target call: a list by tokens verified, taken for a grid."""
     values = taken_out(words, ["cost.target"])[0].get("cost.target", [1])
-    if len(values) > 1 or isinstance(values[0], list):
+    if len(values) > 1 and all(isinstance(value, int | float) for value in values):
         word = next(word for word in words if word.startswith("cost.target="))
         raise SimlabError(
-            f"{word}: expected one number, the time of a target call however many tokens it verifies; to "
-            "compare cost ratios give several cost.draft"
+            f"{word}: the times of forwards over 1, 2, 3.. tokens are given in brackets, "
+            f"cost.target=[{','.join(map(str, values))}]; to compare cost ratios give several cost.draft"
         )
 
 

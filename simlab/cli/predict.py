@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -79,6 +78,7 @@ NUMBERS = (
     "accuracy",
 )
 ARRAYS = (
+    "calls_by_drafted",
     "target_calls_pmf",
     "rejections_pmf",
     "rejections_per_position",
@@ -204,7 +204,7 @@ def _row(point: _Point, groups: set[str], whole: bool, accelerated: bool) -> dic
         "decoder": decoder_label(point.decoder),
         "T": str(prediction.horizon),
         "V": str(prediction.token_marginals.shape[1]),
-        **({"cost": f"draft={point.cost.draft:g}, target={point.cost.target:g}"} if "cost" in groups else {}),
+        **({"cost": point.cost.spelled("=")} if "cost" in groups else {}),
         "E[N_rej]": f"{prediction.expected_rejections:.{digits}f}",
         **(spread if whole else {}),
         **(calls if "calls" in groups else {}),
@@ -241,7 +241,7 @@ def _document(point: _Point) -> dict:
             "name": decoder_name(decoder),
             **{key: _strict(value) for key, value in decoder_options(decoder).items()},
         },
-        "cost": dataclasses.asdict(point.cost),
+        "cost": point.cost.document(),
         "horizon": prediction.horizon,
         "states": prediction.token_marginals.shape[1],
         **{name: _strict(getattr(prediction, name)) for name in NUMBERS},

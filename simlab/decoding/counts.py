@@ -162,6 +162,17 @@ class Counts:
         return int(self.target_calls @ np.arange(len(self.target_calls)))
 
     @property
+    def calls_by_drafted(self) -> np.ndarray:
+        """int64 (K+1,): how many calls drafted exactly 0, 1, .., K tokens; they sum to `calls`.
+
+        All that is needed for it is counted in `target_calls` and `drafted_by_position`. Raises SimlabError
+        where drafted tokens were not counted.
+        """
+        self._check_counted(drafted=True)
+        at_least = np.concatenate([[self.calls], self.drafted_by_position, [0]])
+        return at_least[:-1] - at_least[1:]
+
+    @property
     def mean_target_calls(self) -> float:
         """Target calls per trajectory. Raises SimlabError where they were not counted."""
         return self.calls / self.trajectories

@@ -14,7 +14,7 @@ from simlab.evidence.sample_verdicts import bound_verdict, rate_verdict, sample_
 from simlab.evidence.sequence import confidence_sequence
 from simlab.evidence.shares import share_interval
 from simlab.evidence.sums import ratio_interval, sums_interval, sums_verdict
-from simlab.evidence.time import time_interval, time_verdict
+from simlab.evidence.time import call_time_interval, time_interval, time_verdict
 from simlab.evidence.total_variation import total_variation_interval
 from simlab.evidence.verdict import FALSE_ALARM, MISS, Status, Verdict
 from simlab.evidence.verdicts import (
@@ -34,6 +34,7 @@ __all__ = [
     "Status",
     "Verdict",
     "bound_verdict",
+    "call_time_interval",
     "clopper_pearson",
     "confidence_sequence",
     "marginals_band",

@@ -5,9 +5,17 @@ histogram of either; but the mean of a sum is the sum of the means, whatever the
 interval at half the error, both hold at once with the probability asked for (a union), and then so does the
 sum of the two. With a fixed window D and N rise together, and little is lost; where they do not, the interval
 is wider than the joint law would have it.
+
+Where a call that drafts g tokens takes c(g), which no line through g need be, the time of a trajectory is
+a N + b D + the sum over its calls of r(g), r(g) = c(g) - a - b g, for any line a + b g: the one through c(0)
+and c(K) is taken, K the longest window. The last sum is bounded, its mean is counted (calls by how many
+tokens they draft), and Hoeffding's inequality (1963) has its interval, at a third of the error, as the others
+then have theirs. With a fixed window r is 0 but for the last calls, which have no room for it.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -52,6 +60,49 @@ def time_interval_at(target_calls, drafted_tokens, draft_cost, target_cost, erro
     # Where no token can ever be drafted, at T = 1 with the bonus token, that mean is 0 for certain.
     of_drafted = mean_interval_at(drafted, error / 2) if drafted.size > 1 else Interval(0.0, 0.0, 0.0)
     return Interval(*(draft_cost * d + target_cost * n for d, n in zip(of_drafted, of_calls, strict=True)))
+
+
+def call_time_interval(
+    target_calls,
+    drafted_tokens,
+    calls_by_drafted,
+    call_times,
+    partial_calls: int,
+    confidence: float,
+    looks: int = 1,
+) -> Interval:
+    """The mean time of a trajectory whose calls that draft g tokens take call_times[g], and its interval.
+
+    target_calls, drafted_tokens: as for `time_interval`. calls_by_drafted: whole numbers (K+1,), the calls of
+    all trajectories that drafted exactly 0, 1, .., K tokens. call_times: (K+1,), finite numbers > 0.
+    partial_calls: no trajectory has more calls than this that draft other than 0 or K tokens. looks: as for
+    `mean_interval`. Raises SimlabError as `time_interval` does, and for arrays of different lengths. Source:
+    the module's docstring.
+    """
+    error = error_of(confidence) / check_count("looks", looks)
+    calls, drafted = check_histogram(target_calls), _check_drafted(drafted_tokens)
+    by_drafted, times = np.asarray(calls_by_drafted), np.asarray(call_times, float)
+    if by_drafted.shape != times.shape or calls.sum() != drafted.sum():
+        raise SimlabError("calls, drafted tokens and times: give those of the same trajectories and window")
+    per_call, lengths = float(times[0]), np.arange(len(times))
+    per_token = float(times[-1] - times[0]) / max(len(times) - 1, 1)
+    residuals = times - per_call - per_token * lengths
+    residuals[[0, -1]] = 0.0
+    of_calls = mean_interval_at(calls, error / 3)
+    of_drafted = mean_interval_at(drafted, error / 3) if drafted.size > 1 else Interval(0.0, 0.0, 0.0)
+    rest = _residual_interval(by_drafted, residuals, partial_calls, int(calls.sum()), error / 3)
+    if per_token < 0:
+        of_drafted = Interval(of_drafted.estimate, of_drafted.high, of_drafted.low)
+    ends = zip(of_drafted, of_calls, rest, strict=True)
+    return Interval(*(per_token * d + per_call * n + more for d, n, more in ends))
+
+
+def _residual_interval(by_drafted, residuals, most: int, trajectories: int, error: float) -> Interval:
+    """The mean of a sum of at most `most` residuals a trajectory, by Hoeffding's inequality."""
+    low, high = most * min(float(residuals.min()), 0.0), most * max(float(residuals.max()), 0.0)
+    mean = float(by_drafted @ residuals) / trajectories
+    wide = (high - low) * math.sqrt(math.log(2 / error) / (2 * trajectories))
+    return Interval(mean, max(mean - wide, low), min(mean + wide, high))
 
 
 def time_verdict(

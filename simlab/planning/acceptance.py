@@ -38,7 +38,7 @@ def plan_acceptance(acceptance: float, cost: CostModel, choice: WindowChoice) ->
     if endless:
         remarks = [
             "the best window is the longest looked at; longer windows are better still: "
-            f"the speed-up tends to {1 / cost.ratio:.4g}"
+            f"the speed-up tends to {cost.alone / cost.marginal:.4g}"
         ]
     else:
         remarks = _remarks(acceptance, cost, choice, best)
@@ -62,13 +62,17 @@ def _windows(acceptance: float, cost: CostModel, choice: WindowChoice) -> tuple[
     if choice.windows:
         windows = choice.listed(0)
         return windows, *best_and_near(windows, memoryless.time_per_token(acceptance, windows, cost))
-    best = memoryless.best_window(acceptance, cost, longest=choice.longest)
-    near = [memoryless.windows_within(acceptance, cost, NEAR, longest=choice.longest)]
+    if cost.is_flat:
+        best = memoryless.best_window(acceptance, cost, longest=choice.longest)
+        near = [memoryless.windows_within(acceptance, cost, NEAR, longest=choice.longest)]
+    else:
+        tried = np.arange(1 + (choice.longest or memoryless.windows_to_try(acceptance, cost, share=NEAR)))
+        best, near = best_and_near(tried, memoryless.time_per_token(acceptance, tried, cost))
     return choice.listed(choice.longest) if choice.longest else shown_windows(best, near), best, near
 
 
 def _remarks(acceptance: float, cost: CostModel, choice: WindowChoice, best: int) -> list[str]:
-    if cost.ratio >= acceptance:
+    if cost.is_flat and cost.ratio >= acceptance:
         return [f"no window pays unless the acceptance is above the cost ratio, {cost.ratio:.4g}"]
     of_all = memoryless.best_window(acceptance, cost)
     if not best:

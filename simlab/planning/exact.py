@@ -49,7 +49,7 @@ def plan_pair(pair: ChainPair, cost: CostModel, choice: WindowChoice) -> WindowP
     choice.check_within(longest, f"with a horizon of {pair.horizon} none is longer than {longest}")
     considered = choice.asked or min(longest, LOOKED_AT)
     calls, drafted = _expected_counts(pair, considered)
-    times = cost.time(drafted, calls)
+    times = cost.time(drafted, calls) if cost.is_flat else _times(pair, cost, considered)
     windows = choice.listed(considered)
     best, near = best_and_near(windows, times[windows])
     if choice.asked is None:
@@ -99,6 +99,11 @@ def _expected_counts(pair: ChainPair, longest: int) -> tuple[np.ndarray, np.ndar
     return 2 * both - more, more - both
 
 
+def _times(pair: ChainPair, cost: CostModel, longest: int) -> np.ndarray:
+    """E[time] of a trajectory by window, (longest + 1,)."""
+    return window_times(pair, cost, longest) if longest else np.array([pair.horizon * cost.alone])
+
+
 def _is_dear(pair: ChainPair) -> bool:
     return max(len(pair.draft_rows), len(pair.target_rows)) * pair.states**2 > DEAR
 
@@ -111,7 +116,7 @@ def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[d
 
     acceptance = mean_acceptance(pair)
     guess = int(memoryless.best_window(acceptance, cost, longest=longest))
-    guessed = time_of(Speculative(guess, bonus=True)) if guess else pair.horizon * cost.target
+    guessed = time_of(Speculative(guess, bonus=True)) if guess else pair.horizon * cost.alone
     rules = [("memoryless formula", f"acceptance {acceptance:.4f}, so window {guess}", guessed)]
     if best:  # where drafting does not pay, neither does it in blocks
         if not _is_dear(pair):
@@ -126,7 +131,7 @@ def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[d
     policy = optimal_policy(pair, cost, longest=longest)
     setting = f"by position and token, 0 to {policy.longest}"
     rules.append(("optimal policy", setting, time_of(AdaptiveSpeculative(policy))))
-    alone = pair.horizon * cost.target
+    alone = pair.horizon * cost.alone
     return [
         {"rule": rule, "setting": setting, "time_per_token": time / pair.horizon, "speedup": alone / time}
         for rule, setting, time in rules

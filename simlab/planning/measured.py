@@ -55,7 +55,7 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
         sure = tokens[: measured + 1]
         ends = (sure, sure) if rates.drafted is None else tokens_interval(rates, level)
         ends = bracket_beyond(*ends, further)
-        low, high = (cost.target / times_per_token(end, cost)[windows] for end in ends)
+        low, high = (cost.alone / times_per_token(end, cost)[windows] for end in ends)
         remarks += _interval_remarks(windows, best, low, high, None if rates.drafted is None else level)
     if rates.drafted is not None:
         if (rates.drafted != rates.drafted[0]).any():
@@ -116,7 +116,7 @@ def _remarks(
     if best or not choice.windows:
         return []
     other = best_and_near(np.arange(measured + 1), times[: measured + 1])[0]
-    return [elsewhere_remark(other, cost.target / times[other], f"that was measured, 1 to {measured}")]
+    return [elsewhere_remark(other, cost.alone / times[other], f"that was measured, 1 to {measured}")]
 
 
 def continued(rates: np.ndarray, further: int) -> np.ndarray:

@@ -43,7 +43,7 @@ class WindowPlan:
     @property
     def speedup(self) -> np.ndarray:
         """Over the target alone, (W,)."""
-        return self.cost.target / self.time_per_token
+        return self.cost.alone / self.time_per_token
 
     @property
     def best_speedup(self) -> float:
@@ -81,7 +81,7 @@ class WindowPlan:
         return {
             **self.source,
             **({} if self.confidence is None else {"confidence": self.confidence}),
-            "cost": {"draft": self.cost.draft, "target": self.cost.target, "ratio": self.cost.ratio},
+            "cost": {**self.cost.document(), "ratio": self.cost.ratio},
             "best_window": self.best,
             "best_speedup": self.best_speedup,
             "within": NEAR,

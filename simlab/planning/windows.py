@@ -77,8 +77,14 @@ def shown_windows(best: int, near: list[tuple[int, int]], most: int = SHOWN) -> 
 
 
 def times_per_token(tokens_per_call: np.ndarray, cost: CostModel) -> np.ndarray:
-    """The time per token by window, (K+1,), of what its calls yield; all calls draft the whole window."""
-    return cost.time(np.arange(len(tokens_per_call)), 1) / tokens_per_call
+    """The time per token by window, (K+1,), of what its calls yield; all calls draft the whole window.
+
+    Entry 0 is the target alone, whatever a call without drafts would cost. Where calls draft less than their
+    window, `cost.time_of_calls` takes what each of them drafts.
+    """
+    times = cost.call_time(np.arange(len(tokens_per_call))) / tokens_per_call
+    times[0] = cost.alone
+    return times
 
 
 def best_and_near(windows: np.ndarray, times: np.ndarray) -> tuple[int, list[tuple[int, int]]]:

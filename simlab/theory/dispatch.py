@@ -5,14 +5,17 @@ Each module offers, for a pair and a decoder that are checked here:
 predict(pair, decoder) -> Prediction
 rejections_per_position(pair, decoder) -> (T,), P(position t is rejected)
 output_chain(pair, decoder) -> (T, V, V), the distribution of the next token given the last one
-costs_to_go(pair, decoder, drafted, call) -> (T + 1, V), the mean cost of the tokens from t on after token x,
-    where a drafted token costs `drafted` and a target call `call`; or None where there is no such recursion.
+costs_to_go(pair, decoder, call_time) -> (T + 1, V), the mean cost of the tokens from t on after token x,
+    where a call that drafts g tokens costs call_time(g), of an array or a number; or None where there is no
+    such recursion.
 
 No other module of the theory imports one of these to ask for any decoder, so that none needs to know which
 there are.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -73,7 +76,7 @@ def expected_target_calls(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     visited or not: a second road to the mean that `predict` has from the distribution. Raises SimlabError for
     another decoder, a policy of another pair, and trees too large.
     """
-    return _costs_to_go(pair, decoder, 0.0, 1.0)
+    return _costs_to_go(pair, decoder, lambda drafted: np.ones(np.shape(drafted)))
 
 
 def expected_time(pair: ChainPair, decoder: Decoder, cost: CostModel) -> np.ndarray:
@@ -84,17 +87,17 @@ def expected_time(pair: ChainPair, decoder: Decoder, cost: CostModel) -> np.ndar
     if `cost` is not a CostModel.
     """
     check_cost(cost)
-    return _costs_to_go(pair, decoder, cost.draft, cost.target)
+    return _costs_to_go(pair, decoder, cost.call_time)
 
 
-def _costs_to_go(pair: ChainPair, decoder: Decoder, drafted: float, call: float) -> np.ndarray:
+def _costs_to_go(pair: ChainPair, decoder: Decoder, call_time: Callable) -> np.ndarray:
     theory = _theory(pair, decoder)
     if theory.costs_to_go is None:
         raise SimlabError(
             f"no calls from each position on for {shortened(decoder)}: give a decoder of windows, such as "
             "simlab.Speculative(window=4)"
         )
-    return theory.costs_to_go(pair, decoder, drafted, call)
+    return theory.costs_to_go(pair, decoder, call_time)
 
 
 def _theory(pair: ChainPair, decoder: Decoder):

@@ -39,6 +39,9 @@ TIED = 1e-13
 """Relative difference in s(N) up to which two windows count as equally good: decimals are rounded."""
 
 LONGEST = 2**62
+MOST_TRIED = 2**20
+"""So many windows are tried where no formula says which is the best."""
+TOO_MANY = f"more than {MOST_TRIED:,} windows could be the best: give a smaller longest"
 
 
 def accepted_length(acceptance, window):
@@ -65,25 +68,26 @@ def tokens_per_call(acceptance, window, bonus: bool = True):
 
 
 def time_per_token(acceptance, window, cost: CostModel, bonus: bool = True):
-    """(T_s N + T_v) over the tokens per call, in the unit of the cost.
+    """The time of a call, T_s N + T_v or what the cost says of it, over the tokens per call.
 
-    Arguments and errors as of `accepted_length`; cost: a `CostModel`. An endless window takes T_s a token at
-    a = 1, and forever otherwise. Source: [L] Theorem 3.8, before it is divided by T_v.
+    Arguments and errors as of `accepted_length`; cost: a `CostModel`, whose unit the time has. An endless
+    window takes what one more drafted token takes, T_s, a token at a = 1, and forever otherwise. Source: [L]
+    Theorem 3.8, before it is divided by T_v.
     """
     cost, bonus = check_cost(cost), check_flag("bonus", bonus)
     acceptance, window = _checked(acceptance, window)
-    return _plain(cost.target * _relative_time(acceptance, window, cost.ratio, bonus))
+    return _plain(cost.alone * _relative_times(acceptance, window, cost, bonus))
 
 
 def speedup(acceptance, window, cost: CostModel, bonus: bool = True):
     """The time of autoregressive decoding over that with the window: T_v over the time per token.
 
-    (1 - a^(N+1))/((1 - a)(N c + 1)) with the bonus token; 1 for a window of 0. Arguments and errors as of
-    `time_per_token`. Source: [L] Theorem 3.8.
+    (1 - a^(N+1))/((1 - a)(N c + 1)) with the bonus token and a cost that `is_flat`; 1 for a
+    window of 0. Arguments and errors as of `time_per_token`. Source: [L] Theorem 3.8.
     """
     cost, bonus = check_cost(cost), check_flag("bonus", bonus)
     acceptance, window = _checked(acceptance, window)
-    return _plain(1 / _relative_time(acceptance, window, cost.ratio, bonus))
+    return _plain(1 / _relative_times(acceptance, window, cost, bonus))
 
 
 def best_window(
@@ -91,12 +95,15 @@ def best_window(
 ) -> int | float:
     """The window with the least time per token, in a tie the smallest; 0 where drafting does not pay.
 
-    With the bonus token it pays if and only if c < a. acceptance: one number in [0, 1]. longest: no longer
-    one is considered. At a = 1, where it pays, the longer the better: math.inf, or `longest`. Raises
-    SimlabError for an acceptance outside [0, 1], a cost that is no `CostModel`, or longest < 1. Source: the
-    module's docstring.
+    Where the cost `is_flat` it pays, with the bonus token, if and only if c < a. acceptance: one number in
+    [0, 1]. longest: no longer one is considered. At a = 1, where it pays, the longer the better: math.inf, or
+    `longest`. Raises SimlabError for an acceptance outside [0, 1], a cost that is no `CostModel`, longest <
+    1, and where costs that are not flat leave too many windows to try. Source: the module's docstring; costs
+    that are not flat: all windows that could be the best are tried.
     """
     acceptance, ratio = _number(acceptance), check_cost(cost).ratio
+    if not cost.is_flat:
+        return _tried(acceptance, cost, check_flag("bonus", bonus), longest)
     if acceptance == 1 and longest is None:
         return math.inf if ratio < 1 else 0
     return int(best_window_of(acceptance, ratio, bonus, longest))
@@ -129,7 +136,8 @@ def windows_within(
 ) -> tuple[int, int]:
     """The shortest and the longest window whose time per token is at most 1 + share times the least.
 
-    With the bonus token; all windows between are as good, as the time is quasi-convex. 0 is among them where
+    With the bonus token; all windows between are as good where the cost `is_flat`, as the time is then
+    quasi-convex; of other costs only the two ends are. 0 is among them where
     drafting gains no more than that. Arguments as of `best_window`. Raises SimlabError as it does, for a
     share that is no finite number >= 0, and where the best window is endless.
     """
@@ -138,14 +146,18 @@ def windows_within(
     if best == math.inf:
         raise SimlabError("acceptance = 1 with a draft that costs less than the target: give longest")
     limit = (1 + share) * time_per_token(acceptance, best, cost)
+    if not cost.is_flat:
+        tried = windows_to_try(acceptance, cost, share=share) if longest is None else min(longest, MOST_TRIED)
+        within = np.flatnonzero(_all_times(acceptance, cost, True, int(tried)) <= limit)
+        return int(within[0]), int(within[-1])
 
-    def within(window: int) -> bool:
+    def is_within(window: int) -> bool:
         return window == best or time_per_token(acceptance, window, cost) <= limit
 
     beyond = best + 1
-    while beyond < LONGEST and within(beyond):
+    while beyond < LONGEST and is_within(beyond):
         beyond = 2 * beyond
-    least, most = _bisected(within, best, -1), _bisected(within, best, beyond)
+    least, most = _bisected(is_within, best, -1), _bisected(is_within, best, beyond)
     return least, most if longest is None else min(most, longest)
 
 
@@ -188,6 +200,61 @@ def _relative_time(acceptance: np.ndarray, window: np.ndarray, ratio, bonus: boo
     tokens = _tokens(acceptance, window, bonus)
     with np.errstate(invalid="ignore"):
         return np.where(np.isinf(tokens), ratio, (ratio * window + 1) / tokens)
+
+
+def _relative_times(acceptance: np.ndarray, window: np.ndarray, cost: CostModel, bonus: bool) -> np.ndarray:
+    """The time per token in units of autoregressive decoding's, at any cost."""
+    if cost.is_flat:
+        return _relative_time(acceptance, window, cost.ratio, bonus)
+    tokens, finite = _tokens(acceptance, window, bonus), np.isfinite(window)
+    call = cost.call_time(np.where(finite, window, 0)) + np.where(finite, 0.0, np.inf)
+    with np.errstate(invalid="ignore"):
+        times = np.where(np.isinf(tokens), cost.marginal / cost.alone, call / (cost.alone * tokens))
+    return np.where(window == 0, 1.0, times)
+
+
+def windows_to_try(
+    acceptance: float, cost: CostModel, bonus: bool = True, share: float = 0.0
+) -> int | float:
+    """A window beyond which none takes less than 1 + share times the least time of those up to it.
+
+    math.inf at a = 1 where there is none. A call yields 1/(1 - a) tokens at most, and beyond the entries of
+    its table takes so much more for every token that it drafts. Raises SimlabError as `best_window` does.
+    """
+    acceptance, window = _number(acceptance), 64
+    if acceptance == 1:
+        endless = cost.marginal < float(np.min(_all_times(1.0, cost, bonus, _measured(cost, window))))
+        return math.inf if endless else _measured(cost, window)
+    while True:
+        window = _measured(cost, window)
+        least = float(_all_times(acceptance, cost, bonus, window).min())
+        if cost.marginal >= 0 and cost.call_time(window) * (1 - acceptance) >= (1 + share) * least:
+            return window
+        if window > MOST_TRIED:
+            raise SimlabError(TOO_MANY)
+        window *= 4
+
+
+def _measured(cost: CostModel, window: int) -> int:
+    """`window`, or further if the table of the target has longer forwards."""
+    last = cost.target.tokens[-1] // cost.concurrency if hasattr(cost.target, "tokens") else 0
+    return max(window, min(last, MOST_TRIED))
+
+
+def _all_times(acceptance: float, cost: CostModel, bonus: bool, longest: int) -> np.ndarray:
+    return time_per_token(acceptance, np.arange(longest + 1), cost, bonus)
+
+
+def _tried(acceptance: float, cost: CostModel, bonus: bool, longest: int | None) -> int | float:
+    """The best window by trying all; 0 is the target alone."""
+    longest = LONGEST if longest is None else check_count("longest", longest, most=LONGEST)
+    limit = longest if longest <= MOST_TRIED else min(windows_to_try(acceptance, cost, bonus), longest)
+    if limit >= LONGEST:
+        return math.inf
+    if limit > MOST_TRIED:
+        raise SimlabError(TOO_MANY)
+    times = _all_times(acceptance, cost, bonus, int(limit))
+    return int(np.argmax(times <= times.min() * (1 + TIED)))
 
 
 def _powers_sum(a: np.ndarray, n: np.ndarray) -> np.ndarray:

@@ -44,6 +44,7 @@ class Prediction:
         the longest window. Of batch decoding i tokens in each draft. (0,) for TreeSpeculative.
     reached_by_position: (K,), of those, the calls whose first i - 1 drafted tokens are accepted.
     accepted_by_position: (K,), of those, the calls whose first i drafted tokens are accepted.
+    calls_by_drafted, a property: the same calls by how many tokens they draft exactly.
     error_bound: no expectation above that rests on the target calls is further from the true one than this;
         0.0 where all are exact but for rounding, as for every decoder but BlockSpeculative with a window too
         long to enumerate.
@@ -137,6 +138,18 @@ class Prediction:
     def tokens_per_call(self) -> float:
         """T / E[target calls], bonus tokens included (block efficiency)."""
         return self.horizon / self.expected_target_calls
+
+    @property
+    def calls_by_drafted(self) -> np.ndarray:
+        """(K+1,): the expected number of calls that draft exactly 0, 1, .., K tokens.
+
+        They sum to E[target calls]. Of batch decoding in each draft; (0,) for TreeSpeculative, whose drafted
+        tokens are not predicted.
+        """
+        if math.isnan(self.expected_drafted_tokens):
+            return np.zeros(0)
+        at_least = np.concatenate([[self.expected_target_calls], self.drafted_by_position, [0.0]])
+        return np.maximum(at_least[:-1] - at_least[1:], 0.0)  # not below 0 but for rounding
 
     @property
     def acceptance_rate(self) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from simlab.checks import as_integer, check_count, check_number
 from simlab.cli.config.compose import swept_values
 from simlab.cli.config.policy import policy_from
-from simlab.cost import CostModel
+from simlab.cost import CostModel, read_times
 from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder
 from simlab.errors import SimlabError
 from simlab.evidence import Judging
@@ -44,13 +44,24 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
 
 
 def cost_from(config: dict) -> CostModel:
-    """The cost model of a composed configuration; SimlabError for costs that are none."""
+    """The cost model of a composed configuration, its files read; SimlabError for costs that are none."""
     options = config.get("cost")
     if not isinstance(options, dict):
         raise SimlabError(f"cost = {options!r}: give cost.draft and cost.target")
-    if unknown := [key for key in options if key not in ("draft", "target")]:
-        raise SimlabError(f"no setting cost.{unknown[0]}: cost has draft, target")
-    return CostModel(**options)
+    known = [field.name for field in dataclasses.fields(CostModel) if field.name != "concurrency"]
+    if unknown := [key for key in options if key not in known]:
+        raise SimlabError(f"no setting cost.{unknown[0]}: cost has {', '.join(known)}")
+    costs = {key: time_from(f"cost.{key}", value) for key, value in options.items()}
+    return CostModel(**costs, concurrency=as_integer(config.get("concurrency", 1)))
+
+
+def time_from(name: str, value):
+    """A cost as `CostModel` takes it: the table of a file where the value is a path, else as it is."""
+    if not isinstance(value, str):
+        return value
+    if name not in ("cost.draft", "cost.target"):
+        raise SimlabError(f"{name} = {value!r}: give a finite number >= 0")
+    return read_times(file_from(name, value), name)
 
 
 def confidence_from(config: dict) -> float:

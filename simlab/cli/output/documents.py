@@ -127,7 +127,7 @@ def _settings(point) -> dict:
         "confidence": point.confidence,
         "batch_size": point.batch_size,
         "running_average": point.running_average,
-        **{f"cost.{key}": value for key, value in dataclasses.asdict(point.cost).items()},
+        **{f"cost.{key}": value for key, value in point.cost.document().items()},
         **{f"judging.{key}": value for key, value in point.judging.changed.items()},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -71,9 +72,9 @@ def output_chain(pair: ChainPair, decoder: BlockSpeculative) -> np.ndarray:
     return pair.target
 
 
-def costs_to_go(pair: ChainPair, decoder: BlockSpeculative, drafted: float, call: float) -> np.ndarray:
-    """The mean cost of tokens t..T-1 after token x, (T + 1, V), where a drafted token costs `drafted` and a
-    target call `call`, >= 0; 0 at T.
+def costs_to_go(pair: ChainPair, decoder: BlockSpeculative, call_time: Callable) -> np.ndarray:
+    """The mean cost of tokens t..T-1 after token x, (T + 1, V), where a call that drafts g tokens
+    costs call_time(g) >= 0; 0 at T.
 
     By backward recursion, for every (t, x), visited or not: a second road to the means that `predict` has
     from the law, and to the same accuracy. Raises SimlabError where it would take hours.
@@ -81,7 +82,7 @@ def costs_to_go(pair: ChainPair, decoder: BlockSpeculative, drafted: float, call
     window = longest_window(decoder, pair.horizon)
 
     def cost(place: int, tokens: int) -> float:
-        return drafted * tokens + call
+        return float(call_time(tokens))
 
     return _backward(pair, enough_masses(pair, window), window, cost).mean
 

@@ -13,7 +13,7 @@ C[t, x] = 1 + sum_{d, y} E_{t, x}[d, y] C[t + d + 1, y].
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -83,14 +83,16 @@ def _calls(pair: ChainPair, laws: _ExitLaws) -> tuple[np.ndarray, np.ndarray, np
     return last.sum(axis=1), inside, per_position
 
 
-def costs_to_go(pair: ChainPair, decoder: TreeSpeculative, drafted: float, call: float) -> np.ndarray:
-    """The mean cost of tokens t..T-1 after token x, (T + 1, V), where a target call costs `call`; 0 at T.
+def costs_to_go(pair: ChainPair, decoder: TreeSpeculative, call_time: Callable) -> np.ndarray:
+    """The mean cost of tokens t..T-1 after token x, (T + 1, V), where a target call costs call_time(0); 0
+    at T.
 
     By backward recursion, for every (t, x), visited or not: a second road to the mean that `predict` has from
     the distribution. Raises SimlabError unless drafted tokens are free, as it is not predicted how many there
     are, and for trees too large.
     """
-    if drafted:
+    call = float(call_time(0))
+    if call_time(1) != call:
         raise SimlabError(
             f"drafted tokens of {shortened(decoder)} are not counted: give a decoder of windows, or "
             "cost.draft = 0"

@@ -8,7 +8,7 @@ column W_e for each e, which keeps its name from step to step; and many rules ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -17,17 +17,19 @@ from simlab.theory.products import product
 from simlab.theory.windows.rules import Rules, steps
 
 
-def costs_to_go(pair: ChainPair, rules: Rules, drafted: float, call: float) -> Iterator[np.ndarray]:
+def costs_to_go(pair: ChainPair, rules: Rules, call_time: Callable) -> Iterator[np.ndarray]:
     """C(t, x) of each rule, (J, V), for t = T-1, .., 0: the mean cost of tokens t..T-1 for calls that start.
 
-    drafted, call: the cost of a drafted token and of a call. Time O(T V^2) for each column that is alive: K
-    of them for a rule with windows of K tokens, one where all calls draft to the horizon. Source: own.
+    call_time: what a call costs that drafts so many tokens, of an array of whole numbers. Time O(T V^2) for
+    each column that is alive: K of them for a rule with windows of K tokens, one where all calls draft to the
+    horizon and no confidence stops them. Source: own.
     """
     rule, end, first = _columns(rules)
     place = np.full((len(rules.windows), pair.horizon + 1), -1)
     place[rule, end] = np.arange(len(rule))
     value = np.zeros((len(rule), pair.states))  # W_e(t + 1, x)
-    ahead = np.zeros_like(value) if rules.thresholds is not None else None
+    times = call_time(np.arange(int(np.max(end - first, initial=0)) + 1))
+    drafts = None if rules.thresholds is None else _Drafts(len(rules.windows), pair.states, times)
     later = np.zeros((len(rules.windows), pair.states))
     which, token = np.arange(len(later))[:, None], np.arange(pair.states)
     for t, step in steps(pair, backwards=True):
@@ -38,17 +40,37 @@ def costs_to_go(pair: ChainPair, rules: Rules, drafted: float, call: float) -> I
         value[alive] = product(value[alive], step.accepted.T) + replaced[rule[alive]]
         length = rules.drafted(t)
         column = place[which, t + length]
-        if ahead is not None:
+        cost = times[length]
+        if drafts is not None:
             unsure = stopped[rule[alive]]
             value[alive] = np.where(unsure, fresh[rule[alive]], value[alive])
-            ahead[alive] = np.where(unsure, 0.0, 1.0 + product(ahead[alive], step.draft.T))
-            length = ahead[column, token]
+            cost = drafts.mean_time(step.draft, stopped, int(length.max()))
         if rules.bonus:
             value[over] = fresh[rule[over]]
-        later = call + drafted * length + value[column, token]
+        later = cost + value[column, token]
         if not rules.bonus:
             value[over] = later[rule[over]]
         yield later
+
+
+class _Drafts:
+    """What calls cost on average whose draft goes on along its own chain until it is unsure.
+
+    H_i(t, x) = [sure at (t, x)] sum_y draft(y) H_{i-1}(t + 1, y), H_0 = 1, is the probability that a call
+    from (t, x) drafts at least i tokens; its mean cost is c(0) + sum_i (c(i) - c(i-1)) H_i, up to the window.
+    """
+
+    def __init__(self, rules: int, states: int, times: np.ndarray) -> None:
+        self.first, self.more = times[0], np.diff(times)
+        self.at_least = np.zeros((rules, len(times), states))  # H_i(t + 1, x); no token is left at T
+
+    def mean_time(self, draft: np.ndarray, stopped: np.ndarray, most: int) -> np.ndarray:
+        """(J, V), at one step earlier than the last time; most: the longest draft that fits."""
+        ahead = self.at_least[:, :-1]
+        going = product(ahead.reshape(-1, ahead.shape[2]), draft.T).reshape(ahead.shape)
+        self.at_least[:, 1:] = np.where(stopped[:, None], 0.0, going)
+        self.at_least[:, 0] = 1.0
+        return self.first + np.einsum("i,jix->jx", self.more[:most], self.at_least[:, 1 : most + 1])
 
 
 def _columns(rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -50,14 +50,14 @@ class BestThreshold:
 def window_times(
     pair: ChainPair, cost: CostModel, longest: int | None = None, bonus: bool = True
 ) -> np.ndarray:
-    """E[time for T tokens] of Speculative(window, bonus), (K+1,) by window; entry 0: the target alone, T T_v.
+    """E[time for T tokens] of Speculative(window, bonus), (K+1,) by window; entry 0: the target alone.
 
     longest: K, None for the longest that fits: T - 1 with the bonus token, T without. Exact, by
     `costs_to_go`, in the unit of `cost`. Time O(T K^2 V^2) as matrix products: give `longest` where the
     horizon is long. Raises SimlabError if it is not a pair or no cost, and for longest < 1.
     """
     longest = check_planned(pair, cost, bonus, longest)
-    alone = pair.horizon * cost.target
+    alone = pair.horizon * cost.alone
     windows = np.arange(1, longest + 1)
     block = max(1, _BLOCK // (pair.states * (longest + 1)))
     parts = [
@@ -102,7 +102,7 @@ def best_threshold(pair: ChainPair, cost: CostModel, window: int | None = 8) -> 
     ]
     times = np.concatenate(parts)
     best = _first_least(times)
-    alone = pair.horizon * cost.target
+    alone = pair.horizon * cost.alone
     return BestThreshold(
         float(thresholds[best]), float(times[best]), float(alone / times[best]), thresholds, times
     )
@@ -121,7 +121,7 @@ def mean_acceptance(pair: ChainPair) -> float:
 
 def _times(pair: ChainPair, rules: Rules, cost: CostModel) -> np.ndarray:
     """E[time for T tokens] of each rule, (J,)."""
-    *_, first = costs_to_go(pair, rules, cost.draft, cost.target)
+    *_, first = costs_to_go(pair, rules, cost.call_time)
     return first @ pair.initial
 
 

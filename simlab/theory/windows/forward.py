@@ -15,6 +15,7 @@ the probability that a call from (t, x) drafts at least i tokens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -57,10 +58,10 @@ def output_chain(pair: ChainPair, decoder: Windowed) -> np.ndarray:
     return pair.target
 
 
-def costs_to_go(pair: ChainPair, decoder: Windowed, drafted: float, call: float) -> np.ndarray:
+def costs_to_go(pair: ChainPair, decoder: Windowed, call_time: Callable) -> np.ndarray:
     """The mean cost of tokens t..T-1 after token x, (T + 1, V), by `backward`. Raises as `predict` does."""
     found = np.zeros((pair.horizon + 1, pair.states))
-    backwards = enumerate(backward.costs_to_go(pair, rules_of(pair, decoder), drafted, call), start=1)
+    backwards = enumerate(backward.costs_to_go(pair, rules_of(pair, decoder), call_time), start=1)
     for steps_left, values in backwards:
         found[pair.horizon - steps_left] = values[0]
     return found

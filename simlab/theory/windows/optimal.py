@@ -21,14 +21,14 @@ def optimal_policy(
 ) -> Policy:
     """Of all policies that fix a call's window before it drafts, one with the least expected time.
 
-    With C(t, x) the time from (t, x) on and W_k as in `backward`, C(t, x) = min over g of T_s g + T_v +
-    W_g(t, x). The law of all that follows a start depends on (t, x) alone, so no policy that remembers more
-    is faster. A rule that looks at the tokens while it drafts them, as ConfidenceSpeculative does, is of
-    another kind, and can be faster. bonus: whether calls have the bonus
-    token; then g = 0..R - 1, else 1..R. longest: the largest window, None for the horizon's. Of windows whose
-    times agree to 1e-13 of them the smallest is taken, so that rounding does not decide. Time O(T V^2 K) as
-    matrix products, K the longest window. Raises SimlabError if it is not a pair or no cost, and for longest
-    < 1.
+    With C(t, x) the time from (t, x) on and W_k as in `backward`, C(t, x) = min over g of c(g) +
+    W_g(t, x), c(g) what a call costs that drafts g tokens: all g are tried, as nothing is known of its shape.
+    The law of all that follows a start depends on (t, x) alone, so no policy that remembers more is faster. A
+    rule that looks at the tokens while it drafts them, as ConfidenceSpeculative does, is of another kind, and
+    can be faster. bonus: whether calls have the bonus token; then g = 0..R - 1, else 1..R. longest: the
+    largest window, None for the horizon's. Of windows whose times agree to 1e-13 of them the smallest is
+    taken, so that rounding does not decide. Time O(T V^2 K) as matrix products, K the longest window. Raises
+    SimlabError if it is not a pair or no cost, and for longest < 1.
     """
     longest = check_planned(pair, cost, bonus, longest)
     horizon, states = pair.horizon, pair.states
@@ -42,7 +42,7 @@ def optimal_policy(
         if bonus:
             values[0] = product(later, step.target.T)
         lengths = np.arange(least, most + 1)
-        times = cost.time(lengths[:, None], 1) + values[least : most + 1]
+        times = cost.call_time(lengths[:, None]) + values[least : most + 1]
         chosen = np.argmax(times <= times.min(axis=0) * (1 + TIE), axis=0)
         windows[t] = lengths[chosen]
         later = times[chosen, np.arange(states)]
