@@ -10,6 +10,9 @@ from collections.abc import Iterable, Sequence
 LONGEST = 59
 """Characters of a name, its digest included."""
 
+LONGEST_OF_FILES = LONGEST - len(".png")
+"""The same without a file's ending."""
+
 DIGEST = 8
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9=.,_+-]+")
@@ -39,8 +42,8 @@ def name_of(
     room = longest - DIGEST - 1
     short = [re.sub(r"^[^=]*\.(?=[^=.]*=)", "", word) for word in words]
     tries = [full, *(_safe([*parts, *short[:kept]]) for kept in range(len(short), -1, -1))]
-    fitting = next((name for name in tries if len(name) <= room), tries[-1][:room])
-    return f"{fitting}-{digest}".lstrip("-")
+    fitting = next((name for name in tries if len(name) <= room), None)
+    return f"{_cut(tries[-1], room) if fitting is None else fitting}-{digest}".lstrip("-")
 
 
 def compact(values: Sequence[str]) -> str:
@@ -58,6 +61,13 @@ def compact(values: Sequence[str]) -> str:
         run = [value for _, value in run]
         spelled += [f"{run[0]}..{run[-1]}"] if len(run) > 2 and _is_whole(run[0]) else run
     return ",".join(spelled)
+
+
+def _cut(name: str, room: int) -> str:
+    """What fits of a name that is too long, up to the end of a value where there is one."""
+    room -= len("..")
+    end = max(name.rfind("-", 0, room + 1), name.rfind(",", 0, room + 1))
+    return name[: end if end > 0 else room] + ".."
 
 
 def _is_whole(value: str) -> bool:

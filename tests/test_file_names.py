@@ -74,3 +74,8 @@ def test_a_range_stands_for_its_numbers_and_no_others(values):
 
 def test_runs_of_three_and_more_are_ranges():
     assert compact(["1", "2", "3", "4", "8", "10", "11"]) == "1..4,8,10,11"
+
+
+def test_where_the_first_part_is_too_long_it_ends_after_a_value():
+    name = name_of(["acceptance=" + ",".join(str(i / 100) for i in range(50))])
+    assert re.fullmatch(r"acceptance=0\.0,0\.01,.*,0\.\d+\.\.-[0-9a-f]{8}", name) and len(name) <= LONGEST

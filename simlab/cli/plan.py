@@ -13,8 +13,8 @@ from pathlib import Path
 from simlab.cli.config.compose import compose_points, taken_out
 from simlab.cli.config.settings import cost_from, file_from, output_from, pair_from
 from simlab.cli.output.documents import plain
-from simlab.cli.output.file_names import file_name
 from simlab.errors import SimlabError
+from simlab.file_names import LONGEST_OF_FILES, name_of
 from simlab.pairs import make_pair
 from simlab.planning import WindowPlan
 from simlab.planning import plan as make_plan
@@ -180,11 +180,22 @@ def _draw(plans: list[WindowPlan], folder: Path, words: list[str]) -> list[Path]
 
 
 def _name(plans: list[WindowPlan], words: list[str]) -> str:
-    """Of the files: what was asked, and apart for files of another content."""
+    """Of the files: what was asked, the source first, and apart for files of another content."""
     source = next(name for name in SOURCES if name in plans[0].source)
     paths = [_path(one.source) for one in plans]
     contents = [hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest() for path in paths if path]
-    return file_name(source, (word for word in words if not word.startswith("output=")), "".join(contents))
+    asked = [_spelled(word) for word in words if not word.startswith("output=")]
+    first = [word for word in asked if word.startswith(f"{source}=")]
+    others = [word for word in asked if word not in first]
+    return name_of(first, others, " ".join([*filter(None, paths), *contents]), LONGEST_OF_FILES)
+
+
+def _spelled(word: str) -> str:
+    """As a file's name has it: windows=[2,4] is windows=2,4, and of a file's path the name is enough."""
+    key, _, value = word.partition("=")
+    if key in ("windows", "rates"):
+        value = re.sub(r"^\[(.*)\]$", r"\1", value)
+    return f"{key}={re.sub(r'[^,]*/|[.]csv(?=,|$)|[.]npz(?=,|$)', '', value)}"
 
 
 def _path(source: dict) -> str | None:

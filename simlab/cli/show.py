@@ -15,7 +15,6 @@ from simlab.checks import as_integer, check_count
 from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import decoder_from, output_from, pair_from
 from simlab.cli.output.documents import plain
-from simlab.cli.output.file_names import file_name
 from simlab.cli.output.trajectory import trajectory_text, visible
 from simlab.decoders import (
     BatchSpeculative,
@@ -26,6 +25,7 @@ from simlab.decoders import (
     decoder_options,
 )
 from simlab.errors import SimlabError
+from simlab.file_names import LONGEST_OF_FILES, name_of
 from simlab.pairs import ChainPair, make_pair
 from simlab.reference import Trajectory, trace_one
 
@@ -154,7 +154,7 @@ def _name(pair: ChainPair, decoder: Decoder, words: list[str]) -> str:
     told = [word for word in words if word.partition("=")[0] not in ("pair", "decoder", "output")]
     vague = any(word.startswith(("pair.", "decoder.policy")) for word in words)
     content = f"{pair.digest} {decoder_options(decoder)}" if vague else ""
-    return file_name("decoder", [f"decoder={decoder_name(decoder)}", *told], content)
+    return name_of([f"decoder={decoder_name(decoder)}"], told, content, LONGEST_OF_FILES)
 
 
 def _draw(

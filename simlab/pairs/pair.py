@@ -287,7 +287,7 @@ class ChainPair:
 def check_pair(pair) -> None:
     """Raises SimlabError if `pair` is not a ChainPair."""
     if not isinstance(pair, ChainPair):
-        raise SimlabError(f"{type(pair).__name__} is not a pair; expected a simlab.ChainPair")
+        raise SimlabError(f"pair: {type(pair).__name__} is not a pair; expected a simlab.ChainPair")
 
 
 def _check_shape(name: str, chain: np.ndarray) -> None:

@@ -6,8 +6,7 @@ import numpy as np
 
 from simlab.cost import CostModel
 from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, Decoder, Speculative
-from simlab.errors import SimlabError
-from simlab.pairs.pair import ChainPair
+from simlab.pairs.pair import ChainPair, check_pair
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import (
     WindowChoice,
@@ -43,8 +42,7 @@ def plan_pair(pair: ChainPair, cost: CostModel, choice: WindowChoice) -> WindowP
 
     Raises SimlabError for what is not a `ChainPair`, and for windows that the horizon has no room for.
     """
-    if not isinstance(pair, ChainPair):
-        raise SimlabError(f"pair: {type(pair).__name__} is not a pair; expected a simlab.ChainPair")
+    check_pair(pair)
     longest = pair.horizon - 1
     choice.check_within(longest, f"with a horizon of {pair.horizon} none is longer than {longest}")
     considered = choice.asked or min(longest, LOOKED_AT)

@@ -96,6 +96,21 @@ def test_the_picture_its_numbers_and_the_same_bytes_again(drawn, tmp_path):
     assert {"low", "high", "tokens_per_call", "cost_ratio"} <= set(heading)
 
 
+@pytest.mark.figures
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["cost.draft=0.02", "acceptance=0.6,0.8"], "acceptance=0.6,0.8-cost.draft=0.02"),
+        (["windows=[2,4]", "acceptance=0.8"], "acceptance=0.8-windows=2,4"),
+        (["rates=[0.8,0.6]"], "rates=0.8,0.6"),
+    ],
+    ids=["the source first", "a list", "rates"],
+)
+def test_the_name_of_the_files_says_what_was_asked(drawn, tmp_path, words, name):
+    drawn(*words)
+    assert (tmp_path / "results" / "plan" / f"{name}.svg").exists()
+
+
 def test_a_long_best_window_is_in_the_table(plan):
     document = json.loads(plan("acceptance=0.99", "cost.draft=0.001", "--json"))
     windows = [row["window"] for row in document["windows"]]
