@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simlab.errors import SimlabError
+from simlab.report.formulas import typeset_once
 from simlab.report.style import style
 
 if TYPE_CHECKING:
@@ -65,21 +66,29 @@ def write_whole(path: Path, content: bytes) -> None:
 def _pictures(figure, png_metadata: dict, svg_metadata: dict) -> tuple[bytes, bytes]:
     """The figure as PNG and as SVG.
 
-    Placing everything takes longer than drawing it, and `Figure.savefig` draws once more only to place: here
+    Placing everything takes longer than drawing it, and `Figure.savefig` draws twice more only to place: here
     all is placed once, and each canvas draws once.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    typeset_once()
     png, svg = io.BytesIO(), io.BytesIO()
     with style():  # the salt of the SVG's ids and the resolution are looked up when drawing
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        _place(figure)
         figure.dpi = matplotlib.rcParams["savefig.dpi"]
         FigureCanvasAgg(figure).print_png(png, metadata=png_metadata)
         FigureCanvasSVG(figure).print_svg(svg, metadata=svg_metadata)
     return png.getvalue(), svg.getvalue()
+
+
+def _place(figure) -> None:
+    """Let the layout engine place everything, for good."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
 
 
 def _dublin_core(name: str, metadata: dict[str, str]) -> dict:
