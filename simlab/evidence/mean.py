@@ -30,6 +30,7 @@ Chernoff's bound holds with floor(n/2) in the place of n (Hoeffding 1963, sectio
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -161,15 +162,43 @@ def _lower_bound(sample: Sample, mean: float, variances, error: float) -> float:
         return 0.0
     threshold = math.log(1 / error)
     fewer = _condensed(sample)
+    return _last_reached(lambda m: log_wealth(fewer, m, variances, threshold), threshold, mean)
 
-    def reached(m: np.ndarray) -> np.ndarray:
-        # One part of the wealth may reach it alone, and is found thirty times as soon.
-        sized = math.log(SIZED_SHARE) + _log_sized(fewer, float(m), variances, threshold)
-        return np.asarray(
-            sized >= threshold or log_wealth(fewer, float(m), variances, threshold) >= threshold
-        )
 
-    return float(last_true(reached, 0.0, mean)[0])
+def _last_reached(log_wealth_at, threshold: float, mean: float, halvings: int = 48) -> float:
+    """What bisecting 0..mean finds to be the last m with log wealth >= threshold, from a third of the looks.
+
+    Around the mean log wealth is nearly a parabola, its root nearly straight: the Illinois rule closes in on
+    the end in a few steps, and of the bisection's middles only those between are looked at.
+    """
+    goal = math.sqrt(threshold)
+    reached, missed = (0.0, math.inf), (mean, -goal)  # the ends known, and sqrt(log wealth) - goal there
+
+    def look(m: float) -> bool:
+        nonlocal reached, missed
+        value = log_wealth_at(m)
+        if holds := value >= threshold:
+            reached = (m, math.sqrt(value) - goal)
+        else:
+            missed = (m, math.sqrt(max(value, 0.0)) - goal)
+        return holds
+
+    start = mean / 2
+    while not look(start) and start > mean * 2.0**-halvings:
+        start /= 2
+    finest, sides = mean * 2.0**-45, [None, None]
+    while missed[0] - reached[0] > 4 * finest and len(sides) < 40:
+        (low, above), (high, below) = reached, missed
+        if sides[-1] == sides[-2] is not None:  # twice on this side: the other one is to come
+            above, below = (above, below / 2) if sides[-1] else (above / 2, below)
+        guess = high if below == 0 else low + (high - low) * above / (above - below)
+        sides.append(look(min(max(guess, low + finest), high - finest)))
+    inside, outside = 0.0, mean
+    for _ in range(halvings):
+        middle = (inside + outside) / 2
+        holds = middle <= reached[0] or (middle < missed[0] and look(middle))
+        inside, outside = (middle, outside) if holds else (inside, middle)
+    return inside
 
 
 def _condensed(sample: Sample) -> Sample:
@@ -196,13 +225,19 @@ def log_wealth(sample: Sample, m: float, variances, threshold: float) -> float:
     variance of the values, or any one number, the wealth is 1 on average.
     """
     sized = _log_sized(sample, m, variances, threshold)
-    reach = math.log(float(sample.weights.sum()) + 1)
-    stakes = np.append(1 / (1 + np.exp(-np.arange(-reach, reach + GRID_STEP, GRID_STEP))), 1.0)
+    stakes = _stakes(float(sample.weights.sum()))
     with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first value of 0
         of_all_sizes = np.log1p(stakes[:, None] * (sample.values / m - 1)) @ sample.weights
     return float(
         np.logaddexp(math.log(SIZED_SHARE) + sized, math.log(1 - SIZED_SHARE) + log_mean_exp(of_all_sizes))
     )
+
+
+@functools.lru_cache(64)
+def _stakes(total: float) -> np.ndarray:
+    """The parts of the wealth at stake, (S,), for samples of that size."""
+    reach = math.log(total + 1)
+    return np.append(1 / (1 + np.exp(-np.arange(-reach, reach + GRID_STEP, GRID_STEP))), 1.0)
 
 
 def _log_sized(sample: Sample, m: float, variances, threshold: float) -> float:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from simlab.errors import SimlabError
 from simlab.evidence import mean_interval
+from simlab.evidence.interval import last_true
 from simlab.evidence.mean import (
     VARIANCE_SHARE,
+    _last_reached,
     _variance_interval,
     log_wealth,
     mean_interval_at,
@@ -233,3 +235,35 @@ def test_more_confidence_is_wider_and_more_data_narrower(histogram, error, facto
 def test_mistakes(histogram, confidence, says):
     with pytest.raises(SimlabError, match=says):
         mean_interval(histogram, confidence)
+
+
+WEALTHS = {
+    "a cliff": lambda m, end: 1e9 if m <= end else 0.0,
+    "a line": lambda m, end: 3.0 + (end - m),
+    "a parabola": lambda m, end: 3.0 + 1e4 * (end - m) * abs(3 - m),
+    "nothing and all": lambda m, end: 1e300 if m <= end else -math.inf,
+}
+
+
+@given(st.floats(0.0, 2.0), st.sampled_from(sorted(WEALTHS)))
+def test_the_end_is_the_one_that_bisecting_finds(end, shape):
+    """To the last digit, as the same middles are compared with the same end, from fewer looks."""
+
+    def wealth(m):
+        looks.append(m)
+        return WEALTHS[shape](m, end)
+
+    looks = []
+    found = _last_reached(wealth, 3.0, 2.0)
+    assert found == float(last_true(lambda m: np.asarray(wealth(float(m)) >= 3.0), 0.0, 2.0)[0])
+
+
+def test_the_end_of_a_parabola_takes_a_third_of_the_looks():
+    looks = []
+
+    def wealth(m):
+        looks.append(m)
+        return 1e5 * (2.0 - m) ** 2
+
+    _last_reached(wealth, 14.0, 2.0)
+    assert len(looks) <= 20
