@@ -30,6 +30,7 @@ from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
 from simlab.planning import WindowPlan, plan
+from simlab.predicting import predict
 from simlab.reference import trace_one
 from simlab.theory import (
     BestWindow,
@@ -38,10 +39,9 @@ from simlab.theory import (
     best_window,
     optimal_policy,
     optimal_tree,
-    predict,
     sequence_total_variation,
 )
-from simlab.traces import Trace
+from simlab.traces import Trace, TracePrediction
 
 __all__ = [
     "AdaptiveSpeculative",
@@ -61,6 +61,7 @@ __all__ = [
     "Speculative",
     "TimeTable",
     "Trace",
+    "TracePrediction",
     "TreeSpeculative",
     "WindowPlan",
     "audit",

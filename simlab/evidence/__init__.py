@@ -9,6 +9,7 @@ from simlab.evidence.interval import Interval, scaled_residuals
 from simlab.evidence.judging import Judging
 from simlab.evidence.mean import mean_interval, sample_mean_interval
 from simlab.evidence.power import trajectories_to_notice
+from simlab.evidence.ratios import mean_ratio_interval
 from simlab.evidence.row_moments import most_second_moment, row_moments, sampled_moments
 from simlab.evidence.sample_verdicts import bound_verdict, rate_verdict, sample_mean_verdict
 from simlab.evidence.sequence import confidence_sequence
@@ -40,6 +41,7 @@ __all__ = [
     "marginals_band",
     "marginals_verdict",
     "mean_interval",
+    "mean_ratio_interval",
     "mean_verdict",
     "most_second_moment",
     "pmf_band",

@@ -1,0 +1,52 @@
+"""How many tokens a call drafts that starts at a row of a trace."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class PathRule(NamedTuple):
+    """A rule along the paths of a trace, whose rows stand one path after the other.
+
+    drafted: (rows,) int64, g, how many tokens a call that starts there drafts if all of them are accepted.
+    most: (rows,) int64, how many it may have drafted where one is rejected: g, or more where what it sees
+    off the path decides. bonus: whether all g accepted yield one more token. longest: K, no call drafts more.
+    """
+
+    drafted: np.ndarray
+    most: np.ndarray
+    bonus: bool
+    longest: int
+
+
+def window_rule(offsets: np.ndarray, windows, bonus: bool, longest: int | None = None) -> PathRule:
+    """Windows that depend on the start alone; windows: one number, (rows,) of them, or None: to the end.
+
+    offsets: (n + 1,), path i has the rows offsets[i] to offsets[i + 1]. With R tokens left a call drafts
+    min(window, R - 1) with the bonus token and min(window, R) without. longest: K, where no call here may
+    draft so many; None: the most that one does.
+    """
+    room = _left(offsets) - bonus
+    drafted = room if windows is None else np.minimum(windows, room)
+    return PathRule(drafted, drafted, bonus, int(drafted.max()) if longest is None else longest)
+
+
+def confident_rule(
+    offsets: np.ndarray, confidence: np.ndarray, threshold: float, window: int | None
+) -> PathRule:
+    """Drafting goes on while confidence >= threshold, with the bonus token; window: at most so many.
+
+    confidence: (rows,), the draft's largest probability for the token of the row.
+    """
+    always = window_rule(offsets, window, True)
+    rows = np.arange(len(confidence))
+    unsure = np.where(confidence < threshold, rows, len(rows))
+    first_unsure = np.minimum.accumulate(unsure[::-1])[::-1]
+    return always._replace(drafted=np.minimum(always.most, first_unsure - rows))
+
+
+def _left(offsets: np.ndarray) -> np.ndarray:
+    """R, (rows,): the tokens of the path from this one on."""
+    return np.repeat(offsets[1:], np.diff(offsets)) - np.arange(offsets[-1])
