@@ -33,7 +33,7 @@ USUAL = ("tier=smoke",)
 @dataclass(frozen=True)
 class Exhibit:
     """A figure or a table on disk. name: of its files, without their endings. caption: what it shows and how
-    to read it, a sentence or a few of plain text. files: one a format (PNG, SVG, CSV; CSV, Parquet).
+    to read it, a sentence or a few of plain text. files: one a format (PNG, SVG, CSV, PDF; CSV, Parquet).
     """
 
     name: str
@@ -95,7 +95,9 @@ class Presentation:
         metadata = {"Command": self.settings.command} | origin
         if jobs:
             metadata = figure_metadata(self.settings.command, jobs, [self.result(one) for one in jobs])
-        return Exhibit(name, caption, save_figure(figure, self.folder, name, pd.DataFrame(table), metadata))
+        table = pd.DataFrame(table)
+        files = save_figure(figure, self.folder, name, table, metadata, self.settings.figures)
+        return Exhibit(name, caption, files)
 
     def table(self, name: str, caption: str, table: Iterable[dict]) -> Exhibit:
         """Save a table of its own."""

@@ -48,7 +48,8 @@ class Settings:
     trajectories: of a task, or at most where half_width (rejections) is given. confidence: of intervals
     in tables and pictures; judging: the levels of verdicts. running_average: trajectories behind a running
     average. cost: what a drafted token and a target call take, for speed-ups. overrides: what the command
-    that makes it says beside the configs, but for where and how it runs.
+    that makes it says beside the configs, but for where and how it runs. figures: formats of figures beside
+    PNG and SVG.
     """
 
     experiment: str
@@ -67,6 +68,7 @@ class Settings:
     output: Path
     overrides: tuple[Override, ...] = ()
     judging: Judging = field(default_factory=Judging)
+    figures: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simlab.cli.config.compose import compose_points, taken_out
-from simlab.cli.config.settings import cost_from, file_from, output_from, pair_from
+from simlab.cli.config.settings import cost_from, figures_from, file_from, output_from, pair_from
 from simlab.cli.output.documents import plain
 from simlab.errors import SimlabError
 from simlab.file_names import LONGEST_OF_FILES, name_of
@@ -58,12 +58,12 @@ longest=8 says which windows; without, those to 16 and those about the best. Sev
   simlab plan pair=corpus longest=8
 
 * marks the best window, ~ those whose time per token is at most 2% longer. The table is drawn too, into
-OUTPUT/plan as PNG, SVG and CSV (output=results). --json prints every number and writes no files. From Python:
-simlab.plan(acceptance=0.8).
+OUTPUT/plan as PNG, SVG and CSV (output=results); figures=pdf adds a PDF. --json prints every number and
+writes no files. From Python: simlab.plan(acceptance=0.8).
 """
 
 OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "window", "windows", "longest")
-SETTINGS = ("pair", "cost", "concurrency", "confidence", "output")
+SETTINGS = ("pair", "cost", "concurrency", "confidence", "output", "figures")
 
 
 def main(words: list[str]) -> int:
@@ -91,13 +91,14 @@ def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
     source = only_source(name for name in SOURCES if name in own or name in roots)
     settings = _windows(own)
     points = compose_points(others)
+    output, _ = output_from(points[0]), figures_from(points[0])  # mistakes in them before any plan
     plans = []
     for point in points:
         settings["cost"] = cost_from(point)
         if "confidence" in roots:
             settings["confidence"] = point["confidence"]
         plans += _planned(source, own, point, settings)
-    return plans, output_from(points[0])
+    return plans, output
 
 
 def _check_target(words: list[str]) -> None:
@@ -176,7 +177,9 @@ def _draw(plans: list[WindowPlan], folder: Path, words: list[str]) -> list[Path]
     rows = [{"plan": one.label, "cost_ratio": one.cost.ratio, **row} for one in plans for row in one.rows()]
     table = pandas.DataFrame(rows)
     name = _name(plans, words)
-    return save_figure(figure, folder, name, table, {"Command": shlex.join(["simlab", "plan", *words])})
+    others = taken_out(words, OWN)[1]
+    command = {"Command": shlex.join(["simlab", "plan", *words])}
+    return save_figure(figure, folder, name, table, command, figures_from(compose_points(others)[0]))
 
 
 def _name(plans: list[WindowPlan], words: list[str]) -> str:
@@ -184,7 +187,7 @@ def _name(plans: list[WindowPlan], words: list[str]) -> str:
     source = next(name for name in SOURCES if name in plans[0].source)
     paths = [_path(one.source) for one in plans]
     contents = [hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest() for path in paths if path]
-    asked = [_spelled(word) for word in words if not word.startswith("output=")]
+    asked = [_spelled(word) for word in words if not word.startswith(("output=", "figures="))]
     first = [word for word in asked if word.startswith(f"{source}=")]
     others = [word for word in asked if word not in first]
     return name_of(first, others, " ".join([*filter(None, paths), *contents]), LONGEST_OF_FILES)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from simlab.checks import as_integer, check_count
 from simlab.cli.config.compose import compose_points
-from simlab.cli.config.settings import decoder_from, output_from, pair_from
+from simlab.cli.config.settings import decoder_from, figures_from, output_from, pair_from
 from simlab.cli.output.documents import plain
 from simlab.cli.output.trajectory import trajectory_text, visible
 from simlab.decoders import (
@@ -44,10 +44,11 @@ same seed shows the same one.
 
 Settings are those of simlab predict, and seed. Without pair.horizon at most 20 positions are decoded, as
 with pair.horizon=20. Positions and calls count from 1 (in --json from 0, as in Python). The figure lies in
-OUTPUT/show-PAIR as PNG, SVG and CSV (output=results). --json prints all of it as data and writes no files.
+OUTPUT/show-PAIR as PNG, SVG and CSV (output=results); figures=pdf adds a PDF. --json prints all of it as data
+and writes no files.
 """
 
-SETTINGS = ("pair", "decoder", "cost", "seed", "output")
+SETTINGS = ("pair", "decoder", "cost", "seed", "output", "figures")
 HORIZON = 20
 """Positions that are shown where the horizon is not given."""
 LONGEST, MOST_DRAFTS, MOST_NODES = 60, 16, 128
@@ -59,6 +60,7 @@ def main(words: list[str]) -> int:
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     config = _one_point(words)
+    further = figures_from(config)
     pair_name, options, pair = _pair(config, words)
     decoder = decoder_from(config, lambda: pair)
     seed = check_count("seed", as_integer(config["seed"]), least=0)
@@ -79,7 +81,7 @@ def main(words: list[str]) -> int:
     told = trajectory_text(trajectory, decoder, labels, spaced=not characters, colour=colour)
     _print(f"{title}\n\n{told}\n")
     path = output_from(config) / f"show-{pair_name}" / _name(pair, decoder, words)
-    paths = _draw(trajectory, decoder, title, characters or numbers, path, words)
+    paths = _draw(trajectory, decoder, title, characters or numbers, path, words, further)
     _print(f"written: {paths[0]}, {', '.join(path.suffix for path in paths[1:])}")
     return 0
 
@@ -151,20 +153,26 @@ def _document(
 def _name(pair: ChainPair, decoder: Decoder, words: list[str]) -> str:
     """Of the figure: the settings but the pair's name, which its folder has. What the words do not tell
     apart, seed and pair.seed or what is in a file, its digest does."""
-    told = [word for word in words if word.partition("=")[0] not in ("pair", "decoder", "output")]
+    told = [word for word in words if word.partition("=")[0] not in ("pair", "decoder", "output", "figures")]
     vague = any(word.startswith(("pair.", "decoder.policy")) for word in words)
     content = f"{pair.digest} {decoder_options(decoder)}" if vague else ""
     return name_of([f"decoder={decoder_name(decoder)}"], told, content, LONGEST_OF_FILES)
 
 
 def _draw(
-    trajectory: Trajectory, decoder: Decoder, title: str, labels: Sequence[str], path: Path, words: list[str]
+    trajectory: Trajectory,
+    decoder: Decoder,
+    title: str,
+    labels: Sequence[str],
+    path: Path,
+    words: list[str],
+    further: tuple[str, ...],
 ) -> list[Path]:
     from simlab.cli.output.trajectory_figure import write_figure
     from simlab.report.treeplot import visible as drawable
 
     command = shlex.join(["simlab", "show", *words])
-    return write_figure(trajectory, decoder, drawable(labels), title, path, command)
+    return write_figure(trajectory, decoder, drawable(labels), title, path, command, further)
 
 
 def _print(text: str) -> None:

@@ -1,10 +1,12 @@
-"""Figures on disk: the picture twice, its numbers beside it, the same bytes every time."""
+"""Figures on disk: the picture as PNG, SVG and if asked for PDF, its numbers beside it, the same bytes
+every time."""
 
 from __future__ import annotations
 
 import errno
 import io
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,26 +18,35 @@ if TYPE_CHECKING:
     import pandas
 
 
-def save_figure(
-    figure, folder: str | os.PathLike, name: str, table: pandas.DataFrame, metadata: dict[str, str]
-):
-    """Write `name`.png (200 dpi), `name`.svg and `name`.csv into `folder`; returns the three paths.
+FORMATS = ("png", "svg")
+"""Of every figure: the page shows the SVG."""
+FURTHER = ("pdf",)
+"""Formats that are written where they are asked for."""
 
+
+def save_figure(
+    figure,
+    folder: str | os.PathLike,
+    name: str,
+    table: pandas.DataFrame,
+    metadata: dict[str, str],
+    further: Collection[str] = (),
+) -> list[Path]:
+    """Write `name`.png (200 dpi), `name`.svg and `name`.csv into `folder`; returns the paths.
+
+    further: formats besides, of `FURTHER`; they come last. A PDF has its text as text, in embedded TrueType
+    fonts (Type 42, as journals ask for).
     table: the numbers drawn, one row a point; floats are written so that they read back exactly. metadata:
-    seed, sample size, task ids and the like, kept in the PNG's text chunks and the SVG's description. The
-    bytes depend on the arguments and the versions of matplotlib and pandas only: no dates, no random ids.
-    Each file appears whole or not at all. The folder is made if need be. Raises SimlabError where a file
-    cannot be written.
+    seed, sample size, task ids and the like, kept in the PNG's text chunks, the SVG's description and the
+    PDF's subject. The bytes depend on the arguments and the versions of matplotlib and pandas only: no dates,
+    no random ids. Each file appears whole or not at all. The folder is made if need be. Raises SimlabError
+    where a file cannot be written.
     """
     folder = Path(folder)
-    png, svg = _pictures(
-        figure, {"Title": name, **metadata, "Software": "simlab"}, _dublin_core(name, metadata)
-    )
-    contents = {
-        folder / f"{name}.png": png,
-        folder / f"{name}.svg": svg,
-        folder / f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
-    }
+    pictures = _pictures(figure, name, metadata, further)
+    contents = {folder / f"{name}.{kind}": pictures.pop(kind) for kind in FORMATS}
+    contents[folder / f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    contents |= {folder / f"{name}.{kind}": picture for kind, picture in pictures.items()}
     for path, content in contents.items():
         write_whole(path, content)
     return list(contents)
@@ -63,8 +74,8 @@ def write_whole(path: Path, content: bytes) -> None:
         raise SimlabError(f"cannot write {path}: {error.strerror or error}; {mend}") from error
 
 
-def _pictures(figure, png_metadata: dict, svg_metadata: dict) -> tuple[bytes, bytes]:
-    """The figure as PNG and as SVG.
+def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[str]) -> dict[str, bytes]:
+    """The figure in each format.
 
     Placing everything takes longer than drawing it, and `Figure.savefig` draws twice more only to place: here
     all is placed once, and each canvas draws once.
@@ -74,13 +85,21 @@ def _pictures(figure, png_metadata: dict, svg_metadata: dict) -> tuple[bytes, by
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     typeset_once()
-    png, svg = io.BytesIO(), io.BytesIO()
+    png, svg, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    told = "\n".join(f"{key}: {value}" for key, value in metadata.items())
     with style():  # the salt of the SVG's ids and the resolution are looked up when drawing
         _place(figure)
         figure.dpi = matplotlib.rcParams["savefig.dpi"]
-        FigureCanvasAgg(figure).print_png(png, metadata=png_metadata)
-        FigureCanvasSVG(figure).print_svg(svg, metadata=svg_metadata)
-    return png.getvalue(), svg.getvalue()
+        FigureCanvasAgg(figure).print_png(png, metadata={"Title": name, **metadata, "Software": "simlab"})
+        origin = {"Title": name, "Description": told, "Creator": "simlab", "Date": None}
+        FigureCanvasSVG(figure).print_svg(svg, metadata=origin)
+        if "pdf" in further:
+            from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+            origin = {"Title": name, "Subject": told, "Creator": "simlab", "CreationDate": None}
+            FigureCanvasPdf(figure).print_pdf(pdf, metadata=origin)
+    pictures = {"png": png.getvalue(), "svg": svg.getvalue()}
+    return pictures | ({"pdf": pdf.getvalue()} if "pdf" in further else {})
 
 
 def _place(figure) -> None:
@@ -89,9 +108,3 @@ def _place(figure) -> None:
     if engine is not None:
         engine.execute(figure)
     figure.set_layout_engine("none")
-
-
-def _dublin_core(name: str, metadata: dict[str, str]) -> dict:
-    """The SVG's metadata: it knows a fixed set of fields, of which the description takes ours."""
-    description = "\n".join(f"{key}: {value}" for key, value in metadata.items())
-    return {"Title": name, "Description": description, "Creator": "simlab", "Date": None}

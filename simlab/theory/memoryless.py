@@ -213,9 +213,7 @@ def _relative_times(acceptance: np.ndarray, window: np.ndarray, cost: CostModel,
     return np.where(window == 0, 1.0, times)
 
 
-def windows_to_try(
-    acceptance: float, cost: CostModel, bonus: bool = True, share: float = 0.0
-) -> int | float:
+def windows_to_try(acceptance: float, cost: CostModel, bonus: bool = True, share: float = 0.0) -> int | float:
     """A window beyond which none takes less than 1 + share times the least time of those up to it.
 
     math.inf at a = 1 where there is none. A call yields 1/(1 - a) tokens at most, and beyond the entries of

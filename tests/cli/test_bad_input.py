@@ -163,6 +163,7 @@ def test_replacements_that_are_none(complaint, word, shown):
         (["run=dask", "run.address=garbage"], "give a scheduler's"),
         (["--nosuch"], "--nosuch"),
         (["--cfg", "nosuch"], "nosuch"),
+        (["figures=png,pdf"], "figures=png,pdf: a grid takes one figures; give a list in brackets"),
         (["trajectories=10", "--multirun", "pair=paper"], "give flags such as --multirun first"),
         (["--multirun", "pair.horizon=0,2"], "horizon = 0"),
         (["--cfg", "job", "pair=papr"], "papr"),
@@ -391,3 +392,12 @@ def test_slurm_without_its_commands_says_what_was_looked_for(complaint, tmp_path
     srun.chmod(0o755)
     said = complaint("run", "-m", "+hydra/launcher=submitit_slurm", "pair=paper,mixture")
     assert "no sbatch on the PATH" in said and "srun on" not in said
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "show"])
+@pytest.mark.parametrize("given", ["eps", "[pdf,eps]"])
+def test_an_unknown_format_of_figures_is_told_before_anything_is_done(complaint, tmp_path, command, given):
+    words = ["acceptance=0.8"] if command == "plan" else []
+    said = "figures = 'eps' is not a format; expected pdf, beside the png and svg of every figure"
+    assert said in complaint(command, *words, f"figures={given}")
+    assert not (tmp_path / "results").exists()

@@ -349,3 +349,14 @@ def test_help_says_how(capsys):
     assert "position,drafted,accepted" in printed
     assert "This is not the acceptance rate that engines" in printed
     assert max(map(len, printed.splitlines())) <= 110
+
+
+@pytest.mark.figures
+def test_a_pdf_beside_the_figure_has_its_name(drawn, tmp_path):
+    assert drawn("acceptance=0.8", "longest=3", "figures=pdf").endswith(
+        "results/plan/acceptance=0.8-longest=3.pdf\n"
+    )
+    drawn("acceptance=0.8", "longest=3")
+    folder = tmp_path / "results" / "plan"
+    assert {path.suffix for path in folder.iterdir()} == {".png", ".svg", ".csv", ".pdf"}
+    assert (folder / "acceptance=0.8-longest=3.pdf").read_bytes().startswith(b"%PDF-")

@@ -341,6 +341,22 @@ def test_other_settings_never_overwrite_a_figure(run, tmp_path):
         assert any(start in name for name in made), made
 
 
+@pytest.mark.figures
+def test_figures_as_pdf_lie_in_the_same_folder_and_the_page_reads_them(run, tmp_path):
+    words = ["run", "experiment=fig2", "run=serial", "trajectories=2000", "tier.running_average=200"]
+    run(*words)
+    folder = only(tmp_path, "fig2.png").parent
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    out = run(*words, "figures=pdf")
+    assert str(only(tmp_path, "fig2.pdf").relative_to(tmp_path)) in out
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in ("fig2.png", "fig2.svg", "fig2.csv", "verdicts.json"):
+        assert after[name] == before[name]
+    assert "fig2.pdf" in json.loads(after["outcome.json"])["figures"][0]["files"]
+    run("report")
+    assert "fig2.pdf" in (tmp_path / "results" / "report" / "index.html").read_text()
+
+
 def test_a_sample_too_small_to_tell_is_inconclusive_not_a_pass(run, tmp_path):
     run("run", "trajectories=50", "run=serial")
     verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())

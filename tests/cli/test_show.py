@@ -183,3 +183,16 @@ def test_mistakes_are_one_line(words, complaint, capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1 and complaint in printed.err, printed
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.figures
+def test_a_pdf_beside_the_figure_changes_nothing_else(drawn, tmp_path):
+    drawn("pair.horizon=5")
+    folder = tmp_path / "results" / "show-paper"
+    usual = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert drawn("pair.horizon=5", "figures=[pdf]").endswith(".csv, .pdf\n")
+    more = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert len(more) == 4 and {name for name in more if name not in usual} == {
+        name.replace(".csv", ".pdf") for name in usual if name.endswith(".csv")
+    }
+    assert more["".join(name for name in more if name.endswith(".pdf"))].startswith(b"%PDF-")

@@ -23,14 +23,14 @@ METADATA = {"seed": "7", "trajectories": "1000000", "tasks": "0123abcd, 4567ef89
 TABLE = pd.DataFrame({"n": [1, 2], "estimate": [0.1 + 0.2, 1 / 3], "verdict": ["PASS", "FAIL"]})
 
 
-def save(folder, metadata=METADATA):
+def save(folder, metadata=METADATA, further=()):
     with style():
         figure = new_figure(3, 2)
         axes = figure.add_subplot()
         axes.plot(np.arange(20), np.sqrt(np.arange(20)), label="$\\sqrt{n}$")
         axes.fill_between([0, 5], [0, 1], [1, 2], alpha=0.2)
         axes.legend()
-        return save_figure(figure, folder, "picture", TABLE, metadata)
+        return save_figure(figure, folder, "picture", TABLE, metadata, further)
 
 
 def contents(paths):
@@ -53,7 +53,8 @@ def test_same_bytes_in_another_process_with_other_settings(tmp_path):
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 20\nsavefig.dpi: 33\n")
     root = Path(__file__).parents[2]
     program = (
-        "import sys; from pathlib import Path; from tests.report.test_save import save; save(Path('out'));"
+        "import sys; from pathlib import Path; from tests.report.test_save import save;"
+        "save(Path('out'), further=['pdf']);"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     environment = {
@@ -64,8 +65,8 @@ def test_same_bytes_in_another_process_with_other_settings(tmp_path):
         "SOURCE_DATE_EPOCH": "1",
     }
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, timeout=120)
-    there = [tmp_path / "out" / f"picture.{kind}" for kind in ("png", "svg", "csv")]
-    assert contents(there) == contents(save(tmp_path / "here"))
+    there = [tmp_path / "out" / f"picture.{kind}" for kind in ("png", "svg", "csv", "pdf")]
+    assert contents(there) == contents(save(tmp_path / "here", further=["pdf"]))
 
 
 def test_metadata_and_size(tmp_path):
@@ -77,6 +78,17 @@ def test_metadata_and_size(tmp_path):
     text = svg.read_text()
     assert all(f"{key}: {value}" in text for key, value in METADATA.items())
     assert "dc:date" not in text
+
+
+def test_a_pdf_is_written_beside_where_it_is_asked_for_and_changes_nothing_else(tmp_path):
+    usual, more = save(tmp_path / "a"), save(tmp_path / "b", further=["pdf"])
+    assert [path.suffix for path in more] == [".png", ".svg", ".csv", ".pdf"]
+    assert contents(usual) == contents(more[:3])
+    pdf = more[3].read_bytes()
+    assert pdf.startswith(b"%PDF-") and pdf.rstrip().endswith(b"%%EOF")
+    assert b"/MediaBox [ 0 0 216 144 ]" in pdf  # 3 by 2 inches
+    assert b"seed: 7" in pdf and b"CreationDate" not in pdf
+    assert b"/Type3" not in pdf and b"/CIDFontType2" in pdf
 
 
 def test_the_table_reads_back_exactly(tmp_path):

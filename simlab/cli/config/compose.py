@@ -35,6 +35,7 @@ MOST_VALUES = 100_000
 """Of one setting in a grid."""
 NUMBERLESS = (
     "output",
+    "figures",
     "run",
     "hydra",
     "reproduce",
@@ -184,7 +185,8 @@ def _split(words: list[str]) -> tuple[list[str], list[list[str]]]:
             continue
         key = override.get_key_element()
         if _root(word) in NUMBERLESS:
-            raise SimlabError(f"{word}: a grid takes one {key}; use --multirun for several")
+            mend = "give a list in brackets" if key == "figures" else "use --multirun for several"
+            raise SimlabError(f"{word}: a grid takes one {key}; {mend}")
         axes.append([f"{key}={value}" for value in _swept(word, override, text=True)])
     keys = [_key(word) for word in words if not word.startswith("~")]
     for key in keys:

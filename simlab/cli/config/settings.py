@@ -16,6 +16,7 @@ from simlab.errors import SimlabError
 from simlab.evidence import Judging
 from simlab.pairs import ChainPair
 from simlab.pairs.processing import processing_settings
+from simlab.report.save import FORMATS, FURTHER
 
 LARGEST = 2**62  # what tables on disk hold as a whole number, with room to add
 LARGEST_BATCH = 2**31
@@ -116,6 +117,7 @@ def settings_from(config: dict):
         running_average=_running_average(config),
         cost=cost,
         output=output_from(config),
+        figures=figures_from(config),
         overrides=tuple(Override(word, swept_values(word)) for word in config.get("command", [])),
         judging=judging_from(config),
     )
@@ -144,6 +146,19 @@ def output_from(config: dict) -> Path:
     if not isinstance(output, str) or not output:
         raise SimlabError(f"output = {output!r}: give a folder")
     return Path(output).expanduser()
+
+
+def figures_from(config: dict) -> tuple[str, ...]:
+    """The formats that figures get beside those of every figure; SimlabError for unknown ones."""
+    given = config.get("figures")
+    formats = [] if given is None else given if isinstance(given, list) else [given]
+    known = (*FORMATS, *FURTHER)
+    if unknown := [one for one in formats if one not in known]:
+        raise SimlabError(
+            f"figures = {unknown[0]!r} is not a format; expected {', '.join(FURTHER)}, beside the "
+            f"{' and '.join(FORMATS)} of every figure"
+        )
+    return tuple(one for one in FURTHER if one in formats)
 
 
 def file_from(name: str, value) -> str:

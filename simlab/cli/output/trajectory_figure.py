@@ -18,9 +18,18 @@ from simlab.report.walkplot import Walk, draw_walks
 
 
 def write_figure(
-    trajectory: Trajectory, decoder: Decoder, labels: Sequence[str], title: str, path: Path, command: str
+    trajectory: Trajectory,
+    decoder: Decoder,
+    labels: Sequence[str],
+    title: str,
+    path: Path,
+    command: str,
+    further: Sequence[str] = (),
 ) -> list[Path]:
-    """Write PNG, SVG and CSV, `path` with these endings; returns their paths. labels: (V,), of the tokens."""
+    """Write PNG, SVG and CSV, `path` with these endings; returns their paths. labels: (V,), of the tokens.
+
+    further: formats of the picture besides, as `save_figure` takes them.
+    """
     with style():
         if isinstance(decoder, TreeSpeculative):
             figure = draw_walks([_walk(at, call, labels) for at, call in _numbered(trajectory)], title)
@@ -33,7 +42,7 @@ def write_figure(
                 rule = "under it: coin < h where the window may end"
             figure = draw_timeline(bands, text, title, rule)
     table = pandas.DataFrame([_csv_row(event, labels) for event in events(trajectory)])
-    return save_figure(figure, path.parent, path.name, table, {"Command": command})
+    return save_figure(figure, path.parent, path.name, table, {"Command": command}, further)
 
 
 def _numbered(trajectory: Trajectory):
