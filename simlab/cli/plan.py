@@ -18,6 +18,7 @@ from simlab.file_names import LONGEST_OF_FILES, name_of
 from simlab.pairs import make_pair
 from simlab.planning import WindowPlan
 from simlab.planning import plan as make_plan
+from simlab.planning.loads import LoadPlans, grouped
 from simlab.planning.sources import SOURCES, only_source
 from simlab.planning.windows import NEAR
 
@@ -48,7 +49,12 @@ expect, bonus token included. From one of:
                        policy, the best threshold of confidence, block verification (windows to 4), and
                        what the memoryless formula would have chosen
 
-cost.draft=0.05 and cost.target=1 are the time of a drafted token and of a target call. windows=[1,2,4,8] or
+cost.draft=0.05 and cost.target=1 are the time of a drafted token and of a target call. cost.target may also
+be a table by the tokens in a forward, [t1,t2,..], {tokens: time}, {base: a, per_token: b}, {relative: [1,r2,
+..]} (time per token of a batch), or a file: a CSV tokens,time, or the output of llama-bench or
+llama-batched-bench. cost.draft_call is paid once in a call that drafts, cost.overhead in every call.
+concurrency=1,8,64 decodes so many requests together: every forward has as many times as many tokens, and the
+best window for each load is one table (with --json also as engines take it). windows=[1,2,4,8] or
 longest=8 says which windows; without, those to 16 and those about the best. Several values plan each:
 
   simlab plan acceptance=0.8 cost.draft=0.05 cost.target=1
@@ -56,6 +62,7 @@ longest=8 says which windows; without, those to 16 and those about the best. Sev
   simlab plan rates=[0.805,0.632,0.483] cost.draft=2.1 cost.target=31.5
   simlab plan rates=monday.csv,tuesday.csv cost.draft=2.1 cost.target=31.5
   simlab plan pair=corpus longest=8
+  simlab plan rates=[0.8,0.6,0.5] cost.draft=2 'cost.target={1: 30, 8: 37, 64: 90}' concurrency=1,8
 
 * marks the best window, ~ those whose time per token is at most 2% longer. The table is drawn too, into
 OUTPUT/plan as PNG, SVG and CSV (output=results); figures=pdf adds a PDF. --json prints every number and
@@ -71,11 +78,12 @@ def main(words: list[str]) -> int:
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     plans, output = _plans(words)
+    together = grouped(plans)
     if as_json:
-        documents = [plain(one.document()) for one in plans]
+        documents = [plain(one.document()) for one in together]
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
         return 0
-    print("\n\n".join(str(one) for one in plans))
+    print("\n\n".join(map(str, [*plans, *(one for one in together if isinstance(one, LoadPlans))])))
     paths = _draw(plans, output / "plan", words)
     print("\nwritten: " + ", ".join(str(path) for path in paths))
     return 0
@@ -187,6 +195,7 @@ def _name(plans: list[WindowPlan], words: list[str]) -> str:
     source = next(name for name in SOURCES if name in plans[0].source)
     paths = [_path(one.source) for one in plans]
     contents = [hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest() for path in paths if path]
+    contents += sorted({json.dumps(one.cost.document()) for one in plans if not one.cost.is_flat})
     asked = [_spelled(word) for word in words if not word.startswith(("output=", "figures="))]
     first = [word for word in asked if word.startswith(f"{source}=")]
     others = [word for word in asked if word not in first]
@@ -217,6 +226,8 @@ def _short_labels(plans: list[WindowPlan]) -> list[str]:
         differing = [key for key in pair if len({str(other.get(key)) for other in alike}) > 1]
         label += "".join(f", {key}={pair[key]}" for key in differing if pair[key] is not None)
         if len({plan.cost.ratio for plan in plans}) > 1:
-            label += f", draft/target cost {plan.cost.ratio:g}"
+            label += f", draft/target cost {plan.cost.ratio:.4g}"
+        if len({plan.cost.concurrency for plan in plans}) > 1:
+            label += f", concurrency {plan.cost.concurrency}"
         labels.append(label)
     return labels

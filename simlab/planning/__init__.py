@@ -2,11 +2,13 @@
 
 `sources` holds `plan` and the table of what can be planned from; each source is a module that makes a
 `WindowPlan` of what is known: `acceptance`, `measured` (rates by position) and `exact` (a pair). `windows`
-says which windows are looked at, `rates` reads measurements, `text` prints a plan.
+says which windows are looked at, `loads` joins plans at several loads, `rates` reads measurements, `text`
+prints a plan.
 """
 
+from simlab.planning.loads import LoadPlans
 from simlab.planning.rates import Rates, read_rates
 from simlab.planning.sources import plan
 from simlab.planning.window_plan import WindowPlan
 
-__all__ = ["Rates", "WindowPlan", "plan", "read_rates"]
+__all__ = ["LoadPlans", "Rates", "WindowPlan", "plan", "read_rates"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from simlab.cost import CostModel, check_cost
 from simlab.errors import SimlabError
 from simlab.planning.acceptance import plan_acceptance
 from simlab.planning.averages import plan_acceptance_rate, plan_mean_length
 from simlab.planning.exact import plan_pair
+from simlab.planning.loads import LoadPlans
 from simlab.planning.measured import plan_rates
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import window_choice
@@ -40,10 +43,11 @@ def plan(
     pair=None,
     window: int | None = None,
     cost: CostModel | None = None,
+    concurrency: int | Sequence[int] | None = None,
     windows=None,
     longest: int | None = None,
     confidence: float | None = None,
-) -> WindowPlan:
+) -> WindowPlan | LoadPlans:
     """How many tokens to draft before each target call (the window), and what speed-up to expect.
 
     Speed-ups are over the target alone, with the bonus token. Exactly one source is given:
@@ -60,8 +64,10 @@ def plan(
       acceptance, or of conditional.
     - pair: a `ChainPair`; exact, with the other rules for how much to draft.
 
-    cost: a `CostModel`, by default `CostModel()`. windows: those to look at, or longest: all up to this one;
-    by default those to 16 and those about the best. confidence: of the intervals of counts, 0.95.
+    cost: a `CostModel`, by default `CostModel()`; concurrency: instead of its own, the requests that are
+    decoded together, one number, or several for a plan at each load (`LoadPlans`). windows: those to look at,
+    or longest: all up to this one; by default those to 16 and those about the best. confidence: of the
+    intervals of counts, 0.95.
 
     Raises SimlabError for no source or several, and for values out of range.
 
@@ -84,9 +90,13 @@ def plan(
     if window is not None and source not in AVERAGES:
         raise SimlabError(f"window: only {' and '.join(AVERAGES)} take the window they were measured with")
     cost = CostModel() if cost is None else check_cost(cost)
+    loads = concurrency.tolist() if isinstance(concurrency, np.ndarray) else concurrency
+    many = isinstance(loads, list | tuple | range)
+    costs = [cost] if loads is None else [cost.at_load(load) for load in (loads if many else [loads])]
     more = {"confidence": confidence} if source in MEASURED else {}
     more |= {"window": window} if source in AVERAGES else {}
-    return SOURCES[source](given[source], cost=cost, choice=choice, **more)
+    plans = [SOURCES[source](given[source], cost=cost, choice=choice, **more) for cost in costs]
+    return LoadPlans(tuple(plans)) if many else plans[0]
 
 
 def only_source(names: Iterable[str]) -> str:

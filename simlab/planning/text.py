@@ -22,6 +22,7 @@ def plan_text(plan: WindowPlan) -> str:
             "drafted/call": f"{plan.drafted_per_call[row]:.4g}",
             "time/token": f"{plan.time_per_token[row]:.5g}",
             "speed-up": f"{plan.speedup[row]:.4f}",
+            **({"throughput": f"{plan.throughput[row]:.5g}"} if plan.cost.concurrency > 1 else {}),
             **_interval(plan, row),
         }
         for row, window in enumerate(plan.windows.tolist())

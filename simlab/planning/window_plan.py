@@ -46,6 +46,11 @@ class WindowPlan:
         return self.cost.alone / self.time_per_token
 
     @property
+    def throughput(self) -> np.ndarray:
+        """Tokens of all requests that are decoded together, per unit of time, (W,)."""
+        return self.cost.concurrency / self.time_per_token
+
+    @property
     def best_speedup(self) -> float:
         """The speed-up of the best window; 1 where none is drafted."""
         return float(self.speedup[self.windows == self.best][0]) if self.best else 1.0
@@ -61,11 +66,14 @@ class WindowPlan:
         return np.any(inside, axis=0) & (self.windows > 0) & (self.best > 0)
 
     def rows(self) -> list[dict]:
-        """A row a window: window, tokens_per_call, .., speedup, low and high where measured, near."""
+        """A row a window: window, tokens_per_call, .., speedup, low and high where
+        measured, throughput where requests are decoded together, near."""
         columns = {"window": self.windows}
         for name in ("tokens_per_call", "drafted_per_call", "time_per_token", "speedup", "low", "high"):
             if getattr(self, name) is not None:
                 columns[name] = getattr(self, name)
+        if self.cost.concurrency > 1:
+            columns["throughput"] = self.throughput
         columns["near"] = self.is_near()
         values = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in values]
