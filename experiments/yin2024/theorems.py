@@ -8,19 +8,22 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 
 from simlab.checks import check_count
 from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative
+from simlab.errors import SimlabError
 from simlab.evidence import Verdict
 from simlab.experiments.common.jobs import Planned, instance, job
 from simlab.experiments.common.judge import judge
 from simlab.experiments.common.options import counts_of
 from simlab.experiments.common.outcome import Outcome, Presentation
 from simlab.experiments.common.settings import Settings, only_point
+from simlab.pairs import ChainPair
 from simlab.runs import Job, Result
 from simlab.theory import Bracket, sequence_total_variation, theorem3_expected_rejections
 from simlab.verify import (
@@ -53,31 +56,38 @@ PATIENCE = 2.0
 @dataclass(frozen=True, eq=False)
 class Parts:
     """The jobs of the decoders whose theorems are held against a simulation: batch decoding by its number of
-    drafts. places: how many (t, x) are looked at for claims about one position.
+    drafts. places: how many (t, x) are looked at for claims about one position. names: of the
+    checks that are made.
     """
 
     speculative: Job
     batch: dict[int, Job]
     biased: Job
     places: int
+    names: frozenset[str] = frozenset()
 
 
 def plan(points: list[Settings]) -> Planned[Parts]:
-    """One job for each decoder whose theorem is held against a simulation."""
+    """One job for each decoder whose theorem is held against a simulation by a check that is asked for."""
     settings = only_point(points)
     options = settings.options
     places = check_count("experiment.places", options.get("places"))
     one_sided = BiasedSpeculative(options.get("epsilon"), options.get("replacement"))
     batch = {drafts: job(settings, BatchSpeculative(drafts)) for drafts in counts_of(settings, "drafts")}
     parts = Parts(job(settings, Speculative()), batch, job(settings, one_sided), places)
-    return Planned(settings, [parts.speculative, *batch.values(), parts.biased], parts)
+    listed = list(_listed(settings, parts))
+    names = _chosen(options.get("only"), [name for one in listed for name in one.names])
+    needed = [one.job for one in listed if one.job is not None and names.intersection(one.names)]
+    return Planned(settings, needed, replace(parts, names=names))
 
 
 def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     """The checks and their table, from the results of the planned jobs."""
     settings = planned.settings
     told = Presentation(settings, f"Theorems on {settings.pair_name}", results, settings.pair_name)
-    checks = list(_told(_checks(told, planned.parts)))
+    chosen = [one for one in _listed(settings, planned.parts) if planned.parts.names.intersection(one.names)]
+    unwanted = {name for one in chosen for name in one.names} - planned.parts.names
+    checks = [check for check in _told(told, chosen) if check.name not in unwanted]
     level = np.format_float_scientific(settings.judging.false_alarm, trim="-", exp_digits=1)
     rows = [{**dataclasses.asdict(check), "status": str(check.status)} for check in checks]
     table = told.table("verify", CAPTION.format(false_alarm=level), rows)
@@ -85,9 +95,9 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
 
 
 def _notes(settings: Settings) -> list[str]:
-    """What was left out, and why."""
+    """What was left out unasked, and why."""
     states = instance(settings)[0].states
-    if states <= front.MOST_STATES:
+    if states <= front.MOST_STATES or settings.options.get("only") is not None:
         return []
     return [
         f"The front of whole sequences is left out: two steps of {states} states are too large a linear "
@@ -95,51 +105,121 @@ def _notes(settings: Settings) -> list[str]:
     ]
 
 
-def _checks(told: Presentation, parts: Parts) -> Iterator[tuple[str, Callable[[], Check | list[Check]]]]:
-    """What is checked, in words, and how, in the order of the paper."""
-    settings = told.settings
+@dataclass(frozen=True)
+class Listed:
+    """A statement that can be checked. words: of progress. names: of the checks that `make` returns, told the
+    results. job: whose result it is held against.
+    """
+
+    words: str
+    names: tuple[str, ...]
+    make: Callable[[Presentation], Check | list[Check]]
+    job: Job | None = None
+
+
+def _listed(settings: Settings, parts: Parts) -> Iterator[Listed]:
+    """What can be checked on the pair, in the order of the paper."""
     pair, seed, judging = instance(settings)[0], settings.seed, settings.judging
+
+    def one(words: str, make: Callable[[], Check], name: str | None = None) -> Listed:
+        return Listed(words, (name or words,), lambda _: make())
 
     def some(purpose: int):
         return places(pair, parts.places, seed, purpose)
 
-    yield "theorem 1", lambda: theorem1.check_formula(pair)
-    yield "theorem 1, simulation", lambda: _simulated_speculative(told, parts.speculative)
-    yield "theorem 2, linear programs", lambda: theorem2.check_program(some(1))
-    yield "theorem 2, random search", lambda: theorem2.check_search(some(2))
-    yield "theorem 2, all histories", lambda: theorem2.check_histories(pair, seed)
-    for drafts, one in parts.batch.items():
-        yield f"theorem 3, {drafts} drafts", lambda m=drafts: theorem3.check_formula(pair, m)
-        yield f"theorem 3, {drafts} drafts, simulation", lambda one=one: _simulated_batch(told, one)
-    yield "proposition 1, monotone", lambda: theorem3.check_monotone(pair)
-    yield "proposition 1, limit", lambda: theorem3.check_limit(pair, judging)
-    yield "proposition 1, formula", lambda: theorem3.check_limit_formula(pair)
-    yield "theorem 4, linear programs", lambda: theorem4.check_program(some(3))
-    yield "theorem 4, between 0 and A", lambda: theorem4.check_between(some(4))
-    yield "theorem 4, random search", lambda: theorem4.check_search(some(5))
-    yield "theorem 5, over-acceptance", lambda: theorem5.check_over_acceptance(some(6))
-    yield "theorem 5, linear programs", lambda: theorem5.check_between(some(7))
+    yield one("theorem 1", lambda: theorem1.check_formula(pair), "theorem 1, formula")
+    claims = theorem1.SIMULATED_REJECTIONS, theorem1.SIMULATED_TOKENS
+    yield _simulated(claims[0].name, claims, _simulated_speculative, parts.speculative)
+    yield one(
+        "theorem 2, linear programs", lambda: theorem2.check_program(some(1)), "theorem 2, linear program"
+    )
+    yield one("theorem 2, random search", lambda: theorem2.check_search(some(2)))
+    yield one("theorem 2, all histories", lambda: theorem2.check_histories(pair, seed))
+    for drafts, simulated_job in parts.batch.items():
+        name = f"theorem 3, formula, {drafts} drafts"
+        yield one(f"theorem 3, {drafts} drafts", lambda m=drafts: theorem3.check_formula(pair, m), name)
+        words, claims = f"theorem 3, {drafts} drafts, simulation", theorem3.simulated_claims(drafts)
+        yield _simulated(words, claims, _simulated_batch, simulated_job)
+    yield one("proposition 1, monotone", lambda: theorem3.check_monotone(pair))
+    yield one("proposition 1, limit", lambda: theorem3.check_limit(pair, judging))
+    yield one("proposition 1, formula", lambda: theorem3.check_limit_formula(pair))
+    yield one(
+        "theorem 4, linear programs", lambda: theorem4.check_program(some(3)), "theorem 4, linear program"
+    )
+    yield one("theorem 4, between 0 and A", lambda: theorem4.check_between(some(4)))
+    yield one("theorem 4, random search", lambda: theorem4.check_search(some(5)))
+    yield one("theorem 5, over-acceptance", lambda: theorem5.check_over_acceptance(some(6)))
+    yield one(
+        "theorem 5, linear programs", lambda: theorem5.check_between(some(7)), "theorem 5, any b between"
+    )
     for drafts in parts.batch:
-        yield (
-            f"algorithm 4 as proved, {drafts} drafts",
-            lambda m=drafts: algorithm4.check_proved(some(8), m),
-        )
-        yield (
-            f"algorithm 4 as printed, {drafts} drafts",
-            lambda m=drafts: algorithm4.check_printed(some(8), m),
-        )
+        proved, printed = (f"algorithm 4 as {how}, {drafts} drafts" for how in ("proved", "printed"))
+        yield one(proved, lambda m=drafts: algorithm4.check_proved(some(8), m))
+        yield one(printed, lambda m=drafts: algorithm4.check_printed(some(8), m))
     if pair.states <= front.MOST_STATES:
-        yield "sequence front", lambda: front.check_program(pair, seed, judging=judging)
-    yield "block verification", lambda: block.check_joint_law(pair, seed)
-    yield "block verification, calls", lambda: block.check_calls(pair, seed)
-    yield "block verification, gain", lambda: block.check_never_more_calls(pair)
-    decoder = parts.biased.task.decoder
-    yield "biased chain, formula", lambda: biased.check_formula(pair, decoder)
-    yield "biased chain, simulation", lambda: _simulated_biased(told, parts.biased)
-    yield (
+        name = "sequence front, linear program"
+        yield one("sequence front", lambda: front.check_program(pair, seed, judging=judging), name)
+    yield from _beyond_the_paper(pair, seed, parts.biased)
+
+
+def _beyond_the_paper(pair: ChainPair, seed: int, biased_job: Job) -> Iterator[Listed]:
+    """Of block verification and of biased decoding on a chain."""
+
+    def one(words: str, make: Callable[[], Check], name: str | None = None) -> Listed:
+        return Listed(words, (name or words,), lambda _: make())
+
+    name = "block verification, window 2"
+    yield one("block verification", lambda: block.check_joint_law(pair, seed), name)
+    name = "block verification, calls at window 2"
+    yield one("block verification, calls", lambda: block.check_calls(pair, seed), name)
+    yield one("block verification, gain", lambda: block.check_never_more_calls(pair))
+    decoder = biased_job.task.decoder
+    yield one("biased chain, formula", lambda: biased.check_formula(pair, decoder))
+    names = (biased.SIMULATED_REJECTIONS.name, biased.SIMULATED_TOKENS.name, "biased chain, sequence TV")
+    yield Listed(
+        "biased chain, simulation", names, lambda told: _simulated_biased(told, biased_job), biased_job
+    )
+    yield one(
         "biased chain, step by step",
         lambda: biased.check_steps(pair, decoder, sequence_total_variation(pair, decoder)),
     )
+
+
+def _simulated(words: str, claims: Iterable[Claim], make: Callable, one: Job) -> Listed:
+    return Listed(words, tuple(claim.name for claim in claims), lambda told: make(told, one), one)
+
+
+def _chosen(only: str | list | None, names: list[str]) -> frozenset[str]:
+    """The names that `experiment.only` chooses: all for null. Raises SimlabError where one chooses none.
+
+    only: parts of names, in a list or with commas between them; case and the names' own commas do not matter,
+    and * stands for anything. Example: "theorem 1, theorem 3" is the checks of both.
+    """
+    if only is None:
+        return frozenset(names)
+    listed = only if isinstance(only, list) else [only]
+    if not listed or not all(isinstance(part, str) for part in listed):
+        raise SimlabError(f"experiment.only = {only!r}: expected parts of names, e.g. 'theorem 1'")
+    plain = {name: _without_commas(name) for name in names}
+
+    def matching(part: str) -> set[str]:
+        pattern = f"*{_without_commas(part)}*"
+        return {name for name in names if pattern.strip("*") and fnmatchcase(plain[name], pattern)}
+
+    chosen: set[str] = set()
+    for given in listed:
+        whole = matching(given)
+        for part in [given] if whole else given.split(","):
+            found = whole or matching(part)
+            if not found:
+                known = "; ".join(dict.fromkeys(names))
+                raise SimlabError(f"no check {part.strip()!r}: known are {known}")
+            chosen |= found
+    return frozenset(chosen)
+
+
+def _without_commas(name: str) -> str:
+    return " ".join(name.lower().replace(",", " ").split())
 
 
 def _simulated_speculative(told: Presentation, one: Job) -> list[Check]:
@@ -179,19 +259,19 @@ def _verdicts(told: Presentation, one: Job, loss: Bracket | None = None, **exact
     return [mean, *others]
 
 
-def _told(checks: Iterator[tuple[str, Callable[[], Check | list[Check]]]]) -> Iterator[Check]:
+def _told(told: Presentation, chosen: Iterable[Listed]) -> Iterator[Check]:
     """The checks one by one; says every few seconds which one is begun.
 
     What cannot be decided on this pair, or not in this memory, is one check that says so; the others go on.
     Other errors, the user's mistakes among them, are errors.
     """
-    told = time.monotonic()
-    for words, make in checks:
-        if time.monotonic() - told > PATIENCE:
-            print(f"simlab: checking {words}", file=sys.stderr, flush=True)
-            told = time.monotonic()
+    last = time.monotonic()
+    for one in chosen:
+        if time.monotonic() - last > PATIENCE:
+            print(f"simlab: checking {one.words}", file=sys.stderr, flush=True)
+            last = time.monotonic()
         try:
-            made = make()
+            made = one.make(told)
         except (Undecided, MemoryError) as reason:
-            made = undecided(Claim(words, "own", UNDECIDED, "not found", "not found"), "", reason)
+            made = undecided(Claim(one.words, "own", UNDECIDED, "not found", "not found"), "", reason)
         yield from made if isinstance(made, list) else [made]

@@ -102,6 +102,35 @@ def test_the_settings_choose_the_decoders(verify):
     assert all("epsilon 0.3, replacement draft" in scope for scope in scopes)
 
 
+@pytest.mark.parametrize(
+    ("only", "chosen"),
+    [
+        ("theorem 2, theorem 4", NAMES[3:6] + NAMES[15:18]),
+        ("Theorem 2, random search", [NAMES[4]]),  # a whole name has commas of its own
+        ("'theorem 2, random search'", [NAMES[4]]),
+        ("[monotone,theorem 5]", ["proposition 1, monotone", *NAMES[18:20]]),
+        ("*random*", [NAMES[4], NAMES[17]]),
+        ("prop*mono", ["proposition 1, monotone"]),
+    ],
+)
+def test_single_checks_by_parts_of_their_names_simulate_nothing_they_need_not(verify, tmp_path, only, chosen):
+    (one,) = json.loads(verify("pair.horizon=3", "experiment.places=4", f"only={only}", "--json").out)
+    assert [check["name"] for check in one["checks"]] == chosen
+    with Ledger(tmp_path / "results" / "ledger.sqlite") as ledger:
+        assert not list(ledger.tasks())
+
+
+@pytest.mark.statistical
+def test_a_simulated_check_alone_is_the_same_as_among_all(verify, tmp_path):
+    sizes = ["run=serial", "trajectories=2000", "pair.horizon=3", "experiment.places=4"]
+    (whole,) = json.loads(verify(*sizes, "--json").out)
+    for name in ("theorem 3, tokens, 4 drafts", "biased chain, sequence TV"):
+        (one,) = json.loads(verify(*sizes, f"only={name}", "output=other", "--json").out)
+        assert one["checks"] == [check for check in whole["checks"] if check["name"] == name]
+    with Ledger(tmp_path / "other" / "ledger.sqlite") as ledger:
+        assert len(list(ledger.tasks())) == 2
+
+
 @pytest.mark.statistical
 def test_what_cannot_be_decided_is_a_row_and_the_others_go_on(verify, monkeypatch):
     def fails(error):
@@ -158,6 +187,13 @@ def test_a_check_that_fails_makes_the_exit_code_1(verify, tmp_path):
         (["experiment.replacement=uno"], "no replacement 'uno': known are optimal, target, draft, residual"),
         (["experiment.place=3"], "no setting experiment.place"),
         (["--csv"], "no option --csv"),
+        (["only=tehorem"], "no check 'tehorem': known are theorem 1, formula; theorem 1, simulation; "),
+        (["only=theorem 1,theorem 9"], "no check 'theorem 9': known are"),
+        (["only=theorem 3, formula, 5 drafts"], "no check '5 drafts': known are"),
+        (["only="], "only=: expected parts of the checks' names, e.g. only='theorem 1'"),
+        (["only=*"], "only=*: expected parts of the checks' names"),
+        (["experiment.only=3"], "experiment.only = 3: expected parts of names, e.g. 'theorem 1'"),
+        (["experiment.only=[]"], "experiment.only = []: expected parts of names"),
         (["pair=file"], "needs pair.path"),
     ],
 )
