@@ -23,7 +23,7 @@ from simlab.planning.sources import SOURCES, only_source
 from simlab.planning.windows import NEAR
 
 USAGE = """usage: simlab plan acceptance=A|acceptance_rate=R|mean_length=L|rates=FILE.csv|rates=[..]|pair=NAME
-                   [key=value ...] [--json]
+                   |trace=FILE [key=value ...] [--json]
 
 How many tokens to draft before each target call (the window), and what speed-up over the target alone to
 expect, bonus token included. From one of:
@@ -48,6 +48,9 @@ expect, bonus token included. From one of:
   pair=corpus          a pair of chains and its options, as in simlab predict: exact, and with the optimal
                        policy, the best threshold of confidence, block verification (windows to 4), and
                        what the memoryless formula would have chosen
+  trace=FILE           a trace of a real draft and target (.parquet, .csv, .jsonl): exact on its texts, with
+                       intervals for the models (confidence=0.95), and what the memoryless formula would
+                       have chosen from the mean acceptance
 
 cost.draft=0.05 and cost.target=1 are the time of a drafted token and of a target call. cost.target may also
 be a table by the tokens in a forward, [t1,t2,..], {tokens: time}, {base: a, per_token: b}, {relative: [1,r2,
@@ -63,13 +66,14 @@ longest=8 says which windows; without, those to 16 and those about the best. Sev
   simlab plan rates=monday.csv,tuesday.csv cost.draft=2.1 cost.target=31.5
   simlab plan pair=corpus longest=8
   simlab plan rates=[0.8,0.6,0.5] cost.draft=2 'cost.target={1: 30, 8: 37, 64: 90}' concurrency=1,8
+  simlab plan trace=my_trace.parquet cost.draft=2.1 cost.target=31.5
 
 * marks the best window, ~ those whose time per token is at most 2% longer. The table is drawn too, into
 OUTPUT/plan as PNG, SVG and CSV (output=results); figures=pdf adds a PDF. --json prints every number and
 writes no files. From Python: simlab.plan(acceptance=0.8).
 """
 
-OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "window", "windows", "longest")
+OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "trace", "window", "windows", "longest")
 SETTINGS = ("pair", "cost", "concurrency", "confidence", "output", "figures")
 
 
@@ -143,8 +147,15 @@ def _planned(source: str, own: dict[str, list], config: dict, settings: dict) ->
         exact = make_plan(pair=make_pair(name, **options), **settings)
         yield dataclasses.replace(exact, source={"pair": {"name": name, **options}}, label=label)
         return
-    for value in _rates(own[source]) if source == "rates" else own[source]:
+    for value in _values(source, own[source]):
         yield make_plan(**{source: value}, **settings)
+
+
+def _values(source: str, values: list) -> list:
+    """What is planned from, one after the other: numbers, files, or rates in brackets."""
+    if source == "trace":
+        return [file_from("trace", value) for value in values]
+    return _rates(values) if source == "rates" else values
 
 
 def _rates(values: list) -> list:
@@ -207,13 +218,13 @@ def _spelled(word: str) -> str:
     key, _, value = word.partition("=")
     if key in ("windows", "rates"):
         value = re.sub(r"^\[(.*)\]$", r"\1", value)
-    return f"{key}={re.sub(r'[^,]*/|[.]csv(?=,|$)|[.]npz(?=,|$)', '', value)}"
+    return f"{key}={re.sub(r'[^,]*/|[.](csv|npz|parquet|jsonl)([.]gz)?(?=,|$)', '', value)}"
 
 
 def _path(source: dict) -> str | None:
     """The file that a plan comes from."""
-    rates, pair = source.get("rates"), source.get("pair", {})
-    return rates if isinstance(rates, str) else pair.get("path")
+    rates, found = source.get("rates"), source.get("pair") or source.get("trace") or {}
+    return rates if isinstance(rates, str) else found.get("path")
 
 
 def _short_labels(plans: list[WindowPlan]) -> list[str]:

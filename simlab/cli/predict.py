@@ -27,7 +27,7 @@ from simlab.decoders import (
 from simlab.pairs import GENERATORS, make_pair
 from simlab.theory import Bracket, Prediction, predict, sequence_total_variation
 
-USAGE = f"""usage: simlab predict [key=value ...] [csv=FILE] [--json]
+USAGE = f"""usage: simlab predict [trace=FILE] [key=value ...] [csv=FILE] [--json]
 
 Exact numbers for a pair and a decoder: E[N_rej], its standard deviation and quantiles; acceleration, T /
 E[N_rej], for decoders that draft to the horizon for free, where a rejection costs one target call;
@@ -56,6 +56,13 @@ to 1 (float32 and float16 are normalised), and initial, (V,), the distribution o
 np.savez("my_pair.npz", draft=draft, target=target, initial=np.eye(V)[token]). Every pair can be sampled as
 serving engines do: pair.processing.temperature (0 is greedy), top_k and top_p for both models, and
 draft_temperature, draft_top_k and draft_top_p for a draft that differs.
+
+trace=FILE predicts from a trace of a real draft and target in the place of a pair (.parquet, .csv, .jsonl):
+exact on its texts, means over its sequences, with an interval of tokens per call for the models
+(confidence=0.95). Decoders: autoregressive, speculative, batch, adaptive (a table of windows) and confidence,
+whose drafted tokens are then known to a bracket:
+
+  simlab predict trace=my_trace.parquet decoder.window=1,2,4,8 decoder.bonus=true
 
 csv=FILE writes the table to a file too, a row a point: settings, then every number with all its digits.
 --json prints every number of the prediction: the laws of rejections and target calls, of each position and
@@ -107,6 +114,10 @@ COLUMNS = {
 
 def main(words: list[str]) -> int:
     """Print the predictions of every grid point; returns the exit code."""
+    if any(word.partition("=")[0] == "trace" for word in words):
+        from simlab.cli.predict_trace import main as of_trace
+
+        return of_trace(words)
     as_json = "--json" in words
     own, words = taken_out([word for word in words if word != "--json"], ["csv"])
     path = written_file_from("csv", own["csv"]) if own else None

@@ -39,7 +39,7 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
     0 and the last measured one (a bracket); the geometric continuation between them is a guess, and said to
     be one. Raises SimlabError for a confidence outside (0, 1), and for what is not rates.
     """
-    level = _check_confidence(CONFIDENCE if confidence is None else confidence)
+    level = check_confidence(CONFIDENCE if confidence is None else confidence)
     rates, source, label = _read(given)
     measured = len(rates.rates)
     choice.check_within(measured + MOST, f"{measured} were measured")
@@ -80,7 +80,8 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
     )
 
 
-def _check_confidence(confidence) -> float:
+def check_confidence(confidence) -> float:
+    """A confidence of intervals; SimlabError outside (0, 1)."""
     confidence = check_number("confidence", confidence, above=0.0)
     if confidence >= 1:
         raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")

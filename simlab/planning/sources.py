@@ -11,6 +11,7 @@ from simlab.errors import SimlabError
 from simlab.planning.acceptance import plan_acceptance
 from simlab.planning.averages import plan_acceptance_rate, plan_mean_length
 from simlab.planning.exact import plan_pair
+from simlab.planning.from_trace import plan_trace
 from simlab.planning.loads import LoadPlans
 from simlab.planning.measured import plan_rates
 from simlab.planning.window_plan import WindowPlan
@@ -22,13 +23,14 @@ SOURCES = {
     "mean_length": plan_mean_length,
     "rates": plan_rates,
     "pair": plan_pair,
+    "trace": plan_trace,
 }
 """What can be planned from, by the keyword that gives it."""
 
-MEASURED = ("rates",)
+MEASURED = ("rates", "trace")
 """Those with intervals, which take a confidence."""
 
-EXAMPLES = "acceptance=0.8, acceptance_rate=0.6, mean_length=2.6, rates=FILE.csv and pair=corpus"
+EXAMPLES = "acceptance=0.8, acceptance_rate=0.6, mean_length=2.6, rates=FILE.csv, trace=FILE and pair=corpus"
 
 AVERAGES = ("acceptance_rate", "mean_length")
 """Those of one measured window, which take it as `window`."""
@@ -41,6 +43,7 @@ def plan(
     mean_length: float | None = None,
     rates=None,
     pair=None,
+    trace=None,
     window: int | None = None,
     cost: CostModel | None = None,
     concurrency: int | Sequence[int] | None = None,
@@ -63,11 +66,12 @@ def plan(
       all before it; a table (a dict or DataFrame) of drafted and accepted, which gives intervals, or of
       acceptance, or of conditional.
     - pair: a `ChainPair`; exact, with the other rules for how much to draft.
+    - trace: a `Trace` of a real model, or the path of one; exact on its texts, with intervals for the model.
 
     cost: a `CostModel`, by default `CostModel()`; concurrency: instead of its own, the requests that are
     decoded together, one number, or several for a plan at each load (`LoadPlans`). windows: those to look at,
     or longest: all up to this one; by default those to 16 and those about the best. confidence: of the
-    intervals of counts, 0.95.
+    intervals of counts and traces, 0.95.
 
     Raises SimlabError for no source or several, and for values out of range.
 
@@ -80,12 +84,13 @@ def plan(
         "mean_length": mean_length,
         "rates": rates,
         "pair": pair,
+        "trace": trace,
     }
     source = only_source(name for name, value in given.items() if value is not None)
     choice = window_choice(windows, longest)
     if confidence is not None and source not in MEASURED:
         raise SimlabError(
-            "confidence: only what is planned from measured counts (rates=FILE.csv) has intervals"
+            "confidence: only what is planned from measured counts (rates=FILE.csv) or a trace has intervals"
         )
     if window is not None and source not in AVERAGES:
         raise SimlabError(f"window: only {' and '.join(AVERAGES)} take the window they were measured with")

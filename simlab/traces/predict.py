@@ -65,13 +65,13 @@ def predict_trace(trace: Trace, decoder: Decoder) -> TracePrediction:
 
 
 def _prediction(trace: Trace, decoder: Decoder, paths: Paths, means) -> TracePrediction:
-    shares = paths.weights / paths.weights.sum()
+    total = float(paths.weights.sum())
 
     def mean(by_sequence: np.ndarray) -> float:
-        return float(shares @ by_sequence)
+        return float(paths.weights @ by_sequence) / total
 
     lengths = trace.lengths.astype(float)
-    rejections, total = mean(means.rejections), paths.weights.sum()
+    rejections = mean(means.rejections)
     known = paths.rule.drafted is paths.rule.most
     lower = means.most_drafted if known else means.least_drafted
     drafted = means.most_drafted_by_position[0] / total

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simlab.cost import CostModel, check_cost
 from simlab.decoders import Decoder, decoder_label
 from simlab.errors import SimlabError
 from simlab.evidence.interval import Interval, error_of
+from simlab.theory.call_rates import CallRates
 from simlab.traces.intervals import sequence_ratio
 
 MOST_BY_POSITION = 2**27
@@ -37,7 +39,7 @@ class Paths(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TracePrediction:
+class TracePrediction(CallRates):
     """What a trace predicts of one decoder; the names are those of `simlab.Prediction`.
 
     All are means over the sequences by their weights, exact given their texts, so unbiased for the models and
@@ -115,37 +117,6 @@ class TracePrediction:
     def _drafting_is_known(self) -> bool:
         return self.paths.rule.drafted is self.paths.rule.most
 
-    @property
-    def tokens_per_call(self) -> float:
-        """All tokens over all expected calls, by weight (block efficiency, bonus tokens included)."""
-        return self.horizon / self.expected_target_calls
-
-    @property
-    def acceptance_rate(self) -> float:
-        """E[accepted tokens] / E[drafted tokens]; nan for none, and where that is not known."""
-        drafted = self.expected_drafted_tokens
-        return self.expected_accepted_tokens / drafted if drafted else math.nan
-
-    @property
-    def acceptance_length(self) -> float:
-        """E[accepted tokens] / E[target calls], without bonus tokens and replacements."""
-        return self.expected_accepted_tokens / self.expected_target_calls
-
-    @property
-    def acceptance_length_by_position(self) -> np.ndarray:
-        """(K,): E[accepted tokens at the first i positions of the window] / E[target calls], entry i - 1."""
-        return np.cumsum(self.accepted_by_position) / self.expected_target_calls
-
-    @property
-    def acceptance_rate_by_position(self) -> np.ndarray:
-        """(K,): of the calls that draft a token at this position of the window, the part that accepts it."""
-        return _ratio(self.accepted_by_position, self.drafted_by_position)
-
-    @property
-    def conditional_acceptance_by_position(self) -> np.ndarray:
-        """(K,): the same, of the calls that accept all drafted tokens before it; nan for none."""
-        return _ratio(self.accepted_by_position, self.reached_by_position)
-
     def interval(self, name: str, confidence: float = 0.95) -> Interval:
         """(estimate, low, high) of one of the numbers above: it holds with probability >= confidence.
 
@@ -171,6 +142,54 @@ class TracePrediction:
             return self._intervals_by_position(*RATIOS_BY_POSITION[name], error)
         known = ", ".join([*RATIOS, *RATIOS_BY_POSITION])
         raise SimlabError(f"{name!r} has no interval; known are {known}")
+
+    def speedup_interval(self, cost: CostModel, confidence: float = 0.95) -> Interval:
+        """The speed-up over the target alone at `cost`, and an interval that holds it as `interval` has it.
+
+        All tokens' time without drafting over that with it. Raises SimlabError where the drafted tokens are
+        not known, and as `interval` does.
+        """
+        return self.speedup_interval_at(check_cost(cost), error_of(confidence))
+
+    def speedup_interval_at(self, cost: CostModel, error: float) -> Interval:
+        """`speedup_interval` by its error probability."""
+        self._check_known("drafted")
+        call_times = cost.call_time(np.arange(self.paths.rule.longest + 1))
+        longest = float(len(self.rejections_per_position))
+        if not self.decoder.drafts_per_call:
+            call_times = np.array([cost.alone])  # no overhead of drafting
+        elif self.decoder.drafts_per_call > 1:
+            raise SimlabError("the speed-up of several drafts has no interval; it takes one draft a call")
+        return sequence_ratio(
+            self.per_sequence["tokens"] * cost.alone,
+            self._times(cost, call_times),
+            self.paths.weights,
+            most_part=longest * cost.alone,
+            most_whole=longest * float(call_times.max()),
+            most=min(len(call_times), longest) * cost.alone / float(call_times.min()),
+            error=error,
+        )
+
+    def _times(self, cost: CostModel, call_times: np.ndarray) -> np.ndarray:
+        """(sequences,): the expected time of each."""
+        if cost.is_flat:
+            drafts = bool(self.decoder.drafts_per_call)
+            return cost.time(self.per_sequence["drafted"] * drafts, self.per_sequence["calls"])
+        drafted = self._by_sequence().most_drafted_by_position
+        at_least = np.column_stack([self.per_sequence["calls"], drafted, np.zeros(self.sequences)])
+        return (at_least[:, :-1] - at_least[:, 1:]) @ call_times
+
+    def _by_sequence(self):
+        """The expectations by position, a row a sequence."""
+        from simlab.theory.paths import path_means
+
+        longest = len(self.reached_by_position)
+        if self.sequences * longest > MOST_BY_POSITION:
+            raise SimlabError(
+                f"{self.sequences} sequences and {longest} positions are too many for intervals by position; "
+                "give a shorter window or fewer sequences"
+            )
+        return path_means(*self.paths[:4], np.ones(self.sequences), groups=np.arange(self.sequences))
 
     def _check_known(self, *names: str) -> None:
         label, finite = decoder_label(self.decoder), math.isfinite(self.paths.drafts)
@@ -201,17 +220,8 @@ class TracePrediction:
         return found._replace(low=min(max(found.low, least), found.estimate))
 
     def _intervals_by_position(self, part: str, whole: str, error: float) -> Interval:
-        from simlab.theory.paths import path_means
-
         self._check_known(*({"drafted"} & {part, whole}))
-        longest = len(self.reached_by_position)
-        if self.sequences * longest > MOST_BY_POSITION:
-            raise SimlabError(
-                f"{self.sequences} sequences and {longest} positions are too many for intervals by position; "
-                "give a shorter window or fewer sequences"
-            )
-        ones, each = np.ones(self.sequences), np.arange(self.sequences)
-        means = path_means(*self.paths[:4], ones, groups=each)
+        longest, means = len(self.reached_by_position), self._by_sequence()
         sums = {
             "reached": means.reached_by_position,
             "accepted": means.accepted_by_position,
@@ -246,8 +256,3 @@ RATIOS_BY_POSITION = {
     "conditional_acceptance_by_position": ("accepted", "reached"),
 }
 """The same at each position of the window."""
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    ratio = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return np.minimum(ratio, 1.0)  # a part of the whole, but for rounding

@@ -23,7 +23,7 @@ NUMBERS = (
 )
 """Columns with the names of `Prediction`; empty where the decoder does not predict them."""
 
-FIRST = ("pair", "T", "V", "decoder", "cost")
+FIRST = ("pair", "trace", "T", "V", "decoder", "cost")
 """Settings: columns that stand before the numbers, with their options (pair.horizon)."""
 
 
