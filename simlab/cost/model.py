@@ -128,7 +128,8 @@ class CostModel:
 
     def speedup(self, result) -> float:
         """The time of autoregressive decoding at the same load over the expected time. Its own is 1."""
-        return result.horizon * self.alone / self.expected_time(result)
+        expected = self.expected_time(result)
+        return result.horizon * self.alone / expected
 
     def throughput(self, result) -> float:
         """Tokens of all B requests together per unit of time, of what `expected_time` takes."""
