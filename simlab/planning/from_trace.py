@@ -112,7 +112,7 @@ def _others(predictions: list[TracePrediction], cost: CostModel) -> list[dict]:
         return []
     paths = predictions[0].paths
     weights = np.repeat(paths.weights, np.diff(paths.offsets))
-    acceptance = float(weights @ paths.accept / weights.sum())
+    acceptance = float((weights * paths.accept).sum() / weights.sum())
     guess = int(memoryless.best_window(acceptance, cost, longest=len(predictions) - 1))
     time = cost.time_per_token(predictions[guess])
     return [

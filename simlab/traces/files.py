@@ -52,16 +52,26 @@ def read(path) -> Trace:
         raise SimlabError(f"no file {path}: give the path of a trace")
     if not path.is_file():
         raise SimlabError(f"{path} is not a regular file; expected a trace")
-    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
     try:
-        with _opened_to_read(path, ending) as file:
-            head, table = readers[ending.removesuffix(".gz")](file)
+        head, rows, columns = _loaded(path, ending)
     except (pyarrow.ArrowException, ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SimlabError(f"{path} cannot be read as a trace: {' '.join(str(error).split())}") from error
     try:
-        return _trace(head, table)
+        _check_complete(head, rows, columns)
+        return Trace(**columns, provenance=head.get("provenance"))
     except SimlabError as error:
         raise SimlabError(f"{path}: {error}") from error
+
+
+def _loaded(path: Path, ending: str) -> tuple[dict, int, dict]:
+    """The head, the number of rows and the columns of a file. The table ends here: it takes as much again."""
+    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
+    with _opened_to_read(path, ending) as file:
+        head, table = readers[ending.removesuffix(".gz")](file)
+    names = table.column_names
+    if len(set(names)) < len(names):
+        raise ValueError(f"column {max(names, key=names.count)} is there twice")
+    return head, table.num_rows, {name: table.column(name).to_numpy() for name in names}
 
 
 def _path(path) -> tuple[Path, str]:
@@ -218,15 +228,10 @@ def _read_jsonl(file):
     return head, pyarrow.json.read_json(rest, parse_options=options)
 
 
-def _trace(head: dict, table) -> Trace:
-    """The trace of a table read. SimlabError for missing columns, and for other than the rows announced."""
-    names = table.column_names
-    if missing := [name for name in REQUIRED if name not in names]:
+def _check_complete(head: dict, rows: int, columns: dict) -> None:
+    """SimlabError for missing columns, and for other than the rows announced."""
+    if missing := [name for name in REQUIRED if name not in columns]:
         raise SimlabError(f"no column {missing[0]}; a trace has at least {', '.join(REQUIRED)}")
-    if len(set(names)) < len(names):
-        raise SimlabError(f"column {max(names, key=names.count)} is there twice")
-    rows = head.get("rows", table.num_rows)
-    if rows != table.num_rows:
-        raise SimlabError(f"the file is torn: it has {table.num_rows} rows, its head says {rows}")
-    columns = {name: table.column(name).to_numpy() for name in names}
-    return Trace(**columns, provenance=head.get("provenance"))
+    announced = head.get("rows", rows)
+    if announced != rows:
+        raise SimlabError(f"the file is torn: it has {rows} rows, its head says {announced}")

@@ -68,7 +68,7 @@ def _prediction(trace: Trace, decoder: Decoder, paths: Paths, means) -> TracePre
     total = float(paths.weights.sum())
 
     def mean(by_sequence: np.ndarray) -> float:
-        return float(paths.weights @ by_sequence) / total
+        return float((paths.weights * by_sequence).sum()) / total  # not by BLAS, whose threads would wait
 
     lengths = trace.lengths.astype(float)
     rejections = mean(means.rejections)

@@ -26,7 +26,7 @@ class Trace:
 
     Whole numbers are kept as int64 (sequence) and int32 (position, token), others as float64; weight, prompt
     and kind once a sequence. So a row takes 24 bytes, 4 more for each of position and token, and 8 more for
-    every other column: 10^7 rows with three further columns take 0.5 GB. Making one copies the arrays.
+    every other column: 10^7 rows with position and two others take 0.44 GB. Making one copies the arrays.
 
     Raises SimlabError, naming the row counted from 0, for columns that are unknown, not numbers, not a row a
     token or out of range, a target probability of 0, sequences that are torn (rows that do not stand

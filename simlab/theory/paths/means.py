@@ -53,67 +53,63 @@ def path_means(
     """
     n, longest = len(offsets) - 1, rule.longest
     groups = np.zeros(n, np.int64) if groups is None else np.asarray(groups, np.int64)
-    by_path = np.zeros((n, 6))
+    by_path = np.zeros((6, n))
     by_position = np.zeros((int(groups.max()) + 1, 3, longest + 1))
     per_position = np.zeros(int(np.diff(offsets).max()))
     given = np.zeros(0) if total_variation is None else total_variation
     arrays = (first, accept, given, rule.drafted, rule.most, offsets, weights, groups)
     _follow(*arrays, int(rule.bonus), by_path, by_position, per_position)
     if total_variation is None:
-        by_path[:, 5] = np.nan
+        by_path[5] = np.nan
     # A call counts at the number that it drafted; at least i were drafted by those with i or more.
     most = np.cumsum(by_position[:, 2, ::-1], axis=1)[:, ::-1]
     reached, accepted = by_position[:, 0, :longest], by_position[:, 1, :longest]
-    return PathMeans(*by_path.T, reached, accepted, most[:, 1:], per_position)
+    return PathMeans(*by_path, reached, accepted, most[:, 1:], per_position)
 
 
 @compiled
 def _follow(
-    first,
-    accept,
-    variation,
-    drafted,
-    most,
-    offsets,
-    weights,
-    groups,
-    bonus,
-    by_path,
-    by_position,
-    per_position,
+    first, accept, variation, drafted, most, offsets, weights, groups, bonus, by_path, by_position, per_position
 ):
     starts = np.zeros(per_position.size + 1)  # P(a call starts at this token of the path)
-    verified = np.zeros(per_position.size)  # P(a drafted token of this position is verified)
+    verified = np.zeros(per_position.size)  # P(a drafted token is verified there)
+    rejected = np.zeros(per_position.size)
     for path in range(offsets.size - 1):
         begin, length, weight = offsets[path], offsets[path + 1] - offsets[path], weights[path]
+        sums = by_position[groups[path]]
+        reached, accepted, exactly = sums[0], sums[1], sums[2]
         starts[: length + 1] = 0.0
         verified[:length] = 0.0
+        rejected[:length] = 0.0
         starts[0] = 1.0
-        sums, of_path = by_position[groups[path]], by_path[path]
         for s in range(length):
             mass = starts[s]
             if mass == 0.0:
                 continue
-            of_path[0] += mass
-            window = drafted[begin + s]
-            going = mass
+            window, largest = drafted[begin + s], most[begin + s]
+            going, chance = mass, first[begin + s]
             for i in range(window):
                 t = s + i
+                if i:
+                    chance = accept[begin + t]
+                passed = going * chance
+                verified[t] += going
+                rejected[t] += going - passed
+                starts[t + 1] += going - passed
+                reached[i] += weight * going
+                accepted[i] += weight * passed
+                going = passed
                 if going < TINY:
                     break
-                verified[t] += going
-                of_path[3] += going
-                sums[0, i] += weight * going
-                passed = going * (accept[begin + t] if i else first[begin + t])
-                starts[t + 1] += going - passed
-                of_path[1] += going - passed
-                per_position[t] += weight * (going - passed)
-                sums[1, i] += weight * passed
-                of_path[2] += passed
-                going = passed
             starts[s + window + bonus] += going
-            sums[2, window] += weight * going
-            sums[2, most[begin + s]] += weight * (mass - going)
-            of_path[4] += window * going + most[begin + s] * (mass - going)
-        for t in range(length if variation.size else 0):
-            of_path[5] += verified[t] * variation[begin + t]
+            exactly[window] += weight * going
+            exactly[largest] += weight * (mass - going)
+            by_path[0, path] += mass
+            by_path[4, path] += window * going + largest * (mass - going)
+        for t in range(length):
+            by_path[1, path] += rejected[t]
+            by_path[2, path] += verified[t] - rejected[t]
+            by_path[3, path] += verified[t]
+            per_position[t] += weight * rejected[t]
+            if variation.size:
+                by_path[5, path] += verified[t] * variation[begin + t]

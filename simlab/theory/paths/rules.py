@@ -28,8 +28,10 @@ def window_rule(offsets: np.ndarray, windows, bonus: bool, longest: int | None =
     min(window, R - 1) with the bonus token and min(window, R) without. longest: K, where no call here may
     draft so many; None: the most that one does.
     """
-    room = _left(offsets) - bonus
-    drafted = room if windows is None else np.minimum(windows, room)
+    drafted = _left(offsets)
+    drafted -= int(bonus)
+    if windows is not None:
+        np.minimum(drafted, windows, out=drafted)
     return PathRule(drafted, drafted, bonus, int(drafted.max()) if longest is None else longest)
 
 
@@ -49,4 +51,6 @@ def confident_rule(
 
 def _left(offsets: np.ndarray) -> np.ndarray:
     """R, (rows,): the tokens of the path from this one on."""
-    return np.repeat(offsets[1:], np.diff(offsets)) - np.arange(offsets[-1])
+    left = np.repeat(offsets[1:], np.diff(offsets))
+    left -= np.arange(len(left))
+    return left
