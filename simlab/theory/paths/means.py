@@ -69,8 +69,20 @@ def path_means(
 
 @compiled
 def _follow(
-    first, accept, variation, drafted, most, offsets, weights, groups, bonus, by_path, by_position, per_position
+    first,
+    accept,
+    variation,
+    drafted,
+    most,
+    offsets,
+    weights,
+    groups,
+    bonus,
+    by_path,
+    by_position,
+    per_position,
 ):
+    """Adds up the fields of `PathMeans`: by_path (6, n), by_position (G, 3, K + 1), per_position (T,)."""
     starts = np.zeros(per_position.size + 1)  # P(a call starts at this token of the path)
     verified = np.zeros(per_position.size)  # P(a drafted token is verified there)
     rejected = np.zeros(per_position.size)
