@@ -7,9 +7,9 @@
     counts = simlab.simulate(pair, simlab.BatchSpeculative(drafts=4), trajectories=1_000_000, seed=1)
     simlab.evidence.mean_verdict("E[N_rej]", counts.rejections, exact.expected_rejections, resolution=0.1)
 
-The rooms: `pairs` is what is decoded, `decoders` by which algorithm, `laws` are what random environments are
-drawn from, `theory` predicts, `planning` says how long to draft, `decoding` simulates, `reference` does so
-slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
+The rooms: `pairs` is what is decoded, `traces` texts of real models, `decoders` by which algorithm, `laws`
+are what random environments are drawn from, `theory` predicts, `planning` says how long to draft, `decoding`
+simulates, `reference` does so slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
 """
 
 import importlib

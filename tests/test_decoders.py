@@ -24,6 +24,7 @@ from simlab.experiments import study
 from simlab.experiments.common import judge
 from simlab.reference import REFERENCES
 from simlab.theory.dispatch import THEORIES
+from simlab.traces.predict import ON_PATHS
 from tests.oracles.enumerate import joint_law
 from tests.oracles.pairs import rational_chains
 
@@ -40,6 +41,7 @@ TABLES = {
     "simlab.cli.predict.COLUMNS": predict_command.COLUMNS,
     "experiments.common.judge.JUDGES": judge.JUDGES,
     "experiments.study.KINDS": study.KINDS,
+    "simlab.traces.predict.ON_PATHS": ON_PATHS,
 }
 
 
@@ -131,6 +133,7 @@ def test_a_room_without_a_decoder_refuses_it_in_one_line(decoder, key, told, mon
         "reference": lambda: simlab.reference.simulate(pair, decoder, 1, random.Random(0)),
         "sampler": lambda: build_tables(pair, decoder),
         "theory": lambda: simlab.predict(pair, decoder),
+        "prediction from a trace": lambda: simlab.predict(simlab.Trace([0], [1.0], [1.0]), decoder),
     }
     for ask in asked.values():
         with pytest.raises(SimlabError, match=rf"^no algorithm for {told}$"):

@@ -11,6 +11,9 @@ from simlab.traces.trace import Trace
 JOINED = ("seed", "sequences")
 """What traces of one provenance may differ in: seeds are listed, numbers of sequences added."""
 
+HOW = ("batch", "threads")
+"""What changes no number: left out where it differs."""
+
 
 def concatenate(traces: list) -> Trace:
     """As `Trace.concatenate` says."""
@@ -33,7 +36,7 @@ def _check_alike(first: Trace, other: Trace, called: str) -> None:
         raise SimlabError(f"{called}: column {min(apart)} is not in all traces; expected the same columns")
     kept, others = ({**trace.provenance} for trace in (first, other))
     for key in sorted(kept.keys() | others.keys()):
-        if key not in JOINED and kept.get(key) != others.get(key):
+        if key not in (*JOINED, *HOW) and kept.get(key) != others.get(key):
             values = " and ".join(shortened(one[key]) if key in one else "nothing" for one in (kept, others))
             raise SimlabError(
                 f"{called}: its provenance differs in {key} ({values}); expected the same models and settings"
@@ -50,6 +53,9 @@ def _joined(traces: list[Trace]) -> dict:
                 f"two traces of seed {seed}: their sequences are the same and would count twice; "
                 "record with another seed"
             )
+    for key in HOW:
+        if any(trace.provenance.get(key) != joined.get(key) for trace in traces):
+            joined.pop(key, None)
     if any("seed" in trace.provenance for trace in traces):
         joined["seed"] = seeds
     if all(isinstance(trace.provenance.get("sequences"), int) for trace in traces):

@@ -17,8 +17,9 @@ from simlab.decoders import (
     ConfidenceSpeculative,
     Decoder,
     Speculative,
+    Windowed,
     decoder_label,
-    decoder_name,
+    entry_for,
     longest_window,
 )
 from simlab.errors import SimlabError
@@ -45,10 +46,7 @@ def predict_trace(trace: Trace, decoder: Decoder) -> TracePrediction:
     """
     from simlab.theory.paths import path_means
 
-    name = decoder_name(decoder)
-    if name not in ON_PATHS:
-        raise SimlabError(f"a trace cannot predict {decoder_label(decoder)}: {REFUSED[name]}")
-    rule, first = ON_PATHS[name](trace, decoder)
+    rule, first = entry_for(decoder, ON_PATHS, WHAT)(trace, decoder)
     target = trace.target_probability
     accept = np.minimum(trace.draft_probability, target) / target
     single = first is None
@@ -133,10 +131,7 @@ def _speculative(trace: Trace, decoder: Speculative) -> _OnPaths:
 
 def _biased(trace: Trace, decoder: BiasedSpeculative) -> _OnPaths:
     if decoder.is_biased:
-        raise SimlabError(
-            f"a trace cannot predict {decoder_label(decoder)}: its output does not follow the target, whose "
-            "texts these are; over_acceptance_E columns tell of single tokens"
-        )
+        _refused("its output does not follow the target, whose texts these are")(trace, decoder)
     return _speculative(trace, Speculative())
 
 
@@ -201,25 +196,33 @@ def _needed(trace: Trace, name: str, decoder: Decoder) -> np.ndarray:
     return trace.column(name)
 
 
+def _windows(trace: Trace, decoder: Windowed) -> _OnPaths:
+    match decoder:
+        case Speculative():
+            return _speculative(trace, decoder)
+        case AdaptiveSpeculative():
+            return _adaptive(trace, decoder)
+        case ConfidenceSpeculative():
+            return _confident(trace, decoder)
+    raise SimlabError(f"no {WHAT} for {shortened(decoder)}")
+
+
+def _refused(why: str) -> Callable[[Trace, Decoder], _OnPaths]:
+    def refuse(trace: Trace, decoder: Decoder) -> _OnPaths:
+        raise SimlabError(f"a trace cannot predict {decoder_label(decoder)}: {why}")
+
+    return refuse
+
+
+WHAT = "prediction from a trace"
+
 ON_PATHS: dict[str, Callable[[Trace, Decoder], _OnPaths]] = {
     "autoregressive": _alone,
-    "speculative": _speculative,
+    "horizon": _speculative,
+    "windows": _windows,
     "batch": _batch,
     "biased": _biased,
-    "adaptive": _adaptive,
-    "confidence": _confident,
+    "block": _refused("block verification looks at the drafted tokens of a window, which leave the text"),
+    "tree": _refused("trees hold tokens beside the text that came, whose rows a trace does not have"),
 }
-"""By name, what the decoder is on the paths of a trace."""
-
-REFUSED = {
-    "block": "block verification looks at the drafted tokens of a window, which leave the text that came",
-    "tree": "trees hold tokens beside the text that came, whose rows a trace does not have",
-}
-"""By name, why a trace does not know enough."""
-
-
-def check_trace(trace) -> Trace:
-    """`trace` if it is a `Trace`. Raises SimlabError otherwise."""
-    if not isinstance(trace, Trace):
-        raise SimlabError(f"{shortened(trace)} is not a trace; expected a simlab.Trace")
-    return trace
+"""By algorithm, what the decoder is on the paths of a trace, or why it cannot be known."""

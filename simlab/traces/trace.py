@@ -100,6 +100,9 @@ class Trace:
     def __add__(self, other: Trace) -> Trace:
         return Trace.concatenate([self, other]) if isinstance(other, Trace) else NotImplemented
 
+    def __radd__(self, other) -> Trace:
+        return self if other == 0 else NotImplemented  # sum([..]) begins with 0
+
     def __getattr__(self, name: str) -> np.ndarray:
         if name.startswith("_") or name not in self.names:
             known = f"; its columns are {', '.join(self.names)}" if not name.startswith("_") else ""
@@ -173,9 +176,9 @@ class Trace:
         """The traces as one, in this order; `a + b` for two.
 
         Their columns must be the same, and their provenance but for the seeds and the number of sequences,
-        which are joined. Sequences whose numbers overlap with those before them are numbered anew. Raises
-        SimlabError where columns or provenance disagree, and for two of the same seed: their sequences
-        would be counted as independent and are the same.
+        which are joined, and how it was recorded (batch, threads). Sequences whose numbers overlap with those
+        before them are numbered anew. Raises SimlabError where columns or provenance disagree, and for two of
+        the same seed: their sequences would be counted as independent and are the same.
         """
         from simlab.traces.joining import concatenate
 

@@ -263,7 +263,7 @@ def test_the_limit_of_many_drafts_from_its_column():
             simlab.AdaptiveSpeculative([[1, 1]]),
             "the policy has 1 positions and the longest sequence 2 tokens",
         ),
-        (simlab.BlockSpeculative(), "a trace cannot predict block.*leave the text that came"),
+        (simlab.BlockSpeculative(), "a trace cannot predict block.*leave the text"),
         (simlab.TreeSpeculative(), "a trace cannot predict tree.*trees hold tokens beside the text"),
         (simlab.BiasedSpeculative(0.1), "a trace cannot predict biased.*does not follow the target"),
         ("speculative", "'speculative' is not a decoder"),

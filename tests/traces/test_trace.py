@@ -128,6 +128,9 @@ def test_traces_of_other_seeds_add_up():
     three = simlab.Trace.concatenate([both, _trace(provenance={"seed": 3, "model": "m", "sequences": 2})])
     assert three.provenance["seed"] == [1, 2, 3] and three.sequences == 6
     assert simlab.Trace.concatenate([one]) == one
+    assert sum([one, two]) == both
+    how = [_trace(provenance={"seed": seed, "batch": seed, "threads": 1}) for seed in (1, 2)]
+    assert (how[0] + how[1]).provenance == {"seed": [1, 2], "threads": 1}
     apart = _trace(sequence=[7, 7, 8], provenance={"seed": 2, "model": "m", "sequences": 2})
     assert (one + apart).ids.tolist() == [0, 4, 7, 8]  # numbers that do not overlap stay
 
