@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simlab.decoders import Speculative, TreeSpeculative, Windowed, has_bonus
+from simlab.decoders import Speculative, decoder_name
 from simlab.experiments.common.estimates import band_of, running_average
 from simlab.experiments.common.jobs import Planned, job, running_average_job
 from simlab.experiments.common.judge import judge_running_average
@@ -32,6 +32,12 @@ CAPTION = (
 )
 PRINTED = "16.41"
 """What the paper prints for E[N_rej] of speculative decoding on its instance, T = 50."""
+
+REPLACED = "Rejections are the drafted tokens that were replaced: a bonus token is none."
+REJECTIONS = {
+    "tree": "Rejections of decoding with trees are its bonus tokens: those that no tree had drafted."
+}
+"""What rejections are where a call may yield a bonus token, by the decoder's name."""
 
 
 def plan(points: list[Settings]) -> Planned[None]:
@@ -91,10 +97,8 @@ def _is_published(settings: Settings) -> bool:
 def _notes(settings: Settings, prediction: Prediction) -> list[str]:
     """What rejections are, where they are not the usual ones; and the paper's printed number beside ours,
     where the settings are those of its figure."""
-    if isinstance(settings.decoder, TreeSpeculative):
-        return ["Rejections of decoding with trees are its bonus tokens: those that no tree had drafted."]
-    if isinstance(settings.decoder, Windowed) and has_bonus(settings.decoder):
-        return ["Rejections are the drafted tokens that were replaced: a bonus token is none."]
+    if settings.decoder.has_bonus:
+        return [REJECTIONS.get(decoder_name(settings.decoder), REPLACED)]
     if not _is_published(settings):
         return []
     return [

@@ -17,9 +17,7 @@ from simlab.cli.config.settings import decoder_from, figures_from, output_from, 
 from simlab.cli.output.documents import plain
 from simlab.cli.output.trajectory import trajectory_text, visible
 from simlab.decoders import (
-    BatchSpeculative,
     Decoder,
-    TreeSpeculative,
     decoder_label,
     decoder_name,
     decoder_options,
@@ -118,10 +116,11 @@ def _check_fits(pair: ChainPair, decoder: Decoder) -> None:
             f"horizon = {pair.horizon}: a figure has room for {LONGEST} positions; "
             f"give pair.horizon={LONGEST} or less"
         )
-    if isinstance(decoder, BatchSpeculative) and MOST_DRAFTS < decoder.drafts < float("inf"):
-        raise SimlabError(f"drafts = {decoder.drafts}: a figure has room for {MOST_DRAFTS}; give fewer")
-    if isinstance(decoder, TreeSpeculative) and decoder.capacity > MOST_NODES:
-        raise SimlabError(f"capacity = {decoder.capacity}: a figure has room for {MOST_NODES}; give fewer")
+    drafts, capacity = decoder.drafts_per_call, decoder_options(decoder).get("capacity", 0)
+    if decoder.is_finite and drafts > MOST_DRAFTS:
+        raise SimlabError(f"drafts = {drafts}: a figure has room for {MOST_DRAFTS}; give fewer")
+    if capacity > MOST_NODES:
+        raise SimlabError(f"capacity = {capacity}: a figure has room for {MOST_NODES}; give fewer")
 
 
 def _characters(pair_name: str, options: dict) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pytest
 import simlab
 from simlab.cli.main import main
 from simlab.cli.output.documents import plain
-from simlab.cli.output.trajectory import LEGENDS, visible
+from simlab.cli.output.trajectory import READINGS, visible
 from simlab.decoders import DECODERS
 
 OPTIONS = {
@@ -46,7 +46,7 @@ def words_of(name: str) -> list[str]:
 
 
 def test_every_decoder_is_explained():
-    assert set(LEGENDS) == set(DECODERS)
+    assert set(READINGS) == set(DECODERS)
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -5,20 +5,12 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from simlab.cli.output.tables import columns
-from simlab.decoders import (
-    Autoregressive,
-    BatchSpeculative,
-    BiasedSpeculative,
-    BlockSpeculative,
-    Decoder,
-    TreeSpeculative,
-    decoder_name,
-)
+from simlab.decoders import Decoder, decoder_name, entry_for
 from simlab.reference.trace import OUTCOMES, Call, DraftedToken, DrawnToken, Trajectory
 
 WIDTH = 96
@@ -31,21 +23,66 @@ COLUMNS = (
 )  # fmt: skip
 """Of the table, each where it has something to say."""
 
-LEGENDS = {
-    "autoregressive": "Each call of the target gives one token, drawn from its distribution.",
-    "speculative": "A drafted token is accepted if its coin is below accept = min(1, target/draft). The "
-    "first that is not is replaced by a draw from [target - draft]+; those behind it are thrown away.",
-    "batch": "At a fresh position the first tokens of the drafts are tried in turn: accepted if the coin is "
-    "below accept = min(1, target/draft), where each failure leaves the residual [target - draft]+ as the "
-    "next try's target. The accepted draft is then followed alone.",
-    "biased": "A drafted token is accepted if its coin is below accept = min(1, (target + epsilon)/draft): "
-    "too often. The first that is not is replaced; those behind it are thrown away.",
-    "tree": "The target draws its own tokens. As long as they lie in the drafted tree the call goes on; the "
-    "first that does not is the bonus token.",
-    "block": "The drafted tokens are verified together: the window may end behind a token whose coin is "
-    "below accept = h, and ends at the last such token. p = min(1, p target/draft) runs along the window.",
+RESIDUAL = "[target - draft]+"
+BIASED_FROM = {
+    "optimal": "[target - accepted]+", "target": "the target", "draft": "the draft", "residual": RESIDUAL
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the calls of a decoder are read.
+
+    legend: the algorithm in a sentence or two. source: (call, decoder) -> what a rejected token's replacement
+    is drawn from. rule: what the figure says of the coins. walks: whether the target's own tokens walk
+    through a drafted tree, and no coins are tossed.
+    """
+
+    legend: str
+    source: Callable[[Call, Decoder], str] = lambda call, decoder: RESIDUAL
+    rule: str = "under it: coin < probability of acceptance"
+    walks: bool = False
+
+
+SPECULATIVE = Reading(
+    "A drafted token is accepted if its coin is below accept = min(1, target/draft). The "
+    "first that is not is replaced by a draw from [target - draft]+; those behind it are thrown away."
+)
+READINGS = {
+    "autoregressive": Reading("Each call of the target gives one token, drawn from its distribution."),
+    "speculative": SPECULATIVE,
+    "adaptive": SPECULATIVE,
+    "confidence": SPECULATIVE,
+    "batch": Reading(
+        "At a fresh position the first tokens of the drafts are tried in turn: accepted if the coin is "
+        "below accept = min(1, target/draft), where each failure leaves the residual [target - draft]+ as "
+        "the next try's target. The accepted draft is then followed alone.",
+        source=lambda call, decoder: RESIDUAL if call.accepted else "the last residual",
+    ),
+    "biased": Reading(
+        "A drafted token is accepted if its coin is below accept = min(1, (target + epsilon)/draft): "
+        "too often. The first that is not is replaced; those behind it are thrown away.",
+        source=lambda call, decoder: BIASED_FROM[decoder.replacement],
+    ),
+    "tree": Reading(
+        "The target draws its own tokens. As long as they lie in the drafted tree the call goes on; the "
+        "first that does not is the bonus token.",
+        walks=True,
+    ),
+    "block": Reading(
+        "The drafted tokens are verified together: the window may end behind a token whose coin is "
+        "below accept = h, and ends at the last such token. p = min(1, p target/draft) runs along the "
+        "window.",
+        source=lambda call, decoder: "[p target - draft]+",
+        rule="under it: coin < h where the window may end",
+    ),
 }
-LEGENDS["adaptive"] = LEGENDS["confidence"] = LEGENDS["speculative"]
+"""By the decoder's name."""
+
+
+def reading_of(decoder: Decoder) -> Reading:
+    """The decoder's row of READINGS; SimlabError where there is none."""
+    return entry_for(decoder, READINGS, "reading", decoder_name(decoder))
 
 
 @dataclass(frozen=True)
@@ -83,9 +120,9 @@ def trajectory_text(
     labels: (V,), of the tokens; spaced: whether spaces stand between them in running text; colour: with the
     codes of a terminal.
     """
-    rows = []
+    reading, rows = reading_of(decoder), []
     for number, call in enumerate(trajectory.calls, start=1):
-        table = _walk(call, labels) if isinstance(decoder, TreeSpeculative) else _rows(call, decoder, labels)
+        table = _walk(call, labels) if reading.walks else _rows(call, decoder, labels)
         rows += [{"call": str(number) * (at == 0), **row} for at, row in enumerate(table)]
     kept = [key for key in COLUMNS if any(row.get(key) for row in rows)]
     heading, *lines = columns([{key: row.get(key, "") for key in kept} for row in rows]).splitlines()
@@ -93,7 +130,7 @@ def trajectory_text(
         lines = [f"\033[{COLOURS[row['kind']]}m{line}\033[0m" for row, line in zip(rows, lines, strict=True)]
     told = (" " * spaced).join(labels[token] for token in trajectory.tokens)
     text = textwrap.fill(f"after {labels[trajectory.start]} came: {told}", WIDTH)
-    legend = textwrap.fill(LEGENDS[decoder_name(decoder)], WIDTH)
+    legend = textwrap.fill(reading.legend, WIDTH)
     return "\n".join([legend, "", heading, *lines, "", text, summary(trajectory, decoder)])
 
 
@@ -103,7 +140,7 @@ def summary(trajectory: Trajectory, decoder: Decoder) -> str:
     counts = Counter(event.outcome for event in events(trajectory))
     parts = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES]
     last = f"N_rej = {trajectory.rejections}"
-    if isinstance(decoder, TreeSpeculative):
+    if reading_of(decoder).walks:
         parts, last = [f"{counts['accepted']} passed by the target's own"], f"{counts['bonus']} bonus tokens"
     elif counts["bonus"] and counts["accepted"]:
         last += f"; {counts['bonus']} straight from the target"
@@ -128,9 +165,10 @@ def _rows(call: Call, decoder: Decoder, labels: Sequence[str]) -> Iterator[dict[
         which = f"draft {last}" if first == last else f"drafts {first} to {last}"
         yield {"kind": "thrown away", "outcome": f"{which}: not tried, thrown away"}
     if call.replacement:
-        yield _drawn("replacement", call.replacement, f"replacement, from {_source(call, decoder)}", labels)
+        source = reading_of(decoder).source(call, decoder)
+        yield _drawn("replacement", call.replacement, f"replacement, from {source}", labels)
     if call.bonus:
-        alone = "from the target" + ", nothing was drafted" * (not isinstance(decoder, Autoregressive))
+        alone = "from the target" + ", nothing was drafted" * (decoder.drafts_per_call > 0)
         told = "bonus token, from the target" if drafts else alone
         probability = _digits(call.bonus.distribution[call.bonus.token])
         yield _drawn("bonus", call.bonus, told, labels) | {"target": probability}
@@ -158,18 +196,6 @@ def _tried(one: DraftedToken, call: Call, labels: Sequence[str]) -> dict[str, st
 def _drawn(kind: str, drawn: DrawnToken, outcome: str, labels: Sequence[str]) -> dict[str, str]:
     position, token = str(drawn.position + 1), labels[drawn.token]
     return {"kind": kind, "position": position, "token": token, "outcome": outcome}
-
-
-def _source(call: Call, decoder: Decoder) -> str:
-    """What a rejected token's replacement is drawn from."""
-    if isinstance(decoder, BlockSpeculative):
-        return "[p target - draft]+"
-    if isinstance(decoder, BatchSpeculative) and not call.accepted:
-        return "the last residual"
-    if isinstance(decoder, BiasedSpeculative):
-        drawn_from = {"optimal": "[target - accepted]+", "target": "the target", "draft": "the draft"}
-        return drawn_from.get(decoder.replacement, "[target - draft]+")
-    return "[target - draft]+"
 
 
 def _walk(call: Call, labels: Sequence[str]) -> Iterator[dict[str, str]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from simlab.cli.output.trajectory import Event, events
-from simlab.decoders import BlockSpeculative, Decoder, TreeSpeculative
+from simlab.cli.output.trajectory import Event, events, reading_of
+from simlab.decoders import Decoder
 from simlab.reference.trace import Call, Trajectory
 from simlab.report.save import save_figure
 from simlab.report.style import style
@@ -30,17 +30,15 @@ def write_figure(
 
     further: formats of the picture besides, as `save_figure` takes them.
     """
+    reading = reading_of(decoder)
     with style():
-        if isinstance(decoder, TreeSpeculative):
+        if reading.walks:
             figure = draw_walks([_walk(at, call, labels) for at, call in _numbered(trajectory)], title)
         else:
             bands = [_band(at, call, labels) for at, call in _numbered(trajectory)]
             kept = [one for one in events(trajectory) if one.outcome not in ("rejected", "thrown away")]
             text = [Box(one.position + 1, labels[one.token], one.outcome) for one in kept]
-            rule = "under it: coin < probability of acceptance"
-            if isinstance(decoder, BlockSpeculative):
-                rule = "under it: coin < h where the window may end"
-            figure = draw_timeline(bands, text, title, rule)
+            figure = draw_timeline(bands, text, title, reading.rule)
     table = pandas.DataFrame([_csv_row(event, labels) for event in events(trajectory)])
     return save_figure(figure, path.parent, path.name, table, {"Command": command}, further)
 
