@@ -14,12 +14,12 @@ from simlab.evidence import Interval, Judging, Verdict, ratio_interval, sums_int
 from simlab.experiments.common.jobs import job, looks_of
 from simlab.experiments.common.outcome import Exhibit, Presentation, rows
 from simlab.experiments.common.settings import Settings
-from simlab.experiments.windows.expected_work import acceptance_of, fixed
+from simlab.experiments.windows.expected_work import fixed
 from simlab.experiments.windows.options import Options
 from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_comparison, draw_curves
 from simlab.runs import Job, Result
-from simlab.theory import Prediction
+from simlab.theory import Prediction, mean_acceptance
 
 COUNTED = ("drafted", "reached", "accepted")
 """Calls of a place: that draft a token there, of those with all before it accepted, of those with it too."""
@@ -63,12 +63,13 @@ def present_places(
     table = [
         row for of, (true, found) in rates.items() for row in rows(place, found, true, of=of, memoryless=None)
     ]
-    formula = {"drafted": acceptance_of(pair) ** place, "reached": np.full(len(place), acceptance_of(pair))}
+    acceptance = mean_acceptance(pair)
+    formula = {"drafted": acceptance**place, "reached": np.full(len(place), acceptance)}
     for row in table:
         row["memoryless"] = float(formula[row["of"]][row["x"] - 1])
     figure = _draw(settings, place, rates, formula)
     caption = CAPTION.format(
-        window=options.places, name=settings.pair_name, horizon=pair.horizon, acceptance=acceptance_of(pair)
+        window=options.places, name=settings.pair_name, horizon=pair.horizon, acceptance=acceptance
     )
     exhibit = told.figure("windows_places", caption, figure, table, [one])
     return exhibit, verdicts, [_headline(settings, exact, place)]

@@ -7,12 +7,12 @@ import numpy as np
 from simlab.experiments.common.jobs import instance
 from simlab.experiments.common.outcome import Exhibit, Presentation
 from simlab.experiments.common.settings import Settings
-from simlab.experiments.windows.expected_work import acceptance_of, window_work
+from simlab.experiments.windows.expected_work import window_work
 from simlab.experiments.windows.options import Options
 from simlab.pairs import make_pair
 from simlab.report import new_figure, style
 from simlab.report.windowplot import MapPoint, draw_window_map
-from simlab.theory import memoryless
+from simlab.theory import mean_acceptance, memoryless
 
 CAPTION = (
     "The best window by the memoryless formula, with the bonus token: how many tokens to draft before each "
@@ -69,4 +69,4 @@ def _pairs(settings: Settings) -> dict:
 
 def _point(label: str, pair, settings: Settings, options: Options) -> MapPoint:
     window = window_work(pair, options.longest).best(settings.cost.ratio)
-    return MapPoint(label, acceptance_of(pair), settings.cost.ratio, window, label == settings.pair_name)
+    return MapPoint(label, mean_acceptance(pair), settings.cost.ratio, window, label == settings.pair_name)

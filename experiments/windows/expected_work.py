@@ -29,6 +29,9 @@ from simlab.theory import (
     window_times,
 )
 
+REMEMBERED = functools.lru_cache(maxsize=256)
+"""For what jobs and figures ask about one pair again: recursions of some ten milliseconds each."""
+
 TIED = 1e-12
 """Times that agree to so much of them are one; then the first choice is taken, the smaller window."""
 
@@ -41,7 +44,7 @@ class Work:
     calls: np.ndarray
 
     def times(self, ratio: float) -> np.ndarray:
-        """E[time] in target calls, (N,), with drafted tokens of cost `ratio`."""
+        """E[time] in target calls, (N,), with drafted tokens of cost `ratio`; of one rule at many, (R,)."""
         return self.calls + ratio * self.drafted
 
     def best(self, ratio: float) -> int:
@@ -50,7 +53,7 @@ class Work:
         return int(np.argmax(times <= times.min() * (1 + TIED)))
 
 
-@functools.lru_cache(maxsize=64)
+@REMEMBERED
 def window_work(pair: ChainPair, longest: int) -> Work:
     """Of fixed windows 0..longest with the bonus token, (longest + 1,); 0 is the target alone.
 
@@ -61,7 +64,7 @@ def window_work(pair: ChainPair, longest: int) -> Work:
     return Work(*(np.pad(part, (0, short), "edge") for part in (work.drafted, work.calls)))
 
 
-@functools.lru_cache(maxsize=256)
+@REMEMBERED
 def adaptive(pair: ChainPair, ratio: float, longest: int) -> tuple[Policy, float]:
     """The optimal policy at a cost ratio and its E[time] in target calls."""
     cost = CostModel(ratio, 1.0)
@@ -69,7 +72,7 @@ def adaptive(pair: ChainPair, ratio: float, longest: int) -> tuple[Policy, float
     return policy, _from_start(pair, expected_time(pair, AdaptiveSpeculative(policy), cost))
 
 
-@functools.lru_cache(maxsize=256)
+@REMEMBERED
 def confident(pair: ChainPair, ratio: float, longest: int) -> tuple[ConfidenceSpeculative, float]:
     """Confident drafting at its best threshold, and its E[time] in target calls.
 
@@ -81,21 +84,14 @@ def confident(pair: ChainPair, ratio: float, longest: int) -> tuple[ConfidenceSp
     return ConfidenceSpeculative(best.threshold, window), best.time
 
 
-@functools.lru_cache(maxsize=64)
 def decoder_work(pair: ChainPair, decoder: Decoder) -> Work:
     """Of one decoder, arrays (1,)."""
     return _linear(lambda cost: np.array([_from_start(pair, expected_time(pair, decoder, cost))]))
 
 
-@functools.lru_cache(maxsize=64)
-def acceptance_of(pair: ChainPair) -> float:
-    """`mean_acceptance`, remembered."""
-    return mean_acceptance(pair)
-
-
 def memoryless_window(pair: ChainPair, ratio: float, longest: int) -> int:
     """The window that the memoryless formula takes for the best, with the pair's mean acceptance."""
-    return int(memoryless.best_window_of(acceptance_of(pair), ratio, longest=longest))
+    return int(memoryless.best_window_of(mean_acceptance(pair), ratio, longest=longest))
 
 
 def fixed(window: int) -> Speculative:

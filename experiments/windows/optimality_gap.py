@@ -13,13 +13,13 @@ from simlab.experiments.common.draft_quality import dial_name, dial_pair
 from simlab.experiments.common.jobs import instance
 from simlab.experiments.common.outcome import Exhibit, Presentation
 from simlab.experiments.common.settings import Settings
-from simlab.experiments.windows.expected_work import acceptance_of, memoryless_window, window_work
+from simlab.experiments.windows.expected_work import memoryless_window, window_work
 from simlab.experiments.windows.options import Options
 from simlab.experiments.windows.policies import CHOICES, SOLID, kept, times_of
 from simlab.report import new_figure, shared_legend, style
 from simlab.report.curves import Curve, draw_comparison, draw_curves
 from simlab.report.windowplot import draw_dashes, draw_edges, draw_marked, plain_ratio_ticks
-from simlab.theory import memoryless
+from simlab.theory import mean_acceptance, memoryless
 
 DRAWN = ("adaptive", "confident", "fixed")
 
@@ -44,7 +44,7 @@ def present_gap(told: Presentation, options: Options) -> tuple[Exhibit, list[str
     times = [times_of(pair, ratio, options.longest) for pair in pairs]
     windows = [memoryless_window(pair, ratio, options.longest) for pair in pairs]
     promised = [
-        float(memoryless.speedup(acceptance_of(pair), window, settings.cost))
+        float(memoryless.speedup(mean_acceptance(pair), window, settings.cost))
         for pair, window in zip(pairs, windows, strict=True)
     ]
     horizon = instance(settings)[0].horizon
@@ -54,7 +54,7 @@ def present_gap(told: Presentation, options: Options) -> tuple[Exhibit, list[str
     figure = _draw(settings, options, speedups, np.array(promised), beyond, share)
     table = {
         "dial": options.dial,
-        "acceptance": [acceptance_of(pair) for pair in pairs],
+        "acceptance": [mean_acceptance(pair) for pair in pairs],
         **{f"speedup_{choice}": line for choice, line in speedups.items()},
         "speedup_promised": promised,
         "window_fixed": [window_work(pair, options.longest).best(ratio) for pair in pairs],

@@ -9,7 +9,7 @@ longest and the threshold that is then the best, or with the default settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -117,19 +117,21 @@ def present_policies(
 
 def times_of(pair: ChainPair, ratio: float, longest: int) -> dict[str, float]:
     """E[time for T tokens] in target calls of each of `CHOICES`, exact."""
-    return {choice: time_of(pair, ratio, longest, choice) for choice in CHOICES}
+    return {choice: float(times_along(pair, [ratio], longest, choice)[0]) for choice in CHOICES}
 
 
-def time_of(pair: ChainPair, ratio: float, longest: int, choice: str) -> float:
-    """E[time for T tokens] in target calls of one of `CHOICES`, exact."""
-    if choice == "adaptive":
-        return adaptive(pair, ratio, longest)[1]
-    if choice == "confident":
-        return confident(pair, ratio, longest)[1]
+def times_along(pair: ChainPair, ratios: Sequence[float], longest: int, choice: str) -> np.ndarray:
+    """E[time for T tokens] in target calls of one of `CHOICES` at cost ratios (R,), exact, (R,)."""
     if choice == "default":
-        return float(decoder_work(pair, DEFAULT).times(ratio)[0])
-    times = window_work(pair, longest).times(ratio)
-    return float(times.min() if choice == "fixed" else times[memoryless_window(pair, ratio, longest)])
+        return decoder_work(pair, DEFAULT).times(np.asarray(ratios))
+    if choice in SIMULATED:
+        rule = {"adaptive": adaptive, "confident": confident}[choice]
+        return np.array([rule(pair, ratio, longest)[1] for ratio in ratios])
+    times = np.array([window_work(pair, longest).times(ratio) for ratio in ratios])
+    if choice == "fixed":
+        return times.min(axis=1)
+    windows = [memoryless_window(pair, ratio, longest) for ratio in ratios]
+    return times[np.arange(len(windows)), windows]
 
 
 def kept(times: Mapping[str, float], choice: str = "confident") -> float:
@@ -171,8 +173,7 @@ def _line(settings: Settings, options: Options, choice: str) -> tuple[np.ndarray
     ends = min(CURVE_RATIOS[0], *own), max(CURVE_RATIOS[1], *own)
     ratios = np.unique([*np.geomspace(*ends, FINE), *own])
     times, best = (
-        np.array([time_of(pair, ratio, options.longest, which) for ratio in ratios.tolist()])
-        for which in (choice, "adaptive")
+        times_along(pair, ratios.tolist(), options.longest, which) for which in (choice, "adaptive")
     )
     return ratios, pair.horizon / times, 100 * (times / best - 1)
 

@@ -19,7 +19,6 @@ from simlab.experiments.common.settings import Settings
 from simlab.experiments.windows.expected_work import (
     Points,
     Work,
-    acceptance_of,
     fixed,
     judged,
     memoryless_window,
@@ -32,7 +31,7 @@ from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_curves
 from simlab.report.windowplot import draw_choice, draw_dashes, name_solid
 from simlab.runs import Job
-from simlab.theory import memoryless
+from simlab.theory import mean_acceptance, memoryless
 
 CAPTION = (
     "Speed-up over autoregressive decoding against the window, the number of tokens drafted before each "
@@ -92,7 +91,7 @@ def present_speedup(
             name = f"{told.title}, {series}, window {window}"
             verdicts += judged(told, name, one, "E[target calls]", "E[drafted tokens]")
     found = speedup_points(told, jobs[None], cost, confidence)
-    formula = memoryless.speedup(acceptance_of(pair), windows, cost)
+    formula = memoryless.speedup(mean_acceptance(pair), windows, cost)
     exact = _speedups(window_work(pair, options.longest), cost.ratio)
     table += _rows(settings.pair_name, windows, formula, exact, options, found)
     for window, one in zip(options.simulated, jobs[None], strict=True):
@@ -100,7 +99,7 @@ def present_speedup(
     figure = _draw(settings, options, pair, chains, (formula, exact, found))
     caption = CAPTION.format(
         ratio=cost.ratio, horizon=options.horizon, name=settings.pair_name, own=pair.horizon,
-        acceptance=acceptance_of(pair),
+        acceptance=mean_acceptance(pair),
     )  # fmt: skip
     everything = [one for jobs_here in jobs.values() for one in jobs_here]
     exhibit = told.figure("windows_speedup", caption, figure, table, everything)
@@ -143,7 +142,7 @@ def _draw(settings: Settings, options: Options, pair: ChainPair, chains: list, o
         draw_choice(right, windows, exact, told, series=0, judged=True)
         left.set_title(f"(a) independent tokens, T = {options.horizon}")
         about = f"{settings.pair_name}, T = {pair.horizon}"
-        right.set_title(f"(b) {about}, mean acceptance {acceptance_of(pair):.3f}")
+        right.set_title(f"(b) {about}, mean acceptance {mean_acceptance(pair):.3f}")
         left.set_ylabel("speed-up over autoregressive")
         for axes in (below_left, below_right):
             axes.set_xlabel(f"window (cost ratio {settings.cost.ratio:g})")
@@ -171,11 +170,12 @@ def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
     ratio, work = settings.cost.ratio, window_work(pair, options.longest)
     speedups, best = _speedups(work, ratio), work.best(ratio)
     told = memoryless_window(pair, ratio, options.longest)
-    promised = memoryless.speedup(acceptance_of(pair), told, settings.cost)
+    acceptance = mean_acceptance(pair)
+    promised = memoryless.speedup(acceptance, told, settings.cost)
     loss = 100 * (speedups[best] / speedups[told] - 1)
     return (
         f"Best window on {settings.pair_name} where a drafted token costs {ratio:g} target calls: {best}, "
         f"speed-up {speedups[best]:.4f}. The memoryless formula with the mean acceptance "
-        f"{acceptance_of(pair):.4f} says {told} and promises {promised:.4f}; it gives {speedups[told]:.4f}, "
+        f"{acceptance:.4f} says {told} and promises {promised:.4f}; it gives {speedups[told]:.4f}, "
         f"{max(loss, 0.0):.2f}% more time than the best."
     )
