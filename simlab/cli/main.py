@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": ("simlab.cli.verify", "every theorem as a check on a pair: two independent numbers each"),
     "audit": ("simlab.cli.audit", "is a verifier, yours or a library's, still exact?"),
     "reproduce": ("simlab.cli.reproduce", "every experiment and figure, and the page of them all"),
+    "merge": ("simlab.cli.merge", "the ledgers of several machines become one"),
     "report": ("simlab.cli.report", "one page of all results: OUTPUT/report/index.html"),
     "status": ("simlab.cli.status", "what the ledger holds"),
 }
@@ -76,7 +77,7 @@ def _dispatch(arguments: list[str]) -> int:
         if "-h" in words or "--help" in words:
             print(module.USAGE, end="")
             return 0
-        known = ["--json"] if "--json" in module.USAGE else []
+        known = [option for option in ("--json", "--check", "--csv") if option in module.USAGE]
         for word in words:
             if word.startswith("-") and word not in known:
                 raise SimlabError(f"no option {word}: known are {', '.join([*known, '--help'])}")

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from simlab.cli.config.compose import compose_points, hydra_application, one_line_errors, telling
-from simlab.cli.config.settings import backend_from, output_from, settings_from
+from simlab.cli.config.settings import backend_from, output_from, settings_from, shard_from
 from simlab.cli.output.documents import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
 from simlab.cli.output.verdict_tables import check_table, verdict_table
 from simlab.errors import SimlabError
@@ -52,19 +54,40 @@ def execute(
 
     All simulate as one list of jobs (a task that two of them share runs once), and each presents as soon as
     its own are done. `report`: where a verdicts.json of all of them is written; show_outcome: what is done
-    with each Outcome, and the seconds it took to present, in the given order. Returns 1 if a verdict or a
-    theorem check FAILed, 130 after Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything
-    runs where it can be seen.
+    with each Outcome, and the seconds it took to present, in the given order. A ledger with damaged pages is
+    rescued first, in one line that says so. Returns 1 if a verdict or a theorem check FAILed, 130 after
+    Ctrl-C, else 0. Raises SimlabError for a user's mistake, before anything runs where it can be seen.
     """
+    from simlab.runs.ledger import DamagedLedger
+    from simlab.runs.rescue import rescue
+
+    try:
+        return _execute(experiments, report, show_outcome)
+    except DamagedLedger:
+        path = output_from(experiments[0][0]) / "ledger.sqlite"
+        saved, kept = rescue(path)
+        print(
+            f"simlab: {path} was damaged: {saved:,} batches of it are saved in a fresh one, the damaged file "
+            f"is kept as {kept}, and what is missing is run again",
+            file=sys.stderr,
+        )
+        return _execute(experiments, report, show_outcome)
+
+
+def _execute(experiments: Sequence[Sequence[dict]], report: Path | None, show_outcome: Callable) -> int:
     from simlab.cli.presenting import Presenters
     from simlab.runs import Interrupted, Ledger, Loky, collect, show
+    from simlab.runs.shard import WHOLE
 
     output = output_from(experiments[0][0])
     backend = backend_from(experiments[0][0])
     points = [[settings_from(config) for config in configs] for configs in experiments]
     names = [some[0].experiment for some in points]
     plans = [experiment_module(name).plan(some) for name, some in zip(names, points, strict=True)]
+    shard = shard_from(experiments[0][0])
     make_folder(output)
+    if shard != WHOLE:
+        return _simulate_shard([job for plan in plans for job in plan.jobs], shard, output, backend)
     outcomes, ordered = {}, []
 
     def done(number: int, outcome, seconds: float) -> None:
@@ -81,7 +104,7 @@ def execute(
     processes = backend.workers if isinstance(backend, Loky) else 1
     presenters = Presenters(list(zip(names, plans, strict=True)), processes, done)
     try:
-        with Ledger(output / "ledger.sqlite") as ledger, presenters:
+        with _ledger_warnings_as_lines(), Ledger(output / "ledger.sqlite") as ledger, presenters:
             jobs = [job for plan in plans for job in plan.jobs]
             if jobs:
                 show(presenters.along(collect(jobs, ledger=ledger, backend=backend)))
@@ -95,6 +118,44 @@ def execute(
         print(f"\n{_tally(ordered)}\nwrote {report}")
     judged = [one for outcome in ordered for one in (*outcome.verdicts, *outcome.checks)]
     return 1 if any(one.status == "FAIL" for one in judged) else 0
+
+
+def _simulate_shard(jobs: Sequence, shard, output: Path, backend) -> int:
+    """Simulate a part of the jobs and say how to go on: figures and verdicts need all parts."""
+    from simlab.runs import Interrupted, Ledger, collect, show
+
+    parts = {job.task.id: dataclasses.replace(job, shard=shard) for job in jobs}
+    path = output / "ledger.sqlite"
+    try:
+        with _ledger_warnings_as_lines(), Ledger(path) as ledger:
+            show(collect(parts.values(), ledger=ledger, backend=backend))
+    except Interrupted as stopped:
+        print(f"simlab: {stopped}", file=sys.stderr)
+        return 130
+    print(
+        f"shard {shard} of {len(parts)} tasks is simulated, in {path}; when all {shard.count} are: "
+        "simlab merge INTO.sqlite FROM.sqlite ..., then this command without shard= draws"
+    )
+    return 0
+
+
+@contextmanager
+def _ledger_warnings_as_lines():
+    """What a ledger warns of, as one line of ours on standard error, each time."""
+    from simlab.runs.ledger import LedgerWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LedgerWarning)
+        others = warnings.showwarning
+
+        def show(message, category, *rest, **more) -> None:
+            if issubclass(category, LedgerWarning):
+                print(f"simlab: {message}", file=sys.stderr)
+            else:
+                others(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def tier_of(configs: Sequence[dict]) -> str | None:
@@ -126,10 +187,9 @@ def _tally(outcomes) -> str:
 
 
 def _write_json(path: Path, document) -> None:
-    make_folder(path.parent)
-    part = path.with_name(path.name + ".part")
-    part.write_text(to_json(plain(document)))
-    os.replace(part, path)
+    from simlab.report.save import write_whole
+
+    write_whole(path, to_json(plain(document)).encode())
 
 
 def _through_hydra(words: list[str]) -> int:

@@ -2,18 +2,24 @@
 
 Two tables: tasks(id, json) and batches(task, batch, trajectories, counts), without times or machine names,
 so that two ledgers of the same work hold the same rows (a column `trajectories` counts environments where a
-task does). A third, timings(task, trajectories, seconds), says
-what the work took and is no result: it is made when the first time is written, and a ledger without it is
-whole. One process writes in one transaction a flush, with a rollback journal: after kill -9 at any moment
-the file holds every batch of the last finished flush and no half of one. Several processes may share a
-ledger, for the same batch has the same counts whoever wrote it.
+task does). Three more are made when they are first needed. seals(task, batch, trajectories, seal) holds a
+digest of each row with its key: counts that stand under another batch's key, because a page of an index was
+damaged or somebody edited the file, are noticed as surely as damaged counts are. Batches of a simlab that
+wrote no seals are checked as far as they can be. timings(task, trajectories, seconds) says what the work
+took and is not a result. damaged holds the rows that were set aside.
+
+One process writes in one transaction a flush, with a rollback journal: after kill -9 at any moment the file
+holds every batch of the last finished flush and no half of one. Several processes may share a ledger, for the
+same batch has the same counts whoever wrote it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,14 +51,31 @@ CREATE TABLE IF NOT EXISTS timings (
 )
 """
 
+_SEALS = """
+CREATE TABLE IF NOT EXISTS seals (
+    task TEXT NOT NULL, batch INTEGER NOT NULL, trajectories INTEGER NOT NULL, seal BLOB NOT NULL,
+    PRIMARY KEY (task, batch, trajectories)
+) WITHOUT ROWID
+"""
+
+_SEAL_OF_ROW = """(
+    SELECT seal FROM seals
+    WHERE (task, batch, trajectories) = (batches.task, batches.batch, batches.trajectories)
+)"""
+
+_DAMAGED = """
+CREATE TABLE IF NOT EXISTS damaged (task, batch, trajectories, counts, seal, reason TEXT NOT NULL)
+"""
+
 _ADD_TIMING = """
 INSERT INTO timings VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE
 SET trajectories = trajectories + excluded.trajectories, seconds = seconds + excluded.seconds
 """
 
 _MENDS = {
-    sqlite3.SQLITE_NOTADB: "is no ledger: give the path of a ledger, or of a file that does not exist yet",
-    sqlite3.SQLITE_CORRUPT: "is damaged: move it away and run again, or rescue it with sqlite3's .recover",
+    sqlite3.SQLITE_NOTADB: "is not a ledger; expected the path of one, or of a file that does not exist",
+    sqlite3.SQLITE_CORRUPT: "is damaged: simlab run rescues what can be read of it, and keeps the file "
+    "beside it",
     sqlite3.SQLITE_BUSY: "is locked by another process: wait for it, or end it, and run again",
     sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable, or give another path",
     sqlite3.SQLITE_PERM: "cannot be opened: make it readable and writable, or give another path",
@@ -86,30 +109,49 @@ class TaskSummary:
     mean: float | None
 
 
+class DamagedLedger(SimlabError):
+    """Pages of the file cannot be read as a database's. `simlab.runs.rescue` saves what can be read."""
+
+
+class LedgerWarning(UserWarning):
+    """Batches of a ledger were damaged, and are run again."""
+
+
 class Ledger:
     """An open ledger; use it in a `with` block, or close it.
 
     path: the file, made with its folder if it is missing (unless create=False). timeout: seconds to wait for
-    another process's lock. Raises SimlabError, in one line with the mend, for a file that is no ledger or one
-    of another version, for a damaged, locked or unwritable one, and for a full disk.
+    another process's lock. readonly: the file is never changed, and must be there.
+    Raises SimlabError, in one line with the mend, for a file that is not a ledger or one of another version,
+    for a damaged, locked or unwritable one, and for a full disk.
     """
 
-    def __init__(self, path: str | os.PathLike, *, create: bool = True, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        create: bool = True,
+        timeout: float = 60.0,
+        readonly: bool = False,
+    ) -> None:
         self.path = Path(path)
-        if not create and not self.path.exists():
+        if not (create and not readonly) and not self.path.exists():
             raise SimlabError(f"no ledger {self.path}: give the path of one that a run has written")
         if self.path.is_dir():
             raise SimlabError(f"the ledger {self.path} is a folder: give the path of a file")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SimlabError(f"cannot make the folder {self.path.parent}: {error.strerror}") from error
+        if not readonly:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SimlabError(f"cannot make the folder {self.path.parent}: {error.strerror}") from error
+        name = f"{self.path.absolute().as_uri()}?mode=ro" if readonly else self.path
         with self._reported():
             self._db = sqlite3.connect(
-                self.path, timeout=timeout, isolation_level=None, check_same_thread=False
+                name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=readonly
             )
+        self._db.text_factory = lambda raw: raw.decode(errors="replace")  # a damaged byte is not a traceback
         try:
-            self._prepare()
+            self._prepare(readonly)
         except BaseException:
             self.close()
             raise
@@ -143,10 +185,23 @@ class Ledger:
         encoded = [(task, batch, size, counts_to_bytes(counts)) for task, batch, size, counts in rows]
         taken = [(task, timing.samples, timing.seconds) for task, timing in (timings or {}).items()]
         with self._transaction():
-            self._db.executemany("INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?)", encoded)
+            self._db.execute(_SEALS)
+            for row in encoded:
+                self._insert(*row)
             if taken:
                 self._db.execute(_TIMINGS)
                 self._db.executemany(_ADD_TIMING, taken)
+
+    def insert_tasks(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Write rows (task id, canonical JSON) as they are, where they are not there yet."""
+        with self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO tasks VALUES (?, ?)", rows)
+
+    def insert_batches(self, rows: Iterable[tuple[str, int, int, bytes]]) -> int:
+        """Write sound rows (task id, batch number, samples, counts as bytes); how many were new."""
+        with self._transaction():
+            self._db.execute(_SEALS)
+            return sum(self._insert(*row) for row in rows)
 
     def timings(self) -> dict[str, Timing]:
         """What simulating took, by task id, as far as it was written down.
@@ -164,16 +219,41 @@ class Ledger:
 
         Streams: memory does not depend on how many there are. Raises SimlabError at a damaged batch.
         """
-        for batch, size, blob in self._blobs(task):
-            yield batch, size, self._decode(task, batch, blob)
+        for row in self._blobs(task):
+            yield row[0], row[1], self._decode(task, *row)
+
+    def sound_batches(self, task: str) -> Iterator[tuple[int, int, Counts | EnvironmentCounts]]:
+        """Like `batches`, but sets aside the damaged ones, in the table `damaged`: they are run again.
+
+        Says so in one warning. Raises DamagedLedger where the file itself is damaged.
+        """
+        damaged = []
+        for row in self._blobs(task):
+            try:
+                counts = self._decode(task, *row)
+            except SimlabError as error:
+                damaged.append((row, str(error.__cause__ or error)))
+                continue
+            yield row[0], row[1], counts
+        if damaged:
+            self._set_aside(task, damaged)
+            numbers = ", ".join(str(batch) for (batch, *_), _ in damaged[:5]) + ", ..." * (len(damaged) > 5)
+            warnings.warn(
+                f"{self.path}, task {task[:12]}: {len(damaged)} damaged batches ({numbers}) are set aside "
+                "and run again",
+                LedgerWarning,
+                stacklevel=2,
+            )
 
     def read(self, task: str, batch: int, trajectories: int) -> Counts | EnvironmentCounts:
         """The counts of one batch, which must be there."""
         key = (task, batch, trajectories)
-        rows = self._rows("SELECT counts FROM batches WHERE (task, batch, trajectories) = (?, ?, ?)", key)
+        rows = self._rows(
+            f"SELECT {self._columns} FROM batches WHERE (task, batch, trajectories) = (?, ?, ?)", key
+        )
         if not rows:
             raise SimlabError(f"the ledger {self.path} lost batch {batch} of task {task[:12]}: run again")
-        return self._decode(task, batch, rows[0][0])
+        return self._decode(task, *rows[0])
 
     def tasks(self) -> Iterator[TaskSummary]:
         """A summary of each task, by id. Of a batch that was run in part and in full, the full one counts."""
@@ -193,24 +273,25 @@ class Ledger:
     def merge(self, other: str | os.PathLike) -> int:
         """Take over all tasks and batches of another ledger; returns how many batches were new.
 
-        All or nothing: raises SimlabError, with nothing changed, where the other is no sound ledger, or
-        where the two hold different counts for one batch (they come from different samplers).
+        All or nothing: raises SimlabError, with nothing changed, where the other is not a sound ledger, or
+        where the two hold different counts for one batch (they come from different samplers). The other is
+        opened for reading only.
         """
-        with Ledger(other, create=False) as source:
+        with Ledger(other, readonly=True) as source:
             if os.path.samefile(self.path, source.path):
                 return 0
             tasks = source._rows("SELECT id, json FROM tasks ORDER BY id")
             timings = source.timings()
             with self._transaction():
+                self._db.execute(_SEALS)
                 for task, text in tasks:
                     source._settings(task, text)
                     self._db.execute("INSERT OR IGNORE INTO tasks VALUES (?, ?)", (task, text))
-                added = self._db.total_changes
+                added = 0
                 for task, _ in tasks:
-                    for batch, size, blob in source._blobs(task):
-                        source._decode(task, batch, blob)
-                        self._insert_same(task, batch, size, blob, source.path)
-                added = self._db.total_changes - added
+                    for row in source._blobs(task):
+                        source._decode(task, *row)
+                        added += self._insert_same(task, *row[:3], source.path)
                 self._db.execute(_TIMINGS)
                 for task, timing in timings.items():
                     row = (task, timing.samples, timing.seconds)
@@ -219,24 +300,56 @@ class Ledger:
 
     def drop_damaged(self) -> int:
         """Delete the batches whose counts are damaged, so that the next run simulates them again."""
-        damaged = []
+        dropped = 0
         for (task,) in self._rows("SELECT DISTINCT task FROM batches ORDER BY task"):
-            for batch, size, blob in self._blobs(task):
+            damaged = []
+            for row in self._blobs(task):
                 try:
-                    counts_from_bytes(blob)
-                except SimlabError:
-                    damaged.append((task, batch, size))
-        with self._transaction():
-            self._db.executemany("DELETE FROM batches WHERE (task, batch, trajectories) = (?, ?, ?)", damaged)
-        return len(damaged)
+                    self._decode(task, *row)
+                except SimlabError as error:
+                    damaged.append((row, str(error)))
+            if damaged:
+                self._set_aside(task, damaged, keep=False)
+            dropped += len(damaged)
+        return dropped
 
-    def _prepare(self) -> None:
-        """Check that the file is a ledger of this version; make it one if it is empty."""
-        with self._reported():
-            # Rollback journal, not WAL: one file to copy, and it works on network file systems.
-            self._db.execute("PRAGMA journal_mode = DELETE")
-            self._db.execute("PRAGMA synchronous = FULL")
-        if self._is_empty():
+    def problems(self) -> Iterator[str]:
+        """Read everything; in one line each, what is not as it was written. Nothing where all is sound.
+
+        Rows without a seal are checked by their own checksum and their size alone.
+        """
+        for (text,) in self._rows("PRAGMA integrity_check(20)"):
+            if text != "ok":
+                yield f"{self.path}: {' '.join(str(text).split())}"
+        known = set()
+        for task, text in self._rows("SELECT id, json FROM tasks ORDER BY id"):
+            known.add(task)
+            try:
+                self._settings(task, text)
+            except SimlabError as error:
+                yield str(error)
+        for (task,) in self._rows("SELECT DISTINCT task FROM batches ORDER BY task"):
+            if task not in known:
+                yield f"{self.path}: batches of task {str(task)[:12]!r}, which no row of the tasks names"
+            for row in self._blobs(task):
+                try:
+                    self._decode(task, *row)
+                except SimlabError as error:
+                    yield str(error)
+
+    def unsealed(self) -> int:
+        """How many batches have no seal: whether they stand under their own key is not known."""
+        rows = self._rows(f"SELECT 1 FROM (SELECT {self._columns} FROM batches) WHERE seal IS NULL")
+        return len(rows)
+
+    def _prepare(self, readonly: bool) -> None:
+        """Check that the file is a ledger of this version; make it one if it is empty and may change."""
+        if not readonly:
+            with self._reported():
+                # Rollback journal, not WAL: one file to copy, and it works on network file systems.
+                self._db.execute("PRAGMA journal_mode = DELETE")
+                self._db.execute("PRAGMA synchronous = FULL")
+        if not readonly and self._is_empty():
             with self._transaction():
                 if self._is_empty():  # still: another process may have been first
                     for statement in _SCHEMA.split(";"):
@@ -252,6 +365,11 @@ class Ledger:
                 "use the simlab that wrote it, or give another path"
             )
 
+    @property
+    def _columns(self) -> str:
+        seals = self._rows("SELECT 1 FROM sqlite_master WHERE name = 'seals'")
+        return "batch, trajectories, counts, " + (f"{_SEAL_OF_ROW} AS seal" if seals else "NULL AS seal")
+
     def _is_empty(self) -> bool:
         return not self._rows("SELECT 1 FROM sqlite_master LIMIT 1") and self._pragma("application_id") == 0
 
@@ -262,11 +380,11 @@ class Ledger:
         with self._reported():
             return self._db.execute(query, values).fetchall()
 
-    def _blobs(self, task: str) -> Iterator[tuple[int, int, bytes]]:
-        after = (-1, -1)
+    def _blobs(self, task: str) -> Iterator[tuple[int, int, bytes, bytes | None]]:
+        after, columns = (-1, -1), self._columns
         while True:
             rows = self._rows(
-                "SELECT batch, trajectories, counts FROM batches WHERE task = ? "
+                f"SELECT {columns} FROM batches WHERE task = ? "
                 "AND (batch, trajectories) > (?, ?) ORDER BY batch, trajectories LIMIT ?",
                 (task, *after, _CHUNK),
             )
@@ -275,25 +393,53 @@ class Ledger:
                 return
             after = rows[-1][:2]
 
-    def _insert_same(self, task: str, batch: int, size: int, blob: bytes, origin: Path) -> None:
+    def _insert(self, task: str, batch: int, size: int, blob: bytes) -> bool:
+        """Write a row and its seal, if there is none yet; in a transaction, with the table of seals there."""
+        key = (task, int(batch), int(size))
+        done = self._db.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?)", (*key, blob))
+        if done.rowcount:
+            self._db.execute("INSERT OR REPLACE INTO seals VALUES (?, ?, ?, ?)", (*key, _seal(*key, blob)))
+        return bool(done.rowcount)
+
+    def _insert_same(self, task: str, batch: int, size: int, blob: bytes, origin: Path) -> bool:
         key = (task, batch, size)
-        held = self._rows("SELECT counts FROM batches WHERE (task, batch, trajectories) = (?, ?, ?)", key)
+        held = self._rows(
+            f"SELECT {self._columns} FROM batches WHERE (task, batch, trajectories) = (?, ?, ?)", key
+        )
         if not held:
-            self._db.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (*key, blob))
-        elif held[0][0] != blob:
+            self._insert(*key, blob)
+        elif held[0][2] != blob:
+            self._decode(task, *held[0])  # damage is told as such
             raise SimlabError(
                 f"{self.path} and {origin} disagree on batch {batch} of task {task[:12]}: "
                 "they come from different samplers; keep them apart"
             )
+        return not held
 
-    def _decode(self, task: str, batch: int, blob: bytes) -> Counts | EnvironmentCounts:
+    def _decode(self, task: str, batch, size, blob, seal) -> Counts | EnvironmentCounts:
         try:
-            return counts_from_bytes(blob)
+            return opened(task, batch, size, blob, seal)
         except SimlabError as error:
             raise SimlabError(
-                f"{self.path}, task {task[:12]}, batch {batch}: {error}; delete such batches with "
-                f"simlab.runs.Ledger({str(self.path)!r}).drop_damaged() and run again"
+                f"{self.path}, task {str(task)[:12]}, batch {batch!r}: {error}; simlab run sets such "
+                f"batches aside and runs them again, simlab.runs.Ledger({str(self.path)!r}).drop_damaged() "
+                "deletes them"
             ) from error
+
+    def _set_aside(self, task: str, damaged: list[tuple[tuple, str]], keep: bool = True) -> None:
+        with self._transaction():
+            if keep:
+                self._db.execute(_DAMAGED)
+            for (batch, size, blob, seal), reason in damaged:
+                if keep:
+                    self._db.execute(
+                        "INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)",
+                        (task, batch, size, blob, seal, reason),
+                    )
+                self._db.execute(
+                    "DELETE FROM batches WHERE task = ? AND batch IS ? AND trajectories IS ?",
+                    (task, batch, size),
+                )
 
     def _settings(self, task: str, text: str) -> dict:
         if not isinstance(text, str) or hash_json(text) != task:
@@ -320,7 +466,30 @@ class Ledger:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", None)
             mend = _MENDS.get(code & 0xFF) if code is not None else None
-            raise SimlabError(f"the ledger {self.path} {mend or f'fails: {error}'}") from error
+            # A file that is not a database's at all may still be somebody else's: it is never rescued.
+            kind = (
+                DamagedLedger if code is not None and code & 0xFF == sqlite3.SQLITE_CORRUPT else SimlabError
+            )
+            mend = mend or f"fails: {' '.join(str(error).split())}"
+            raise kind(f"the ledger {self.path} {mend}") from error
+
+
+def _seal(task: str, batch: int, size: int, blob: bytes) -> bytes:
+    return hashlib.blake2b(f"{task},{batch},{size},".encode() + blob, digest_size=8).digest()
+
+
+def opened(task: str, batch, size, blob, seal) -> Counts | EnvironmentCounts:
+    """The counts of a row; SimlabError where the row is not what was written under this key."""
+    for name, value, kind in (("batch", batch, int), ("trajectories", size, int), ("counts", blob, bytes)):
+        if not isinstance(value, kind):
+            raise SimlabError(f"the row is damaged: its {name} is of type {type(value).__name__}")
+    if seal is not None and seal != _seal(task, batch, size, blob):
+        raise SimlabError("the counts are damaged, or another batch's: the seal of the row disagrees")
+    counts = counts_from_bytes(blob)
+    held = len(counts.accepted) if isinstance(counts, EnvironmentCounts) else counts.trajectories
+    if held != size:
+        raise SimlabError(f"the counts are damaged, or another batch's: they count {held}, not {size}")
+    return counts
 
 
 def _observed(counts: Counts | EnvironmentCounts) -> int:

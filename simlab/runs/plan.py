@@ -19,6 +19,7 @@ from simlab.laws import Law
 from simlab.pairs.pair import ChainPair
 from simlab.runs.environment_task import EnvironmentTask
 from simlab.runs.ledger import Ledger, Timing
+from simlab.runs.shard import WHOLE, Shard
 from simlab.runs.stopping import HalfWidth, Stop
 from simlab.runs.task import Task
 
@@ -67,12 +68,16 @@ class Amount:
 @dataclass(frozen=True, eq=False)
 class Job:
     """A task, the pair or law it speaks of, and when to stop: `Trajectories(n)` of an EnvironmentTask are n
-    environments. Raises SimlabError where the task cannot be of this pair or law, or cannot stop so.
+    environments. shard: only the batches of this part of the work are run. A part of an adaptive job cannot
+    know how much the others see: it runs until all parts together should be done, if they see what it sees;
+    which prefix of all batches is enough is decided where they are merged. Raises SimlabError where the task
+    cannot be of this pair or law, or cannot stop so.
     """
 
     task: Task | EnvironmentTask
     subject: ChainPair | Law
     stop: Stop
+    shard: Shard = WHOLE
 
     def __post_init__(self) -> None:
         self.task.check_subject(self.subject)
@@ -81,6 +86,23 @@ class Job:
                 f"half_width = {self.stop.width:g}: a run of environments has a fixed size: "
                 "give their number, and no half_width"
             )
+
+    @property
+    def batches(self) -> int:
+        """How many batches the stopping rule may ask for, of all shards."""
+        return -(-self.stop.at_most // self.task.batch_size)
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the batches that may be run here, ascending."""
+        return self.shard.numbers(self.task.id, self.batches)
+
+    @property
+    def at_most(self) -> int:
+        """The samples that may be asked for here."""
+        numbers, size = self.numbers, self.task.batch_size
+        last_is_ours = self.batches - 1 in numbers
+        return len(numbers) * size - last_is_ours * (self.batches * size - self.stop.at_most)
 
     @property
     def pair(self) -> ChainPair | Law:
@@ -151,13 +173,17 @@ class Standing:
 
     @property
     def batches(self) -> int:
-        """How many batches the stopping rule may ask for."""
-        return -(-self.job.stop.at_most // self.job.task.batch_size)
+        """How many batches the job is: the standing numbers them 0, 1, ... whatever shard they are of."""
+        return len(self.job.numbers)
+
+    def number(self, batch: int) -> int:
+        """The number in its task of the job's batch with this position."""
+        return self.job.numbers[batch]
 
     def size(self, batch: int) -> int:
         """The samples of a batch: full, but for the last one."""
         full = self.job.task.batch_size
-        return min(full, self.job.stop.at_most - batch * full)
+        return min(full, self.job.stop.at_most - self.number(batch) * full)
 
     def result(self) -> Result:
         kept = self.looked if self.adaptive else self.batches
@@ -170,18 +196,28 @@ def open_job(job: Job, ledger: Ledger | None) -> Standing:
     standing = Standing(job, ledger, [none], np.zeros((64, len(job.task.sums(none))), np.int64))
     if ledger is not None:
         ledger.add_task(job.task)
-        for batch, size, counts in ledger.batches(job.task.id):
-            if batch < standing.batches and size == standing.size(batch):
+        numbers = job.numbers
+        for number, size, counts in ledger.sound_batches(job.task.id):
+            if number in numbers and size == standing.size(batch := numbers.index(number)):
                 job.task.check_counts(counts, job.subject)
                 _take(standing, batch, counts, saved=True)
     _conclude(standing)
     return standing
 
 
+def lacking(job: Job, ledger: Ledger) -> tuple[int, int]:
+    """(batches, samples) that the job still lacks in the ledger; of an adaptive one, at most."""
+    standing = open_job(job, ledger)
+    if standing.finished:
+        return 0, 0
+    missing = [batch for batch in range(standing.prefix, standing.batches) if batch not in standing.known]
+    return len(missing), sum(map(standing.size, missing))
+
+
 def take(standing: Standing, batches: tuple[tuple[int, int], ...], counts: list[Counts]) -> None:
     """Book the counts of a parcel that came back."""
-    for (batch, _), part in zip(batches, counts, strict=True):
-        _take(standing, batch, part, saved=False)
+    for (number, _), part in zip(batches, counts, strict=True):
+        _take(standing, standing.job.numbers.index(number), part, saved=False)
     _conclude(standing)
 
 
@@ -199,7 +235,7 @@ def _take(standing: Standing, batch: int, counts: Counts, saved: bool) -> None:
         standing.known[batch] = None
         standing.count(counts)
         if not saved:
-            standing.unsaved.append((standing.job.task.id, batch, sums[0], counts))
+            standing.unsaved.append((standing.job.task.id, standing.number(batch), sums[0], counts))
     while standing.prefix in standing.known:
         if not standing.adaptive:
             del standing.known[standing.prefix]
@@ -209,7 +245,7 @@ def _take(standing: Standing, batch: int, counts: Counts, saved: bool) -> None:
 def _conclude(standing: Standing) -> None:
     if standing.finished:
         return
-    if standing.adaptive:
+    if standing.adaptive and standing.batches:
         _look(standing)
     else:
         standing.finished = standing.prefix == standing.batches
@@ -225,6 +261,7 @@ def _look(standing: Standing) -> None:
     stop, looked = standing.job.stop, standing.looked
     sums = standing.sums[looked : standing.prefix].copy()
     sums[0] += standing.sums[:looked].sum(axis=0)
+    sums *= standing.job.shard.count  # as if every part had seen what this one has
     mean, low, high = confidence_sequence(sums, standing.job.pair.horizon, stop.confidence)
     hits = np.flatnonzero((high - low) / 2 <= stop.width)
     end = looked + int(hits[0]) + 1 if len(hits) else standing.prefix
@@ -232,9 +269,9 @@ def _look(standing: Standing) -> None:
     for batch in range(looked, end):
         counts = standing.known.pop(batch)
         if counts is None:
-            counts = standing.ledger.read(task, batch, standing.size(batch))
+            counts = standing.ledger.read(task, standing.number(batch), standing.size(batch))
         else:
-            standing.unsaved.append((task, batch, counts.trajectories, counts))
+            standing.unsaved.append((task, standing.number(batch), counts.trajectories, counts))
         standing.count(counts)
     standing.looked = end
     standing.interval = tuple(float(bound[end - 1 - looked]) for bound in (mean, low, high))
@@ -266,7 +303,7 @@ class Plan:
         self.ledger = ledger
         self.slots = slots
         self.jobs = len(unique)
-        self.at_most = _sum(Amount.of(job.task, job.stop.at_most) for job in unique.values())
+        self.at_most = _sum(Amount.of(job.task, job.at_most) for job in unique.values())
         self.waiting = deque(unique.values())
         self.standings: dict[str, Standing] = {}  # jobs under way
         self.returned: deque[Parcel] = deque()
@@ -339,7 +376,7 @@ class Plan:
         if standing.finished:
             del self.standings[standing.job.task.id]
             self.closed += standing.done
-            self.closed_at_most += Amount.of(standing.job.task, standing.job.stop.at_most)
+            self.closed_at_most += Amount.of(standing.job.task, standing.job.at_most)
             self.results.append(standing.result())
 
 
@@ -359,7 +396,7 @@ def _issue(standing: Standing, slots: int) -> tuple[tuple[int, int], ...]:
         batch = standing.issued
         standing.issued += 1
         if batch >= standing.prefix and batch not in standing.known:
-            batches.append((batch, standing.size(batch)))
+            batches.append((standing.number(batch), standing.size(batch)))
     return tuple(batches)
 
 

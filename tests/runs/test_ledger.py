@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 from simlab import SimlabError, Speculative
 from simlab.decoding import Counts
 from simlab.runs import Ledger, Task, Timing
+from simlab.runs.ledger import LedgerWarning
+from simlab.runs.rescue import rescue
 
 
 def some_counts(number: int, trajectories: int = 100) -> Counts:
@@ -204,8 +207,8 @@ def test_files_that_are_no_ledger(tmp_path):
         database.execute("CREATE TABLE notes (text)")
     database.close()
     for name, message in [
-        ("text", "is no ledger"),
-        ("short", "is no ledger"),
+        ("text", "is not a ledger"),
+        ("short", "is not a ledger"),
         ("folder", "is a folder"),
         ("foreign", "another program's database"),
         ("text/below", "cannot make the folder"),
@@ -355,3 +358,109 @@ for batch in range(60):
     for batch in range(60):
         fill(other, a_task(batch % 3), [batch])
     assert rows(path) == rows(other)
+
+
+def test_counts_under_another_batchs_key_are_noticed(path):
+    task = a_task()
+    fill(path, task, range(6))
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "UPDATE batches SET counts = (SELECT counts FROM batches WHERE batch = 5) WHERE batch = 4"
+        )
+    database.close()
+    with Ledger(path) as ledger:
+        with pytest.raises(SimlabError, match=r"batch 4: .*the seal of the row disagrees"):
+            list(ledger.batches(task.id))
+        assert len(list(ledger.problems())) == 1
+        with pytest.warns(LedgerWarning, match=r"1 damaged batches \(4\) are set aside and run again"):
+            assert [batch for batch, _, _ in ledger.sound_batches(task.id)] == [0, 1, 2, 3, 5]
+        assert list(ledger.problems()) == []
+        assert len(ledger._rows("SELECT * FROM damaged")) == 1
+
+
+def test_without_a_seal_the_size_is_held_against_the_counts(path):
+    task = a_task()
+    fill(path, task, range(2))
+    fill(path, task, [2], size=60)
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE seals")  # as a simlab without seals left it
+        database.execute(
+            "UPDATE batches SET counts = (SELECT counts FROM batches WHERE batch = 1) WHERE batch = 2"
+        )
+    database.close()
+    with Ledger(path) as ledger, pytest.raises(SimlabError, match="they count 100, not 60"):
+        list(ledger.batches(task.id))
+
+
+@pytest.mark.parametrize(
+    "column, value", [("batch", "'five'"), ("counts", "7"), ("counts", "'text'"), ("trajectories", "1.5")]
+)
+def test_a_cell_of_the_wrong_type_is_one_line(path, column, value):
+    task = a_task()
+    fill(path, task, range(3))
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE batches SET {column} = {value} WHERE batch = 1")
+    database.close()
+    with Ledger(path) as ledger:
+        with pytest.raises(SimlabError, match="the row is damaged: its") as caught:
+            list(ledger.batches(task.id))
+        assert "\n" not in str(caught.value)
+        with pytest.warns(LedgerWarning):
+            assert [batch for batch, _, _ in ledger.sound_batches(task.id)] == [0, 2]
+        assert list(ledger.problems()) == []
+
+
+def test_every_flipped_byte_is_noticed_or_changes_nothing(path, tmp_path):
+    """One byte at a time: what is read as sound is what was written, under its own number."""
+    task = a_task()
+    fill(path, task, range(40))
+    written = {batch: some_counts(batch) for batch in range(40)}
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    noticed = 0
+    for place in random.choice(np.arange(100, len(whole)), 300, replace=False):
+        other = tmp_path / "flipped"
+        other.write_bytes(
+            whole[:place] + bytes([whole[place] ^ 1 << random.integers(8)]) + whole[place + 1 :]
+        )
+        try:
+            with Ledger(other) as ledger, warnings.catch_warnings():
+                warnings.simplefilter("ignore", LedgerWarning)
+                ledger.add_task(task)
+                found = list(ledger.sound_batches(task.id))
+        except SimlabError as error:
+            assert "\n" not in str(error)
+            noticed += 1
+            continue
+        assert all(counts == written[batch] for batch, _, counts in found)
+        assert len({batch for batch, _, _ in found}) == len(found)
+        noticed += len(found) < 40
+    assert noticed > 20  # most of a small file is free space
+
+
+def test_a_ledger_is_never_changed_by_who_only_reads(path):
+    fill(path, a_task(), range(3))
+    before = path.read_bytes()
+    with Ledger(path, readonly=True) as ledger:
+        assert len(list(ledger.batches(a_task().id))) == 3
+        with pytest.raises(SimlabError, match="cannot be written"):
+            ledger.save([(a_task().id, 4, 100, some_counts(4))])
+    assert path.read_bytes() == before
+
+
+def test_what_can_be_read_of_a_torn_file_is_rescued(path):
+    task = a_task()
+    fill(path, task, range(300))
+    sound, torn = rows(path), path.stat().st_size * 2 // 3
+    with open(path, "r+b") as file:
+        file.seek(torn // 4096 * 4096)
+        file.write(os.urandom(8192))
+    damaged = path.read_bytes()
+    saved, kept = rescue(path)
+    assert kept.read_bytes() == damaged
+    assert 100 < saved < 300
+    assert set(rows(path)) < set(sound)
+    with Ledger(path) as ledger:
+        assert list(ledger.problems()) == []
+    fill(path, task, range(300))
+    assert rows(path) == sound

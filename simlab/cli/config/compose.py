@@ -39,6 +39,7 @@ NUMBERLESS = (
     "run",
     "hydra",
     "reproduce",
+    "shard",
 )  # settings that change where and how, never what comes out
 
 

@@ -161,6 +161,14 @@ def figures_from(config: dict) -> tuple[str, ...]:
     return tuple(one for one in FURTHER if one in formats)
 
 
+def shard_from(config: dict):
+    """The shard of a composed configuration: all of the work where none is named."""
+    from simlab.runs.shard import WHOLE, Shard
+
+    text = config.get("shard")
+    return WHOLE if text is None else Shard.parse(text)
+
+
 def file_from(name: str, value) -> str:
     """The path that a setting names, ~ spelled out, a number as text: a file may be called 2024."""
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
