@@ -47,8 +47,7 @@ def predict_trace(trace: Trace, decoder: Decoder) -> TracePrediction:
     from simlab.theory.paths import path_means
 
     rule, first = entry_for(decoder, ON_PATHS, WHAT)(trace, decoder)
-    target = trace.target_probability
-    accept = np.minimum(trace.draft_probability, target) / target
+    accept = trace.acceptance
     single = first is None
     paths = Paths(
         first=accept if single else first,

@@ -139,6 +139,12 @@ class Trace:
         """(sequences,): the weight of each sequence, 1 where the trace has no column weight."""
         return self._once.get("weight", np.ones(self.sequences))
 
+    @property
+    def acceptance(self) -> np.ndarray:
+        """(rows,): min(1, draft/target), the probability that the token is accepted where it is drafted."""
+        target = self.target_probability
+        return np.minimum(self.draft_probability, target) / target
+
     def column(self, name: str) -> np.ndarray:
         """A column, (rows,). Raises SimlabError, naming it and those that there are, where it is missing."""
         column = column_of(name)

@@ -137,6 +137,13 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path, name, text, said):
     assert name in str(caught.value)
 
 
+def test_lines_may_end_as_on_windows(tmp_path):
+    path = tmp_path / "dos.csv"
+    _small().write(path)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert simlab.Trace.read(path) == _small()
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(SimlabError, match="no file"):
         simlab.Trace.read(tmp_path / "none.csv")

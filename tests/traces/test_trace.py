@@ -34,6 +34,7 @@ def test_columns_have_the_types_that_are_documented():
     assert types.pop("sequence") == np.int64 and set(types.values()) == {np.dtype("float64")}
     assert trace.sequences == 2 and len(trace) == 3
     assert trace.lengths.tolist() == [2, 1] and trace.weights.tolist() == [1, 2]
+    assert trace.acceptance.tolist() == [0.25, 0.4, 0.5]
     assert trace.weight.tolist() == [1, 1, 2] and trace.by_sequence("kind").tolist() == ["a", "b"]
     assert [(number, rows.stop) for number, rows in trace.spans()] == [(0, 2), (4, 3)]
 
