@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "trees": "trees",
     "light": "speed_of_light",
     "windows": "windows",
+    "field": "field",
     "correctness": "correctness",
 }
 """The experiments by the names that users give: each the module here that plans and presents it."""

@@ -73,6 +73,10 @@ FIGURES = {
     "windows_policy": Told("The optimal adaptive windows", sentence="windows of the first call"),
     "windows_places": Told("Acceptance by position in the window", sentence="that follow accepted ones"),
     "windows_block": Told("Block verification against token verification", sentence="verification at window"),
+    "field": Told(
+        "Plans against what was measured",
+        "From measured lengths and costs, the planned window is the best measured one or within 2% of it.",
+    ),
     "correctness": Told(
         "Why one step is correct",
         "Accepted and replaced tokens add up to the target's distribution, token by token.",
