@@ -18,12 +18,14 @@ from simlab.file_names import LONGEST_OF_FILES, name_of
 from simlab.pairs import make_pair
 from simlab.planning import WindowPlan
 from simlab.planning import plan as make_plan
+from simlab.planning.from_log import log_plans, read_logs
 from simlab.planning.loads import LoadPlans, grouped
+from simlab.planning.logs.stream import PIPE
 from simlab.planning.sources import SOURCES, only_source
 from simlab.planning.windows import NEAR
 
-USAGE = """usage: simlab plan acceptance=A|acceptance_rate=R|mean_length=L|rates=FILE.csv|rates=[..]|pair=NAME
-                   |trace=FILE [key=value ...] [--json]
+USAGE = """usage: simlab plan acceptance=A|acceptance_rate=R|mean_length=L|rates=FILE|rates=[..]|log=FILE|
+                   pair=NAME|trace=FILE [key=value ...] [--json]
 
 How many tokens to draft before each target call (the window), and what speed-up over the target alone to
 expect, bonus token included. From one of:
@@ -45,6 +47,10 @@ expect, bonus token included. From one of:
                          position,acceptance         accepted/drafted, the tokens before it included
                          position,conditional        the same of calls that accepted all tokens before it
                        counts give intervals (confidence=0.95)
+  log=FILE             the log of a serving engine, as it is (vLLM, SGLang, TensorRT-LLM, llama.cpp, LMDeploy,
+                       FastDeploy; Prometheus text; JSON with histograms), compressed or not; log=- reads a
+                       pipe, log=FOLDER and log=a.log,b.log plan each file and all together. What was read
+                       is printed first; costs that the log has are used if none are given
   pair=corpus          a pair of chains and its options, as in simlab predict: exact, and with the optimal
                        policy, the best threshold of confidence, block verification (windows to 4), and
                        what the memoryless formula would have chosen
@@ -64,6 +70,7 @@ longest=8 says which windows; without, those to 16 and those about the best. Sev
   simlab plan acceptance=0.6,0.7,0.8,0.9 cost.draft=0.02
   simlab plan rates=[0.805,0.632,0.483] cost.draft=2.1 cost.target=31.5
   simlab plan rates=monday.csv,tuesday.csv cost.draft=2.1 cost.target=31.5
+  simlab plan log=server.log cost.draft=2.1 cost.target=31.5
   simlab plan pair=corpus longest=8
   simlab plan rates=[0.8,0.6,0.5] cost.draft=2 'cost.target={1: 30, 8: 37, 64: 90}' concurrency=1,8
   simlab plan trace=my_trace.parquet cost.draft=2.1 cost.target=31.5
@@ -73,7 +80,8 @@ OUTPUT/plan as PNG, SVG and CSV (output=results); figures=pdf adds a PDF. --json
 writes no files. From Python: simlab.plan(acceptance=0.8).
 """
 
-OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "trace", "window", "windows", "longest")
+OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "log", "trace", "window", "windows", "longest")
+COSTS = {"cost", "concurrency"}
 SETTINGS = ("pair", "cost", "concurrency", "confidence", "output", "figures")
 
 
@@ -102,6 +110,8 @@ def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
     _check_target(others)
     source = only_source(name for name in SOURCES if name in own or name in roots)
     settings = _windows(own)
+    if source == "log":  # once: a pipe cannot be read again for another cost
+        own["log"] = read_logs([value if value == PIPE else file_from("log", value) for value in own["log"]])
     points = compose_points(others)
     output, _ = output_from(points[0]), figures_from(points[0])  # mistakes in them before any plan
     plans = []
@@ -109,6 +119,8 @@ def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
         settings["cost"] = cost_from(point)
         if "confidence" in roots:
             settings["confidence"] = point["confidence"]
+        if source == "log" and not COSTS & set(roots):
+            settings["cost"] = None
         plans += _planned(source, own, point, settings)
     return plans, output
 
@@ -146,6 +158,9 @@ def _planned(source: str, own: dict[str, list], config: dict, settings: dict) ->
         label = f"pair {name}" + f" ({spelled})" * bool(spelled)
         exact = make_plan(pair=make_pair(name, **options), **settings)
         yield dataclasses.replace(exact, source={"pair": {"name": name, **options}}, label=label)
+        return
+    if source == "log":
+        yield from log_plans(own["log"], **settings)
         return
     for value in _values(source, own[source]):
         yield make_plan(**{source: value}, **settings)
@@ -207,6 +222,7 @@ def _name(plans: list[WindowPlan], words: list[str]) -> str:
     paths = [_path(one.source) for one in plans]
     contents = [hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest() for path in paths if path]
     contents += sorted({json.dumps(one.cost.document()) for one in plans if not one.cost.is_flat})
+    contents += [json.dumps(one.source["read"]) for one in plans if "read" in one.source]
     asked = [_spelled(word) for word in words if not word.startswith(("output=", "figures="))]
     first = [word for word in asked if word.startswith(f"{source}=")]
     others = [word for word in asked if word not in first]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from simlab.cost import CostModel
 from simlab.errors import SimlabError
 from simlab.evidence import clopper_pearson
 from simlab.evidence.interval import error_of
+from simlab.planning.policy import plan_policy
 from simlab.planning.rates import Rates, rates_from, read_rates
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import (
@@ -39,8 +41,33 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
     0 and the last measured one (a bracket); the geometric continuation between them is a guess, and said to
     be one. Raises SimlabError for a confidence outside (0, 1), and for what is not rates.
     """
-    level = check_confidence(CONFIDENCE if confidence is None else confidence)
+    level = check_confidence(confidence)
     rates, source, label = _read(given)
+    if rates.drafted is not None and (np.diff(rates.rates) > 0).any():
+        return plan_counts(rates, int(rates.drafted[0]), cost, choice, level, source=source, label=label)
+    plan = _plan_windows(rates, cost, choice, level, source=source, label=label)
+    if rates.drafted is None:
+        if confidence is not None:
+            plan.remarks.append("no intervals: they need the counts behind the rates, drafted and accepted")
+    elif (rates.drafted != rates.drafted[0]).any():
+        plan.remarks.append(_of_falling_counts(rates))
+    return plan
+
+
+def plan_counts(
+    rates: Rates, calls: int, cost: CostModel, choice: WindowChoice, level: float, **what
+) -> WindowPlan:
+    """From counts of so many calls: of windows where all of them drafted as far, else of their rule.
+
+    what: the source and label of the plan.
+    """
+    if (rates.drafted == calls).all():
+        return _plan_windows(rates, cost, choice, level, **what)
+    of_all = dataclasses.replace(rates, drafted=np.full(len(rates.drafted), calls))
+    return plan_policy(rates, calls, cost, choice, tokens_interval(of_all, level), level, **what)
+
+
+def _plan_windows(rates: Rates, cost: CostModel, choice: WindowChoice, level: float, **what) -> WindowPlan:
     measured = len(rates.rates)
     choice.check_within(measured + MOST, f"{measured} were measured")
     windows = choice.listed(choice.longest or measured)
@@ -51,20 +78,14 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
     remarks = [beyond_remark(rates.rates, int(windows[-1]))] if further else []
     remarks += _remarks(best, times, measured, cost, choice, int(windows[-1]))
     low = high = None
+    confidence = None if rates.drafted is None else level
     if rates.drafted is not None or further:
         sure = tokens[: measured + 1]
         ends = (sure, sure) if rates.drafted is None else tokens_interval(rates, level)
         ends = bracket_beyond(*ends, further)
         low, high = (cost.alone / times_per_token(end, cost)[windows] for end in ends)
-        remarks += _interval_remarks(windows, best, low, high, None if rates.drafted is None else level)
-    if rates.drafted is not None:
-        if (rates.drafted != rates.drafted[0]).any():
-            remarks.append(_of_falling_counts(rates))
-    elif confidence is not None:
-        remarks.append("no intervals: they need the counts behind the rates, drafted and accepted")
+        remarks += _interval_remarks(windows, best, low, high, confidence)
     return WindowPlan(
-        source=source,
-        label=label,
         cost=cost,
         windows=windows,
         asked=choice.windows,
@@ -75,13 +96,15 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
         near=near,
         low=low,
         high=high,
-        confidence=None if rates.drafted is None else level,
+        confidence=confidence,
         remarks=remarks,
+        **what,
     )
 
 
 def check_confidence(confidence) -> float:
-    """A confidence of intervals; SimlabError outside (0, 1)."""
+    """The confidence of intervals, by default CONFIDENCE; SimlabError outside (0, 1)."""
+    confidence = CONFIDENCE if confidence is None else confidence
     confidence = check_number("confidence", confidence, above=0.0)
     if confidence >= 1:
         raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
@@ -146,15 +169,17 @@ def beyond_remark(rates: np.ndarray, longest: int) -> str:
 def tokens_interval(rates: Rates, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Tokens per call by window, (K+1,), from below and from above; all of them hold at once.
 
-    Each rate has its Clopper-Pearson interval at a K-th of the error, and sums of ends hold sums of rates. It
-    takes calls to be independent of each other, which those of one response need not be.
+    Each rate has its Clopper-Pearson interval at a K-th of the error, of the least and of the most that a
+    rounded count can be, and sums of ends hold sums of rates. It takes calls to be independent of each
+    other, which those of one response need not be.
     """
     tail = error_of(confidence) / (2 * len(rates.rates))
-    ends = [
-        clopper_pearson(np.array([kept]), tried, tail)
-        for kept, tried in zip(rates.accepted.tolist(), rates.drafted.tolist(), strict=True)
-    ]
-    low, high = (np.array([end[side][0] for end in ends]) for side in (1, 2))
+    counts = [rates.accepted if end is None else end for end in (rates.low, rates.high)]
+    low, high = (
+        [clopper_pearson(np.array([kept]), tried, tail)[side][0] for kept, tried in zip(*ends, strict=True)]
+        for side, ends in ((1, (counts[0].tolist(), rates.drafted.tolist())),
+                           (2, (counts[1].tolist(), rates.drafted.tolist())))
+    )  # fmt: skip
     return tuple(np.concatenate([[1.0], 1 + np.cumsum(end)]) for end in (low, high))
 
 

@@ -24,12 +24,15 @@ class Rates:
     """Acceptance by position in the window, 1..K.
 
     rates: floats (K,), entry i - 1: of the calls that drafted a token at position i, the part in which it was
-    accepted, the tokens before it included. drafted, accepted: the counts behind them, int64 (K,), or None.
+    accepted, the tokens before it included. drafted, accepted: the counts behind them, int64 (K,), or None;
+    low, high: the least and the most that accepted can be, where it comes from rounded rates.
     """
 
     rates: np.ndarray
     drafted: np.ndarray | None = None
     accepted: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,11 @@ def read_rates(path: str | Path) -> Rates:
     """The rates in a CSV whose header says which of three forms it has.
 
     position,drafted,accepted: how many calls drafted a token at this position, counted from 1, and in how
-    many of them it was accepted; neither can rise from one position to the next, as a token is drafted and
-    accepted behind those before it only. position,acceptance: accepted/drafted, which cannot rise either.
-    position,conditional: of the calls that accepted all tokens before it, the part that accepted this one.
-    The columns in any order. Raises SimlabError, naming the line, for a row that is missing or cannot be,
-    and for what is not such a file.
+    many of them it was accepted; neither can rise from one position to the next, as a token is drafted
+    and accepted behind those before it only. Their ratio can, where an engine stops drafting early.
+    position,acceptance: accepted/drafted, which cannot rise either. position,conditional: of the calls
+    that accepted all tokens before it, the part that accepted this one. The columns in any order. Raises
+    SimlabError, naming the line, for a row that is missing or cannot be, and for what is not such a file.
     """
     path = Path(path)
     header, *rows = _lines(path)
@@ -190,9 +193,4 @@ def _counted(rows: list[_Row], table: list[dict]) -> Rates:
     behind = "a token is {} behind those before it only"
     _check_falling(rows, "drafted", drafted, behind.format("drafted"))
     _check_falling(rows, "accepted", accepted, behind.format("accepted"))
-    rates = accepted / drafted
-    _check_falling(
-        rows, "accepted/drafted", rates,
-        "calls that drafted further are others than those that did not; measure with one window",
-    )  # fmt: skip
-    return Rates(rates, drafted, accepted)
+    return Rates(accepted / drafted, drafted, accepted)

@@ -11,6 +11,7 @@ from simlab.errors import SimlabError
 from simlab.planning.acceptance import plan_acceptance
 from simlab.planning.averages import plan_acceptance_rate, plan_mean_length
 from simlab.planning.exact import plan_pair
+from simlab.planning.from_log import plan_log, read_logs
 from simlab.planning.from_trace import plan_trace
 from simlab.planning.loads import LoadPlans
 from simlab.planning.measured import plan_rates
@@ -22,17 +23,20 @@ SOURCES = {
     "acceptance_rate": plan_acceptance_rate,
     "mean_length": plan_mean_length,
     "rates": plan_rates,
+    "log": plan_log,
     "pair": plan_pair,
     "trace": plan_trace,
 }
 """What can be planned from, by the keyword that gives it."""
 
-MEASURED = ("rates", "trace")
+MEASURED = ("rates", "log", "trace")
 """Those with intervals, which take a confidence."""
 
-EXAMPLES = "acceptance=0.8, acceptance_rate=0.6, mean_length=2.6, rates=FILE.csv, trace=FILE and pair=corpus"
+EXAMPLES = (
+    "acceptance=0.8, acceptance_rate=0.6, mean_length=2.6, rates=FILE.csv, log=FILE, trace=FILE and pair=corpus"
+)
 
-AVERAGES = ("acceptance_rate", "mean_length")
+AVERAGES = ("acceptance_rate", "mean_length", "log")
 """Those of one measured window, which take it as `window`."""
 
 
@@ -42,6 +46,7 @@ def plan(
     acceptance_rate: float | None = None,
     mean_length: float | None = None,
     rates=None,
+    log=None,
     pair=None,
     trace=None,
     window: int | None = None,
@@ -65,6 +70,8 @@ def plan(
       list or array (K,), entry i - 1 the part of calls in which the token at position i was accepted, and so
       all before it; a table (a dict or DataFrame) of drafted and accepted, which gives intervals, or of
       acceptance, or of conditional.
+    - log: the path of a serving engine's log, or - for standard input, or a list of paths or a folder, which
+      are added up (`simlab.planning.logs`). Costs that the log has measured are taken if no cost is given.
     - pair: a `ChainPair`; exact, with the other rules for how much to draft.
     - trace: a `Trace` of a real model, or the path of one; exact on its texts, with intervals for the model.
 
@@ -83,6 +90,7 @@ def plan(
         "acceptance_rate": acceptance_rate,
         "mean_length": mean_length,
         "rates": rates,
+        "log": log,
         "pair": pair,
         "trace": trace,
     }
@@ -94,10 +102,14 @@ def plan(
         )
     if window is not None and source not in AVERAGES:
         raise SimlabError(f"window: only {' and '.join(AVERAGES)} take the window they were measured with")
-    cost = CostModel() if cost is None else check_cost(cost)
     loads = concurrency.tolist() if isinstance(concurrency, np.ndarray) else concurrency
     many = isinstance(loads, list | tuple | range)
+    if cost is None and (source != "log" or loads is not None):
+        cost = CostModel()
+    cost = cost if cost is None else check_cost(cost)  # None: what the log has measured
     costs = [cost] if loads is None else [cost.at_load(load) for load in (loads if many else [loads])]
+    if source == "log":
+        given["log"] = read_logs(log)
     more = {"confidence": confidence} if source in MEASURED else {}
     more |= {"window": window} if source in AVERAGES else {}
     plans = [SOURCES[source](given[source], cost=cost, choice=choice, **more) for cost in costs]

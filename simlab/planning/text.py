@@ -28,7 +28,7 @@ def plan_text(plan: WindowPlan) -> str:
         for row, window in enumerate(plan.windows.tolist())
     ]
     cost = f"cost: {plan.cost}"
-    lines = [plan.label, cost, "", columns(rows), "", plan.summary, *plan.remarks]
+    lines = [plan.label, *plan.read, cost, "", columns(rows), "", plan.summary, *plan.remarks]
     if plan.others:
         lines += ["", columns([_other_row(other) for other in plan.others])]
     return "\n".join(lines)

@@ -20,7 +20,8 @@ class WindowPlan:
     time_per_token (in the unit of the cost), speedup (over the target alone): floats (W,). best: the window
     with the least time; 0: do not draft. near: the windows within NEAR of it, as (from, to). low, high: an
     interval of the speed-up, floats (W,), with `confidence` for all windows at once, or a bracket where that
-    is None; both None where nothing is measured. remarks: lines below the table. others: other rules for how
+    is None; both None where nothing is measured. read: lines of what was read from a
+    log; remarks: lines below the table. others: other rules for how
     much to draft, as rows {"rule", "setting", "time_per_token", "speedup"}.
     """
 
@@ -37,6 +38,7 @@ class WindowPlan:
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     confidence: float | None = None
+    read: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     others: list[dict] = field(default_factory=list)
 

@@ -209,7 +209,7 @@ def test_rates_without_counts_say_that_they_have_no_intervals():
         ({"mean_length": 2.6}, "mean_length: give the window it was measured with too, e.g. window=3"),
         ({"mean_length": 4.6, "window": 3}, "mean_length = 4.6: give a finite number >= 1 and <= 4"),
         ({"acceptance_rate": 64, "window": 3}, "acceptance_rate = 64: give a finite number >= 0 and <= 1"),
-        ({"acceptance": 0.6, "window": 3}, "window: only acceptance_rate and mean_length take the window"),
+        ({"acceptance": 0.6, "window": 3}, "window: only acceptance_rate and mean_length and log take"),
         ({"rates": RATES, "confidence": 1}, "confidence = 1: give a number below 1"),
         (
             {"rates": "absent.csv"},

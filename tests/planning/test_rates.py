@@ -80,7 +80,6 @@ COUNTS = "position,drafted,accepted\n1,9,8\n"
         (COUNTS + "2,0,0\n", "line 3: drafted = 0: leave positions out that no call reached"),
         (COUNTS + "2,10,8\n", "line 3: drafted rises from 9 to 10"),
         (COUNTS + "2,9,9\n", "line 3: accepted rises from 8 to 9"),
-        ("position,drafted,accepted\n1,10,5\n2,5,4\n", "line 3: accepted/drafted rises from 0.5 to 0.8"),
         (COUNTS + "3,9,7\n", "line 3: position 3 comes where 2 should"),
         (COUNTS + "2,9,7\n2,9,7\n", "line 4: position 2 is there twice"),
         ("position,acceptance\n0,0.9\n1,0.8\n", "line 2: position 0: positions count from 1"),
