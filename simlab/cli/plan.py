@@ -80,7 +80,7 @@ OUTPUT/plan as PNG, SVG and CSV (output=results); figures=pdf adds a PDF. --json
 writes no files. From Python: simlab.plan(acceptance=0.8).
 """
 
-OWN = ("acceptance", "acceptance_rate", "mean_length", "rates", "log", "trace", "window", "windows", "longest")
+OWN = (*(source for source in SOURCES if source != "pair"), "window", "windows", "longest")
 COSTS = {"cost", "concurrency"}
 SETTINGS = ("pair", "cost", "concurrency", "confidence", "output", "figures")
 

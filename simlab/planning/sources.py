@@ -33,7 +33,8 @@ MEASURED = ("rates", "log", "trace")
 """Those with intervals, which take a confidence."""
 
 EXAMPLES = (
-    "acceptance=0.8, acceptance_rate=0.6, mean_length=2.6, rates=FILE.csv, log=FILE, trace=FILE and pair=corpus"
+    "acceptance=0.8, acceptance_rate=0.6, mean_length=2.6, rates=FILE.csv, log=FILE, trace=FILE and "
+    "pair=corpus"
 )
 
 AVERAGES = ("acceptance_rate", "mean_length", "log")
