@@ -73,7 +73,7 @@ def _unpacked(name: str, file: BinaryIO, packing: str | None) -> BinaryIO:
         return file
     if packing == "zst":
         return _zstandard(name, file)
-    return {"gz": gzip.GzipFile, "bz2": bz2.BZ2File, "xz": lzma.LZMAFile}[packing](file)
+    return {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}[packing](file)
 
 
 def _zstandard(name: str, file: BinaryIO) -> BinaryIO:
