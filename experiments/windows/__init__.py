@@ -79,5 +79,15 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     return told.outcome(
         verdicts=list(chain(*verdicts)),
         figures=[figure for figure in figures if figure is not None],
-        notes=[*chain(*notes, of_gap, of_policy), *parts.notes],
+        notes=[*chain(*notes, of_gap, of_policy), *parts.notes, *_of_costs(settings)],
     )
+
+
+def _of_costs(settings: Settings) -> list[str]:
+    """What captions do not say of costs that are not two numbers."""
+    if settings.cost.is_flat:
+        return []
+    return [
+        f"Costs: {settings.cost}. Along the cost ratio the draft's time changes, all else is as it is; where "
+        "target calls are a unit, it is the time that the target alone takes for a token."
+    ]

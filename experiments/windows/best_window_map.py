@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from simlab.cost import CostModel
 from simlab.experiments.common.jobs import instance
 from simlab.experiments.common.outcome import Exhibit, Presentation
 from simlab.experiments.common.settings import Settings
-from simlab.experiments.windows.expected_work import window_work
+from simlab.experiments.windows.expected_work import at_ratio, shape_of, window_work
 from simlab.experiments.windows.options import Options
 from simlab.pairs import make_pair
 from simlab.report import new_figure, style
@@ -38,7 +39,7 @@ def present_map(told: Presentation, options: Options) -> Exhibit:
     settings = told.settings
     ratio = settings.cost.ratio
     ratios = np.geomspace(min(DECADES[0], ratio / 2), max(DECADES[1], 2 * ratio), 361)
-    windows = memoryless.best_window_of(ACCEPTANCES, ratios[:, None])
+    windows = _best_windows(ratios, shape_of(settings.cost), options.longest)
     points = [_point(label, pair, settings, options) for label, pair in _pairs(settings).items()]
     with style():
         figure = new_figure(5.6, 4.4)
@@ -61,6 +62,17 @@ def present_map(told: Presentation, options: Options) -> Exhibit:
     return told.figure("windows_map", CAPTION.format(ratio=ratio, longest=options.longest), figure, table)
 
 
+def _best_windows(ratios: np.ndarray, shape: CostModel, longest: int) -> np.ndarray:
+    """By the memoryless formula, (R, A); of costs that are not two numbers the best up to `longest`."""
+    if shape.is_flat:
+        return memoryless.best_window_of(ACCEPTANCES, ratios[:, None])
+    tried, acceptances = np.arange(longest + 1), ACCEPTANCES[:, None]
+    times = [
+        memoryless.time_per_token(acceptances, tried, at_ratio(shape, float(ratio))) for ratio in ratios
+    ]
+    return np.argmin(times, axis=2)
+
+
 def _pairs(settings: Settings) -> dict:
     """The project's pairs by name, the one given in the place of its namesake."""
     pairs = {name: make_pair(name) for name in MAPPED if name != settings.pair_name}
@@ -68,5 +80,5 @@ def _pairs(settings: Settings) -> dict:
 
 
 def _point(label: str, pair, settings: Settings, options: Options) -> MapPoint:
-    window = window_work(pair, options.longest).best(settings.cost.ratio)
+    window = window_work(pair, options.longest, shape_of(settings.cost)).best(settings.cost.ratio)
     return MapPoint(label, mean_acceptance(pair), settings.cost.ratio, window, label == settings.pair_name)

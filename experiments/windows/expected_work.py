@@ -1,12 +1,14 @@
 """Exact work of decoders with windows, and simulated speed-ups beside it: what the figures on windows share.
 
 *Work* is what a trajectory takes on average, E[drafted tokens] and E[target calls]. Time is linear in it, so
-it is found once for all costs: with target calls of cost 1, T / (calls + ratio drafted) is the speed-up over
-autoregressive decoding, which takes T.
+it is found once for all cost ratios: with target calls of cost 1, T / (calls + ratio drafted) is the speed-up
+over autoregressive decoding, which takes T. Where a call's time depends on what it verifies (`shape_of`), its
+"calls" are the time of all but the drafted positions, in units of autoregressive decoding's token.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -28,6 +30,9 @@ from simlab.theory import (
     optimal_policy,
     window_times,
 )
+
+UNIT = CostModel(1.0, 1.0)
+"""The shape of costs that are two numbers: along the cost ratio they differ in nothing else."""
 
 REMEMBERED = functools.lru_cache(maxsize=256)
 """For what jobs and figures ask about one pair again: recursions of some ten milliseconds each."""
@@ -53,45 +58,62 @@ class Work:
         return int(np.argmax(times <= times.min() * (1 + TIED)))
 
 
+def shape_of(cost: CostModel) -> CostModel:
+    """Costs but for the draft's time, which the cost ratio gives."""
+    return UNIT if cost.is_flat else dataclasses.replace(cost, draft=cost.alone)
+
+
+def at_ratio(shape: CostModel, ratio: float) -> CostModel:
+    """The costs where a drafted position takes `ratio` of autoregressive decoding's token."""
+    return dataclasses.replace(shape, draft=ratio * shape.alone)
+
+
 @REMEMBERED
-def window_work(pair: ChainPair, longest: int) -> Work:
+def window_work(pair: ChainPair, longest: int, shape: CostModel = UNIT) -> Work:
     """Of fixed windows 0..longest with the bonus token, (longest + 1,); 0 is the target alone.
 
     Windows that no call has room for are as the longest one that it has.
     """
-    work = _linear(lambda cost: window_times(pair, cost, longest))
+    work = _linear(shape, lambda cost: window_times(pair, cost, longest))
     short = longest + 1 - len(work.calls)
     return Work(*(np.pad(part, (0, short), "edge") for part in (work.drafted, work.calls)))
 
 
 @REMEMBERED
-def adaptive(pair: ChainPair, ratio: float, longest: int) -> tuple[Policy, float]:
+def adaptive(
+    pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT
+) -> tuple[Policy, float]:
     """The optimal policy at a cost ratio and its E[time] in target calls."""
-    cost = CostModel(ratio, 1.0)
+    cost = at_ratio(shape, ratio)
     policy = optimal_policy(pair, cost, longest=longest)
-    return policy, _from_start(pair, expected_time(pair, AdaptiveSpeculative(policy), cost))
+    time = _from_start(pair, expected_time(pair, AdaptiveSpeculative(policy), cost))
+    return policy, time / shape.alone
 
 
 @REMEMBERED
-def confident(pair: ChainPair, ratio: float, longest: int) -> tuple[ConfidenceSpeculative, float]:
+def confident(
+    pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT
+) -> tuple[ConfidenceSpeculative, float]:
     """Confident drafting at its best threshold, and its E[time] in target calls.
 
     It drafts at most the best fixed window, or a token where that is 0: tuned as an engine would be, the
     window first. The threshold 0 is that fixed window, so it is never slower.
     """
-    window = max(1, window_work(pair, longest).best(ratio))
-    best = best_threshold(pair, CostModel(ratio, 1.0), window)
-    return ConfidenceSpeculative(best.threshold, window), best.time
+    window = max(1, window_work(pair, longest, shape).best(ratio))
+    best = best_threshold(pair, at_ratio(shape, ratio), window)
+    return ConfidenceSpeculative(best.threshold, window), best.time / shape.alone
 
 
-def decoder_work(pair: ChainPair, decoder: Decoder) -> Work:
+def decoder_work(pair: ChainPair, decoder: Decoder, shape: CostModel = UNIT) -> Work:
     """Of one decoder, arrays (1,)."""
-    return _linear(lambda cost: np.array([_from_start(pair, expected_time(pair, decoder, cost))]))
+    return _linear(shape, lambda cost: np.array([_from_start(pair, expected_time(pair, decoder, cost))]))
 
 
-def memoryless_window(pair: ChainPair, ratio: float, longest: int) -> int:
+def memoryless_window(pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT) -> int:
     """The window that the memoryless formula takes for the best, with the pair's mean acceptance."""
-    return int(memoryless.best_window_of(mean_acceptance(pair), ratio, longest=longest))
+    if shape.is_flat:
+        return int(memoryless.best_window_of(mean_acceptance(pair), ratio, longest=longest))
+    return int(memoryless.best_window(mean_acceptance(pair), at_ratio(shape, ratio), longest=longest))
 
 
 def fixed(window: int) -> Speculative:
@@ -120,9 +142,9 @@ def judged(told: Presentation, name: str, one: Job, *claims: str) -> list[Verdic
     return [verdict for verdict in verdicts if verdict.name.removeprefix(f"{name}: ") in claims]
 
 
-def _linear(times) -> Work:
+def _linear(shape: CostModel, times) -> Work:
     """Work from times (N,) at two costs: they are linear in a drafted token's cost."""
-    at_one, at_two = times(CostModel(1.0, 1.0)), times(CostModel(2.0, 1.0))
+    at_one, at_two = (times(at_ratio(shape, ratio)) / shape.alone for ratio in (1.0, 2.0))
     return Work(at_two - at_one, 2 * at_one - at_two)
 
 

@@ -13,7 +13,7 @@ from simlab.experiments.common.draft_quality import dial_name, dial_pair
 from simlab.experiments.common.jobs import instance
 from simlab.experiments.common.outcome import Exhibit, Presentation
 from simlab.experiments.common.settings import Settings
-from simlab.experiments.windows.expected_work import memoryless_window, window_work
+from simlab.experiments.windows.expected_work import memoryless_window, shape_of, window_work
 from simlab.experiments.windows.options import Options
 from simlab.experiments.windows.policies import CHOICES, SOLID, kept, times_of
 from simlab.report import new_figure, shared_legend, style
@@ -39,10 +39,10 @@ CAPTION = (
 def present_gap(told: Presentation, options: Options) -> tuple[Exhibit, list[str]]:
     """The figure and its headline; nothing of it is simulated."""
     settings = told.settings
-    ratio = settings.cost.ratio
+    ratio, shape = settings.cost.ratio, shape_of(settings.cost)
     pairs = [dial_pair(settings, value) for value in options.dial]
-    times = [times_of(pair, ratio, options.longest) for pair in pairs]
-    windows = [memoryless_window(pair, ratio, options.longest) for pair in pairs]
+    times = [times_of(pair, ratio, options.longest, shape) for pair in pairs]
+    windows = [memoryless_window(pair, ratio, options.longest, shape) for pair in pairs]
     promised = [
         float(memoryless.speedup(mean_acceptance(pair), window, settings.cost))
         for pair, window in zip(pairs, windows, strict=True)
@@ -57,7 +57,7 @@ def present_gap(told: Presentation, options: Options) -> tuple[Exhibit, list[str
         "acceptance": [mean_acceptance(pair) for pair in pairs],
         **{f"speedup_{choice}": line for choice, line in speedups.items()},
         "speedup_promised": promised,
-        "window_fixed": [window_work(pair, options.longest).best(ratio) for pair in pairs],
+        "window_fixed": [window_work(pair, options.longest, shape).best(ratio) for pair in pairs],
         "window_memoryless": windows,
         **{f"beyond_{choice}": line for choice, line in beyond.items()},
         "kept_by_confident": share,

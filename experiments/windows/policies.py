@@ -21,12 +21,15 @@ from simlab.experiments.common.jobs import instance, job
 from simlab.experiments.common.outcome import Exhibit, Presentation, rows
 from simlab.experiments.common.settings import Settings
 from simlab.experiments.windows.expected_work import (
+    UNIT,
     Points,
     adaptive,
+    at_ratio,
     confident,
     decoder_work,
     judged,
     memoryless_window,
+    shape_of,
     speedup_points,
     window_work,
 )
@@ -115,22 +118,24 @@ def present_policies(
     return exhibit, verdicts, [_headline(settings, options, pair)]
 
 
-def times_of(pair: ChainPair, ratio: float, longest: int) -> dict[str, float]:
+def times_of(pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT) -> dict[str, float]:
     """E[time for T tokens] in target calls of each of `CHOICES`, exact."""
-    return {choice: float(times_along(pair, [ratio], longest, choice)[0]) for choice in CHOICES}
+    return {choice: float(times_along(pair, [ratio], longest, choice, shape)[0]) for choice in CHOICES}
 
 
-def times_along(pair: ChainPair, ratios: Sequence[float], longest: int, choice: str) -> np.ndarray:
+def times_along(
+    pair: ChainPair, ratios: Sequence[float], longest: int, choice: str, shape: CostModel = UNIT
+) -> np.ndarray:
     """E[time for T tokens] in target calls of one of `CHOICES` at cost ratios (R,), exact, (R,)."""
     if choice == "default":
-        return decoder_work(pair, DEFAULT).times(np.asarray(ratios))
+        return decoder_work(pair, DEFAULT, shape).times(np.asarray(ratios))
     if choice in SIMULATED:
         rule = {"adaptive": adaptive, "confident": confident}[choice]
-        return np.array([rule(pair, ratio, longest)[1] for ratio in ratios])
-    times = np.array([window_work(pair, longest).times(ratio) for ratio in ratios])
+        return np.array([rule(pair, ratio, longest, shape)[1] for ratio in ratios])
+    times = np.array([window_work(pair, longest, shape).times(ratio) for ratio in ratios])
     if choice == "fixed":
         return times.min(axis=1)
-    windows = [memoryless_window(pair, ratio, longest) for ratio in ratios]
+    windows = [memoryless_window(pair, ratio, longest, shape) for ratio in ratios]
     return times[np.arange(len(windows)), windows]
 
 
@@ -140,16 +145,20 @@ def kept(times: Mapping[str, float], choice: str = "confident") -> float:
     return (times["fixed"] - times[choice]) / gain if gain > 1e-9 * times["fixed"] else float("nan")
 
 
-def decoder_of(pair: ChainPair, ratio: float, longest: int, choice: str) -> Decoder:
+def decoder_of(
+    pair: ChainPair, ratio: float, longest: int, choice: str, shape: CostModel = UNIT
+) -> Decoder:
     """The decoder of a simulated choice at a cost ratio."""
     if choice == "adaptive":
-        return AdaptiveSpeculative(adaptive(pair, ratio, longest)[0])
-    return confident(pair, ratio, longest)[0]
+        return AdaptiveSpeculative(adaptive(pair, ratio, longest, shape)[0])
+    return confident(pair, ratio, longest, shape)[0]
 
 
 def _jobs(settings: Settings, options: Options, choice: str) -> list[Job]:
-    pair = instance(settings)[0]
-    return [job(settings, decoder_of(pair, ratio, options.longest, choice)) for ratio in options.ratios]
+    pair, shape = instance(settings)[0], shape_of(settings.cost)
+    return [
+        job(settings, decoder_of(pair, ratio, options.longest, choice, shape)) for ratio in options.ratios
+    ]
 
 
 def _points(
@@ -158,7 +167,7 @@ def _points(
     """Simulated speed-ups at the cost ratios; verdicts, once for a decoder that is the best at several."""
     verdicts, intervals, exact, seen = [], [], [], set()
     for ratio, one in zip(options.ratios, jobs, strict=True):
-        found = speedup_points(told, [one], CostModel(ratio, 1.0), confidence)
+        found = speedup_points(told, [one], at_ratio(shape_of(told.settings.cost), ratio), confidence)
         intervals.append([float(end[0]) for end in found.interval])
         exact.append(float(found.exact[0]))
         if one.task.id not in seen:
@@ -173,7 +182,8 @@ def _line(settings: Settings, options: Options, choice: str) -> tuple[np.ndarray
     ends = min(CURVE_RATIOS[0], *own), max(CURVE_RATIOS[1], *own)
     ratios = np.unique([*np.geomspace(*ends, FINE), *own])
     times, best = (
-        times_along(pair, ratios.tolist(), options.longest, which) for which in (choice, "adaptive")
+        times_along(pair, ratios.tolist(), options.longest, which, shape_of(settings.cost))
+        for which in (choice, "adaptive")
     )
     return ratios, pair.horizon / times, 100 * (times / best - 1)
 
@@ -220,7 +230,8 @@ def _drawn(simulated: np.ndarray, found: Points | None) -> tuple:
 def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
     """The speed-ups at the settings' own cost ratio, and how much of the optimum's gain confidence keeps."""
     ratio = settings.cost.ratio
-    times = times_of(pair, ratio, options.longest)
+    shape = shape_of(settings.cost)
+    times = times_of(pair, ratio, options.longest, shape)
     told = ", ".join(f"{pair.horizon / times[choice]:.4f} ({label})" for choice, label in CHOICES.items())
     share = kept(times)
     gain = (
@@ -228,5 +239,5 @@ def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
         if np.isfinite(share)
         else " Adaptive windows gain nothing over the best fixed one."
     )
-    threshold = confident(pair, ratio, options.longest)[0].threshold
+    threshold = confident(pair, ratio, options.longest, shape)[0].threshold
     return f"Speed-ups at cost ratio {ratio:g}: {told}. The best threshold is {threshold:.4g}.{gain}"

@@ -8,7 +8,7 @@ from simlab.decoders import Speculative
 from simlab.experiments.common.jobs import instance
 from simlab.experiments.common.labels import token_labels
 from simlab.experiments.common.outcome import Exhibit, Presentation
-from simlab.experiments.windows.expected_work import adaptive
+from simlab.experiments.windows.expected_work import adaptive, shape_of
 from simlab.experiments.windows.options import Options
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, shared_legend, style
@@ -32,7 +32,7 @@ def present_policy(told: Presentation, options: Options) -> tuple[Exhibit, list[
     """The figure and its headline; nothing of it is simulated."""
     settings = told.settings
     pair, ratio = instance(settings)[0], settings.cost.ratio
-    windows = adaptive(pair, ratio, options.longest)[0].windows
+    windows = adaptive(pair, ratio, options.longest, shape_of(settings.cost))[0].windows
     likely = last_token_law(pair)
     first = max(0, pair.horizon - MOST_POSITIONS)
     shown = windows[first:]

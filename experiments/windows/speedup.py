@@ -22,6 +22,7 @@ from simlab.experiments.windows.expected_work import (
     fixed,
     judged,
     memoryless_window,
+    shape_of,
     speedup_points,
     window_work,
 )
@@ -83,7 +84,7 @@ def present_speedup(
         point = chain(settings, options, acceptance)
         found = speedup_points(told, jobs[acceptance], cost, confidence)
         formula = memoryless.speedup(acceptance, windows, cost)
-        exact = _speedups(window_work(instance(point)[0], options.longest), cost.ratio)
+        exact = _speedups(window_work(instance(point)[0], options.longest, shape_of(cost)), cost.ratio)
         chains.append((acceptance, formula, exact, found))
         series = f"acceptance {acceptance:g}"
         table += _rows(series, windows, formula, exact, options, found)
@@ -92,7 +93,7 @@ def present_speedup(
             verdicts += judged(told, name, one, "E[target calls]", "E[drafted tokens]")
     found = speedup_points(told, jobs[None], cost, confidence)
     formula = memoryless.speedup(mean_acceptance(pair), windows, cost)
-    exact = _speedups(window_work(pair, options.longest), cost.ratio)
+    exact = _speedups(window_work(pair, options.longest, shape_of(cost)), cost.ratio)
     table += _rows(settings.pair_name, windows, formula, exact, options, found)
     for window, one in zip(options.simulated, jobs[None], strict=True):
         verdicts += judged(told, f"{told.title}, window {window}", one, *CLAIMS)
@@ -138,7 +139,7 @@ def _draw(settings: Settings, options: Options, pair: ChainPair, chains: list, o
         draw_dashes(right, windows, formula, DASHED, series=None)
         draw_choice(right, windows, formula, _best(formula), series=None)
         draw_choice(right, windows, exact, _best(exact), series=0)
-        told = memoryless_window(pair, settings.cost.ratio, options.longest)
+        told = memoryless_window(pair, settings.cost.ratio, options.longest, shape_of(settings.cost))
         draw_choice(right, windows, exact, told, series=0, judged=True)
         left.set_title(f"(a) independent tokens, T = {options.horizon}")
         about = f"{settings.pair_name}, T = {pair.horizon}"
@@ -167,9 +168,10 @@ def _rows(series: str, windows, formula, exact, options: Options, found: Points)
 
 def _headline(settings: Settings, options: Options, pair: ChainPair) -> str:
     """The best window, what the formula would have chosen, and what that costs."""
-    ratio, work = settings.cost.ratio, window_work(pair, options.longest)
+    ratio, shape = settings.cost.ratio, shape_of(settings.cost)
+    work = window_work(pair, options.longest, shape)
     speedups, best = _speedups(work, ratio), work.best(ratio)
-    told = memoryless_window(pair, ratio, options.longest)
+    told = memoryless_window(pair, ratio, options.longest, shape)
     acceptance = mean_acceptance(pair)
     promised = memoryless.speedup(acceptance, told, settings.cost)
     loss = 100 * (speedups[best] / speedups[told] - 1)

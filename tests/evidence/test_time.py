@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simlab.errors import SimlabError
-from simlab.evidence import Status, mean_interval, time_interval, time_verdict
+from simlab.evidence import Status, call_time_interval, mean_interval, time_interval, time_verdict
 from simlab.evidence.time import time_interval_at
 
 CALLS, DRAFTED = 3, 4  # most target calls and most drafted tokens of a trajectory, in the tests below
@@ -160,3 +160,55 @@ def test_mistakes_are_one_line(changed, told):
     with pytest.raises(SimlabError, match=told) as caught:
         time_interval(**given | changed)
     assert "\n" not in str(caught.value)
+
+
+CALL_TIMES = np.array([1.0, 2.5, 2.75])  # what a call takes that drafts 0, 1 or 2 tokens: on no line
+TRAJECTORIES = {((2, 0),): 0.4, ((1, 2), (1, 0)): 0.35, ((2, 1), (1, 2)): 0.25}
+"""Laws of trajectories: ((calls, tokens that each of them drafts), ..)."""
+
+
+def call_interval(sample, times, confidence, partial):
+    """`call_time_interval` of a list of trajectories."""
+    calls = [sum(number for number, _ in one) for one in sample]
+    drafted = [sum(number * tokens for number, tokens in one) for one in sample]
+    by_drafted = np.bincount(
+        [tokens for one in sample for number, tokens in one for _ in range(number)], minlength=len(times)
+    )
+    counted = np.bincount(calls, minlength=4), np.bincount(drafted, minlength=7), by_drafted
+    return call_time_interval(*counted, times, partial, confidence)
+
+
+@pytest.mark.parametrize("size", [1, 5, 12])
+def test_times_of_calls_on_no_line_are_covered(size):
+    """Over all samples of that size. Negative control: with no room for calls off the line it misses."""
+    mean = sum(
+        p * sum(number * CALL_TIMES[tokens] for number, tokens in one) for one, p in TRAJECTORIES.items()
+    )
+    missed = {2: 0.0, 0: 0.0}
+    for counts in itertools.product(range(size + 1), repeat=len(TRAJECTORIES)):
+        if sum(counts) != size:
+            continue
+        ways = math.factorial(size) / math.prod(math.factorial(k) for k in counts)
+        weight = ways * math.prod(p**k for p, k in zip(TRAJECTORIES.values(), counts, strict=True))
+        sample = [one for one, k in zip(TRAJECTORIES, counts, strict=True) for _ in range(k)]
+        for partial in missed:
+            found = call_interval(sample, CALL_TIMES, 0.9, partial)
+            exact = sum(number * CALL_TIMES[tokens] for one in sample for number, tokens in one) / size
+            if partial:
+                assert found.estimate == pytest.approx(exact, rel=1e-12)
+            missed[partial] += weight * (not found.low <= mean <= found.high)
+    assert missed[2] <= 0.1
+    assert missed[0] >= missed[2]
+
+
+def test_times_of_calls_on_a_line_are_those_of_drafted_tokens_and_calls():
+    sample = [one for one in TRAJECTORIES for _ in range(50)]
+    found = call_interval(sample, np.array([2.0, 2.5, 3.0]), 0.95, 3)
+    calls = np.bincount([sum(number for number, _ in one) for one in sample], minlength=4)
+    drafted = np.bincount([sum(n * tokens for n, tokens in one) for one in sample], minlength=7)
+    assert found == pytest.approx(time_interval(calls, drafted, 0.5, 2.0, 1 - 0.05 * 2 / 3), rel=1e-12)
+
+
+def test_times_of_calls_of_another_window_are_refused():
+    with pytest.raises(SimlabError, match="of the same trajectories and window"):
+        call_time_interval([0, 3], [0, 3], [0, 3], [1.0, 2.0, 3.0], 1, 0.95)

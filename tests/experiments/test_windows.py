@@ -23,7 +23,15 @@ from simlab.experiments.windows import best_window_map as windows_map
 from simlab.experiments.windows import block_verification as windows_block
 from simlab.experiments.windows import policies as windows_policies
 from simlab.experiments.windows import speedup as windows_speedup
-from simlab.experiments.windows.expected_work import adaptive, confident, decoder_work, window_work
+from simlab.experiments.windows.expected_work import (
+    adaptive,
+    at_ratio,
+    confident,
+    decoder_work,
+    memoryless_window,
+    shape_of,
+    window_work,
+)
 from simlab.experiments.windows.options import options_of
 from simlab.pairs import bernoulli, dirichlet
 from simlab.report import style
@@ -409,3 +417,30 @@ def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, word, complaint):
     error = capsys.readouterr().err
     assert complaint in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_lines_along_the_cost_ratio_are_those_of_costs_as_they_are_measured():
+    """Stairs of verification, a cost per drafting call, overhead and load: only the draft's time moves."""
+    pair = instance(point("windows", {}, output=None, trajectories=1, pair_options={"horizon": 9}))[0]
+    cost = CostModel(0.1, {1: 2.0, 4: 2.5, 5: 5.0}, draft_call=0.25, overhead=0.125, concurrency=2)
+    shape = shape_of(cost)
+    for ratio in (0.02, 0.3):
+        here = at_ratio(shape, ratio)
+        assert here.ratio == pytest.approx(ratio, rel=1e-12)
+        assert here == dataclasses.replace(cost, draft=ratio * cost.alone)
+        fixed = best_window(pair, here, longest=4)
+        work = window_work(pair, 4, shape)
+        assert work.times(ratio) * cost.alone == pytest.approx(fixed.times, rel=1e-12)
+        assert work.best(ratio) == fixed.window
+        policy, time = adaptive(pair, ratio, 4, shape)
+        exact = here.expected_time(predict(pair, AdaptiveSpeculative(policy)))
+        assert time * cost.alone == pytest.approx(exact, rel=1e-12)
+        assert exact <= fixed.time * (1 + 1e-12)
+        decoder, time = confident(pair, ratio, 4, shape)
+        assert time * cost.alone == pytest.approx(here.expected_time(predict(pair, decoder)), rel=1e-12)
+        default = ConfidenceSpeculative()
+        told = here.expected_time(predict(pair, default)) / cost.alone
+        assert decoder_work(pair, default, shape).times(ratio) == pytest.approx([told], rel=1e-12)
+        formula = memoryless.best_window(mean_acceptance(pair), here, longest=4)
+        assert memoryless_window(pair, ratio, 4, shape) == formula
+    assert shape_of(CostModel(0.3, 7.0)) == shape_of(CostModel())
