@@ -56,7 +56,7 @@ def place(tmp_path, pair="paper", trajectories=20_000, **more):
 def present(one, results=None, drawn=False):
     """What the experiment makes of its results; figures laid out where asked for, pictures never: seconds."""
 
-    def save(figure, folder, name, table, metadata):
+    def save(figure, folder, name, table, metadata, *others):
         if drawn:
             with style():
                 figure.draw_without_rendering()

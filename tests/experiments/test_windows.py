@@ -80,7 +80,7 @@ def present(one, results=None, drawn=False, judged=False):
     judged: only what has verdicts.
     """
 
-    def save(figure, folder, name, table, metadata):
+    def save(figure, folder, name, table, metadata, *others):
         if drawn:
             with style():
                 figure.draw_without_rendering()
