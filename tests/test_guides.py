@@ -15,7 +15,10 @@ from simlab.cli.main import COMMANDS, main
 from simlab.experiments import experiment_module
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = (".", "conf", "experiments", "scripts", "simlab", "simlab/theory", "simlab/traces", "tests")
+FOLDERS = (
+    ".", "conf", "experiments", "scripts", "simlab", "simlab/planning", "simlab/theory", "simlab/traces",
+    "tests",
+)  # fmt: skip
 GUIDES = {str(Path(folder, "README.md")): (ROOT / folder / "README.md").read_text() for folder in FOLDERS}
 SCRIPTS = ("scripts/reproduce", "scripts/test", "scripts/bench", "pip install", "source .venv/bin/activate")
 """What else stands in blocks of commands: .ci/run and tests/test_bench.py run it."""
@@ -72,10 +75,12 @@ def _runs(line: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty folder with the pair and the trace that the guides speak of."""
+    """An empty folder with the pair, the trace and the log that the guides speak of."""
     monkeypatch.chdir(tmp_path)
     rows = np.random.default_rng(1).dirichlet(np.ones(7), size=(2, 20, 7))
     np.savez("mine.npz", draft=rows[0], target=rows[1], initial=np.eye(7)[3])
+    log = re.search(r"^```log\n(.*?)^```$", GUIDES["simlab/planning/README.md"], re.S | re.M)
+    Path("server.log").write_text(log[1])
     shown = re.search(r"^```csv\n(.*?)^```$", GUIDES["simlab/traces/README.md"], re.S | re.M)
     Path("my_trace.csv").write_text(shown[1])
 

@@ -41,12 +41,14 @@ expect, bonus token included. From one of:
                        call. Both are exact at that window; at others a guess, and the bracket of what rates
                        by position allow. If your engine logs acceptance by position, give rates=
   rates=[0.8,0.6,0.5]  acceptance by position, as serving engines print it: of all calls, the part in which
-                       the 1st, 2nd, .. drafted token was accepted; longer windows are not extrapolated
+                       the 1st, 2nd, .. drafted token was accepted; for longer windows (longest=) a bracket
+                       and a guess
   rates=FILE.csv       the same in a file, or counts; a header and a row a position:
                          position,drafted,accepted   calls that drafted so far, and that accepted so far
                          position,acceptance         accepted/drafted, the tokens before it included
                          position,conditional        the same of calls that accepted all tokens before it
-                       counts give intervals (confidence=0.95)
+                       counts give intervals (confidence=0.95); those of an engine that stops drafting early,
+                       so that accepted/drafted rises, are planned as its rule, not as a window
   log=FILE             the log of a serving engine, as it is (vLLM, SGLang, TensorRT-LLM, llama.cpp, LMDeploy,
                        FastDeploy; Prometheus text; JSON with histograms), compressed or not; log=- reads a
                        pipe, log=FOLDER and log=a.log,b.log plan each file and all together. What was read

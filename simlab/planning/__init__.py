@@ -7,8 +7,9 @@ prints a plan.
 """
 
 from simlab.planning.loads import LoadPlans
+from simlab.planning.logs import Reading, read_log
 from simlab.planning.rates import Rates, read_rates
 from simlab.planning.sources import plan
 from simlab.planning.window_plan import WindowPlan
 
-__all__ = ["LoadPlans", "Rates", "WindowPlan", "plan", "read_rates"]
+__all__ = ["LoadPlans", "Rates", "Reading", "WindowPlan", "plan", "read_log", "read_rates"]

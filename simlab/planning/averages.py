@@ -108,8 +108,8 @@ def tokens_by_window(length: float, window: int, longest: int) -> tuple[np.ndarr
 
 def _remarks(length: float, window: int, acceptance: float, longest: int) -> list[str]:
     remarks = [
-        f"exact at window {window} alone: {length:.4g} tokens per call, {(length - 1) / window:.4g} of the "
-        "drafted tokens accepted"
+        f"exact at window {window} alone: {length:.4g} tokens per call, {(length - 1) / window:.4g} accepted "
+        "per position of the window"
     ]
     if window > 1 or longest > window:
         remarks.append(

@@ -13,7 +13,7 @@ from simlab.cost import CostModel
 from simlab.errors import SimlabError
 from simlab.planning.averages import check_window, plan_average
 from simlab.planning.logs import Reading, read_log
-from simlab.planning.logs.identities import is_ragged
+from simlab.planning.logs.identities import FULL, is_ragged
 from simlab.planning.logs.reading import padded_sum
 from simlab.planning.logs.stream import PIPE
 from simlab.planning.measured import check_confidence, plan_counts
@@ -203,7 +203,23 @@ def _of_average(reading: Reading, source, label, cost, choice, window) -> Window
         raise SimlabError(
             f"{source['log']}: mean length {length:.4g} with a window of {window}: give another window"
         )
-    return plan_average(source, label, length, window, cost, choice)
+    made = plan_average(source, label, length, window, cost, choice)
+    if reading.calls and reading.drafted and reading.drafted < FULL * reading.calls * window:
+        made.others.append(_as_drafted(reading, length, cost))
+    return made
+
+
+def _as_drafted(reading: Reading, length: float, cost: CostModel) -> dict:
+    """The engine as it ran, where its drafts are shorter than its window: exact where costs are linear."""
+    drafted = reading.drafted / reading.calls
+    time = cost.call_time(drafted) / length
+    setting = f"{drafted:.4g} drafted a call, not {reading.window}"
+    return {
+        "rule": "as the engine drafted",
+        "setting": setting,
+        "time_per_token": time,
+        "speedup": cost.alone / time,
+    }
 
 
 def _cost(cost: CostModel | None, reading: Reading) -> tuple[CostModel, list[str]]:
