@@ -193,7 +193,7 @@ def _spelled(override: Override) -> str:
 
 def _files(override: Override) -> dict[str, str]:
     """The files that an override names, each with the digest of what it holds."""
-    if override.key.rpartition(".")[2] in ("path", "policy"):
+    if override.key.rpartition(".")[2] in ("path", "policy", "target", "draft"):  # of a pair, decoder or cost
         named = override.values
     else:
         named = re.findall(r"path:\s*([^,}\]]+)", override.word)

@@ -36,7 +36,10 @@ for a decoder that drafts trees also E[calls], the mean number of target calls, 
 its N_rej counts the bonus tokens, those that no tree had drafted. For a decoder that drafts windows of tokens
 (speculative with a window or the bonus token, block, adaptive, confidence) both, and E[drafted], the mean
 number of drafted tokens; accepted, E[accepted tokens] / E[drafted]; speed-up, over the target alone, at the
-costs cost.draft and cost.target of a drafted token and a target call. Settings are those of `simlab run`:
+costs cost.draft and cost.target of a drafted token and a target call; cost.target may be a table by the
+tokens verified or a file, and there are cost.draft_call, cost.overhead and concurrency (simlab plan --help);
+with several requests decoded together also throughput, tokens of all of them per unit of time; --json has
+with several requests decoded together also throughput, tokens of all per unit of time; --json has
 pair={"|".join(GENERATORS)} and
 decoder={"|".join(DECODERS)}, and their options. A list of
 values makes a grid, a row a point:
@@ -181,6 +184,11 @@ class _Point:
             return self.cost.speedup(self.prediction)
         return 0.0 if drafted == math.inf else math.nan
 
+    @property
+    def throughput(self) -> float:
+        """Tokens of all requests together per unit of time; nan and 0 as the speed-up."""
+        return self.speedup * self.cost.concurrency / self.cost.alone
+
 
 def _point(config: dict) -> _Point:
     name, options = pair_from(config)
@@ -230,6 +238,7 @@ def _drafted(point: _Point) -> dict[str, str]:
         "E[drafted]": prediction.expected_drafted_tokens,
         "accepted": prediction.acceptance_rate,
         "speed-up": point.speedup,
+        **({"throughput": point.throughput} if point.cost.concurrency > 1 else {}),
     }
     return {key: _known(value) for key, value in numbers.items()}
 
@@ -257,6 +266,7 @@ def _document(point: _Point) -> dict:
         "states": prediction.token_marginals.shape[1],
         **{name: _strict(getattr(prediction, name)) for name in NUMBERS},
         "speedup": _strict(point.speedup),
+        "throughput": _strict(point.throughput),
         **{name: _strict(getattr(prediction, name)) for name in ARRAYS},
     }
     if isinstance(decoder, AdaptiveSpeculative):
