@@ -39,7 +39,8 @@ number of drafted tokens; accepted, E[accepted tokens] / E[drafted]; speed-up, o
 costs cost.draft and cost.target of a drafted token and a target call; cost.target may be a table by the
 tokens verified or a file, and there are cost.draft_call, cost.overhead and concurrency (simlab plan --help);
 with several requests decoded together also throughput, tokens of all of them per unit of time; --json has
-with several requests decoded together also throughput, tokens of all per unit of time; --json has
+calls_by_drafted, the expected calls that draft exactly 0, 1, .., K tokens. Settings are those of
+`simlab run`:
 pair={"|".join(GENERATORS)} and
 decoder={"|".join(DECODERS)}, and their options. A list of
 values makes a grid, a row a point:
