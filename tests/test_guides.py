@@ -28,6 +28,8 @@ COMPOSED = {
     "reproduce": "minutes",
     "run=dask": "needs a cluster, which tests/runs/test_cluster.py starts",
     "--multirun": "processes and Hydra's launchers; tests/cli/test_command.py runs one",
+    "simlab merge": "needs the ledgers of several machines; tests/cli/test_shards.py makes them",
+    "shards=": "needs a part's ledger; tests/cli/test_shards.py makes one",
     "half_width=": "simulates for as long as it takes",
     "--cfg": "prints; Hydra's own",
     "report": "needs results; tests/cli/test_report.py makes them",
