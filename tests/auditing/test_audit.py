@@ -15,6 +15,7 @@ CHEAP = {"resolution": 0.1}
 
 
 @pytest.mark.parametrize("verify", verifiers.RIGHT, ids=lambda one: one.__name__)
+@pytest.mark.statistical
 def test_a_right_verifier_passes(verify):
     report = simlab.audit(verify, **CHEAP)
     assert report.outcome == "PASS", report
@@ -30,6 +31,7 @@ def test_a_right_verifier_passes_whatever_the_seed(verify):
 
 
 @pytest.mark.parametrize("verify", verifiers.WRONG, ids=lambda one: one.__name__)
+@pytest.mark.statistical
 def test_a_shipped_mistake_fails(verify):
     report = simlab.audit(verify, resolution=0.03)
     assert report.outcome == "FAIL" and report.kind in ("bias", "not drafted"), report
@@ -53,6 +55,7 @@ def test_a_shipped_mistake_fails(verify):
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
+@pytest.mark.statistical
 def test_the_report_names_the_mistake(verify, words):
     report = simlab.audit(verify, resolution=0.03)
     assert report.outcome == "FAIL" and words in report.mistake
@@ -65,11 +68,13 @@ def test_a_filter_of_the_bonus_token_is_found_at_the_bonus_token():
 
 
 @pytest.mark.parametrize("verify", [verifiers.LeakingState, verifiers.CachedRows])
+@pytest.mark.statistical
 def test_state_that_leaks_from_call_to_call_fails(verify):
     assert simlab.audit(verify(), resolution=0.03).outcome == "FAIL"
 
 
 @pytest.mark.parametrize("verify", [verifiers.token, verifiers.block], ids=lambda one: one.__name__)
+@pytest.mark.statistical
 def test_a_right_verifier_of_batches_passes(verify):
     assert simlab.audit(verifiers.in_a_batch(verify), batched=True, **CHEAP).outcome == "PASS"
 
@@ -89,6 +94,7 @@ def test_a_batch_may_come_back_as_an_array_padded_with_minus_one():
 @pytest.mark.parametrize(
     "verify", [verifiers.wrong_rows_from_the_third_sequence_on, verifiers.one_uniform_for_the_batch]
 )
+@pytest.mark.statistical
 def test_sequences_of_a_batch_that_mix_fail(verify):
     assert simlab.audit(verify, batched=True, resolution=0.03).outcome == "FAIL"
 
@@ -108,12 +114,14 @@ def test_a_small_bias_on_one_instance_is_found():
 
 
 @pytest.mark.parametrize("window", [1, 6])
+@pytest.mark.statistical
 def test_other_windows_and_vocabularies(window):
     assert simlab.audit(verifiers.token, window=window, states=[2, 5], resolution=0.1).outcome == "PASS"
     assert simlab.audit(verifiers.all_accepted, window=window, states=[3], resolution=0.1).outcome == "FAIL"
 
 
 @pytest.mark.parametrize(("verify", "law"), [(verifiers.token, "token"), (verifiers.block, "block")])
+@pytest.mark.statistical
 def test_a_verifier_is_held_to_its_own_number_of_accepted_tokens(verify, law):
     report = simlab.audit(verify, law=law, **CHEAP)
     assert report.outcome == "PASS" and law in report.sentence
@@ -127,6 +135,7 @@ def test_a_verifier_is_held_to_its_own_number_of_accepted_tokens(verify, law):
         (verifiers.block, "token", "more"),
     ],
 )
+@pytest.mark.statistical
 def test_an_unbiased_verifier_that_accepts_another_number_fails_its_law(verify, law, word):
     report = simlab.audit(verify, law=law, resolution=0.03)
     assert report.outcome == "FAIL" and report.kind == "acceptance", report

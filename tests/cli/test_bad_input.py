@@ -67,7 +67,7 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["pair=corpus", "pair.path=true"], "path = True: give a path"),
         (["pair=null"], "Got NoneType"),
         (["decoder="], "no decoder ''"),
-        (["pair.horizon=interval(1,2)"], "INTERVAL"),
+        (["pair.horizon=interval(1,2)"], "a grid takes listed values"),
         (["pair.horizon=2", "pair.horizon=3"], "pair.horizon is given twice"),
         (["pair.path=é b"], "quote the value"),
     ],
@@ -182,7 +182,7 @@ def test_lists_of_experiments_that_are_none(complaint, words):
 
 def test_unknown_commands(complaint):
     assert "no option --jsno: known are --json, --help" in complaint("predict", "--jsno")
-    assert "no command 'prdict': known are predict, plan, run, " in complaint("prdict")
+    assert "no command 'prdict': known are predict, plan, record, run, " in complaint("prdict")
 
 
 @pytest.mark.parametrize(
