@@ -138,6 +138,7 @@ class _Audit:
         self.log_evidence = 0.0
         self.started = self.told = time.monotonic()
         self.law_failed = False
+        self.calls = 0
 
     def run(self) -> AuditReport:
         calls = FIRST_CALLS
@@ -146,7 +147,7 @@ class _Audit:
             while self.open:
                 for number, sample in self._play(self._counts(calls)).items():
                     _check_accepted_are_drafted(sample, self.evidences[number].instance, number)
-                self.log_evidence = self._weigh()
+                self.calls, self.log_evidence = self.stream.calls, self._weigh()
                 if self.log_evidence >= self.goal.threshold:
                     return self._failed()
                 self._settle()
@@ -292,7 +293,7 @@ class _Audit:
             window=self.stream.instances[0].window,
             false_alarm=self.goal.false_alarm,
             wanted_resolution=self.goal.resolution,
-            calls=self.stream.calls,
+            calls=self.calls or self.stream.calls,
             seconds=self.elapsed,
             evidence=math.exp(min(self.log_evidence, 700.0)),
             instances=tuple(map(_instance_report, self.evidences)),

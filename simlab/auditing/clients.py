@@ -14,7 +14,8 @@ def transformers_verifier() -> Callable:
     """The `_speculative_sampling` of the installed Hugging Face transformers, as a verifier.
 
     Its arguments are logits: the logarithms of the probabilities, in single precision. It draws from
-    PyTorch's global random numbers, which are seeded at the first call. Raises SimlabError where
+    PyTorch's global random numbers, which are seeded at the first call. PyTorch is set to one thread:
+    on rows this short, handing work to others takes a hundred times as long. Raises SimlabError where
     transformers or PyTorch are not installed, or that version has no such function.
     """
     try:
@@ -29,6 +30,7 @@ def transformers_verifier() -> Callable:
         raise SimlabError("this version of transformers has no _speculative_sampling; 4.37 and later have it")
     names = inspect.signature(sampling).parameters
     seeded = []
+    torch.set_num_threads(1)
 
     def verifier(draft_tokens, draft_probabilities, target_probabilities, rng):
         if not seeded:

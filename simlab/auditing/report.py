@@ -38,6 +38,7 @@ class AuditReport:
     wanted, seen (V,): the token's distribution there, completed by target draws where a call stopped earlier.
     total_variation, and interval: between the two, with a 95% interval. mistake: the known one it looks like.
     resolution: the largest of the instances'. interrupted: Ctrl-C stopped it.
+    calls: of the verifier up to the verdict; a FAIL plays on a little, for better numbers in the report.
     evidence: 1/evidence bounds the chance of a false alarm.
     """
 
