@@ -192,7 +192,7 @@ def _of_average(reading: Reading, source, label, cost, choice, window) -> Window
     if window is None:
         has = f"{reading.accepted} accepted of {reading.drafted} drafted tokens"
         if reading.length is not None:
-            has = f"a mean length of {reading.length:.4g}"
+            has = f"a mean length of {reading.length:.4g} ({'; '.join(reading.identities)})"
         raise SimlabError(
             f"{source['log']} has {has}, but not how many tokens a call drafts: give window=3 or so"
         )

@@ -68,7 +68,7 @@ class LlamaLines:
             self._add_requests(SLOT.findall(text))
         if lines.has(b"#gen drafts"):
             for match in STATISTICS.finditer(text):
-                self._add_statistics(match)
+                self._add_statistics(match, torn=not lines.whole and text.find(b"\n", match.end()) < 0)
         if lines.has(b"eval time"):
             for match in EVAL.finditer(text):
                 if text[max(match.start() - 7, 0) : match.start()] != b"prompt ":
@@ -88,7 +88,8 @@ class LlamaLines:
                 new = (1, int(accepted), int(drafted))
                 self.plain = [total + count for total, count in zip(self.plain, new, strict=True)]
 
-    def _add_statistics(self, match: re.Match[bytes]) -> None:
+    def _add_statistics(self, match: re.Match[bytes], torn: bool) -> None:
+        """torn: the log may end in the middle of this line."""
         calls, drafted, accepted = (int(match[at]) for at in (2, 3, 4))
         check_counts("statistics of llama.cpp", accepted, drafted)
         times = tuple(float(match[at]) for at in (7, 8, 9)) if match[7] else None
@@ -96,6 +97,8 @@ class LlamaLines:
         now = Cumulative(calls, drafted, accepted, match[5], rates, times)
         kind = match[1].decode("utf-8", "replace")
         seen = self.statistics.setdefault(kind, [])
+        if torn and seen and (bool(seen[-1].rates), bool(seen[-1].times)) != (bool(rates), bool(times)):
+            return  # it has fewer fields than the line before
         if seen and seen[-1].calls <= calls and seen[-1].drafted <= drafted:
             seen[-1] = now
         else:

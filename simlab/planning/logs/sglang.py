@@ -35,6 +35,8 @@ class DecodeLines:
     def feed(self, lines: Lines) -> None:
         text, weights = lines.text, self.weights
         for match in LINE.finditer(text):
+            if match[2] is None and self.lines and not lines.whole and text.find(b"\n", match.end()) < 0:
+                break  # the log ends in the middle of a line
             at = text.rfind(RUNNING, max(match.start() - NEAR, 0), match.start())
             running = 1
             if at >= 0 and text.find(b"\n", at, match.start()) < 0:

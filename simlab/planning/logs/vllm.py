@@ -25,7 +25,9 @@ LINE = re.compile(rb"SpecDecoding metrics|[Pp]er-position acceptance rate")
 LENGTH = re.compile(rb"[Mm]ean acceptance length\s*[:=]\s*(\d+\.\d+)")
 ACCEPTED = re.compile(rb"[ ,:]Accepted\s*[:=]\s*(\d+)(?= |,|$)")
 DRAFTED = re.compile(rb"[ ,:]Drafted\s*[:=]\s*(\d+)(?= |,|$)")
-BY_POSITION = re.compile(rb"[Pp]er-position acceptance rate\s*[:=]\s*[\[(]?\s*(" + RATES + rb")[\])]?(,?)")
+BY_POSITION = re.compile(
+    rb"[Pp]er-position acceptance rate\s*[:=]\s*[\[(]?\s*(" + RATES + rb")[\])]?(,\s*[A-Za-z])?"
+)
 ENDED = re.compile(rb"rate\s*[:=]\s*\d+\.\d+%")
 
 
@@ -73,9 +75,11 @@ class IntervalLines:
 
 
 def _fits(rates: bytes, length: re.Match[bytes] | None) -> bool:
-    """Whether all rates of the line are there: they sum to the mean length less 1, to rounding."""
-    values = [float(rate) for rate in rates.split(b",")]
-    return length is not None and abs(1 + sum(values) - float(length[1])) <= 0.005 + 0.0006 * len(values)
+    """Whether all rates of the line are there: as many digits each, and the length is 1 + their sum."""
+    shown = rates.replace(b" ", b"").split(b",")
+    values = [float(rate) for rate in shown]
+    whole = length is not None and len({len(rate) for rate in shown}) == 1
+    return whole and abs(1 + sum(values) - float(length[1])) <= 0.005 + 0.0006 * len(values)
 
 
 def rate_readings(engine: str, origin: str, rows: RateLines, **more) -> list[Reading]:

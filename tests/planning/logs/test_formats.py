@@ -274,3 +274,21 @@ def test_logs_that_cannot_be_read_are_one_line(read, text, told):
     with pytest.raises(SimlabError) as caught:
         read(text)
     assert told in str(caught.value) and "engine.log" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "write", [writers.vllm, writers.slot, writers.statistics, writers.request, writers.fastdeploy]
+)
+@given(st.data())
+def test_a_line_that_is_torn_anywhere_spoils_nothing(write, data):
+    """The statistics before it are as if it were not there, or it is whole but for what is not needed."""
+    line = write(87, [70, 55, 42], 261)
+    if write is writers.statistics:
+        line += ", dur(b,g,a) = 0.005, 325.555, 0.114 ms"
+    torn = write(174, [140, 110, 84], 522) + ", dur(b,g,a) = 0.005, 651.11, 0.228 ms" * (
+        write is writers.statistics
+    )
+    cut = data.draw(st.integers(0, len(torn)))
+    (reading,) = read_bytes(line + "\n" + torn[:cut])
+    known = {87: [70, 55, 42], 174: [140, 110, 84], 261: [210, 165, 126]}
+    assert reading.by_position.tolist() == known[reading.calls]
