@@ -138,7 +138,7 @@ class _Audit:
         self.log_evidence = 0.0
         self.started = self.told = time.monotonic()
         self.law_failed = False
-        self.calls = 0
+        self.calls = 0  # up to the verdict, where the verifier is played on behind it
 
     def run(self) -> AuditReport:
         calls = FIRST_CALLS
@@ -147,7 +147,7 @@ class _Audit:
             while self.open:
                 for number, sample in self._play(self._counts(calls)).items():
                     _check_accepted_are_drafted(sample, self.evidences[number].instance, number)
-                self.calls, self.log_evidence = self.stream.calls, self._weigh()
+                self.log_evidence = self._weigh()
                 if self.log_evidence >= self.goal.threshold:
                     return self._failed()
                 self._settle()
@@ -240,6 +240,7 @@ class _Audit:
         """Play on for the report's numbers, above all on the instances that show most."""
         strongest = sorted(range(len(self.evidences)), key=lambda i: -self.evidences[i].strength())
         counts = dict.fromkeys(strongest, 50) | dict.fromkeys(strongest[:MISTAKE_INSTANCES], 500)
+        self.calls = self.stream.calls
         end = time.monotonic() + SHARPENING_SECONDS
         try:
             for _ in range(SHARPENING_ROUNDS):

@@ -62,6 +62,18 @@ def test_the_report_names_the_mistake(verify, words):
     assert report.mistake in report.sentence
 
 
+@pytest.mark.statistical
+def test_the_evidence_against_a_right_verifier_has_mean_at_most_one():
+    """Forty-two seeds, with other rows and draws each: evidence of 1e9 has probability 1e-9 a seed, and a
+    median of 8 is passed by more than half of them with probability below 2^42 8^-21 = 5e-7 (Markov)."""
+    found = [
+        simlab.audit(verifiers.token, window=2, seed=seed, resolution=0.3).evidence for seed in range(42)
+    ]
+    assert max(found) < 1e9 and np.median(found) < 8
+    wrong = [simlab.audit(verifiers.one_uniform, seed=seed, resolution=0.05) for seed in range(3)]
+    assert all(report.evidence >= 1e6 for report in wrong)
+
+
 def test_a_filter_of_the_bonus_token_is_found_at_the_bonus_token():
     report = simlab.audit(verifiers.filter_in_the_bonus_only, window=2, resolution=0.03)
     assert (report.position, report.accepted) == (3, 2) and len(report.prefix) == 2
