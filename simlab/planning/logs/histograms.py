@@ -65,11 +65,11 @@ class Histograms:
         check_counts("a request", accepted, found.get("drafted"))
         proposed = PROPOSED.search(about)
         if proposed and totals["proposed"] is not None:
-            totals["proposed"] = padded_sum([totals["proposed"], _whole_numbers(proposed[1])])
+            totals["proposed"] = _added(totals["proposed"], _whole_numbers(proposed[1]))
         else:
             totals["proposed"] = None
         totals["requests"] += 1
-        totals["histogram"] = padded_sum([totals["histogram"], histogram])
+        totals["histogram"] = _added(totals["histogram"], histogram)
         totals["odd"] += found.get("calls", calls) != calls or found.get("accepted", accepted) != accepted
         totals["window"] = max(totals["window"], found.get("window", len(histogram) - 1))
         if totals["drafted"] is not None:
@@ -97,6 +97,12 @@ class Histograms:
 def at_least(histogram: np.ndarray) -> np.ndarray:
     """A_i, (K,), of entries 0 to K: the calls with at least i accepted."""
     return np.cumsum(histogram[::-1])[::-1][1:].astype(np.int64)
+
+
+def _added(total: list[int], row: list[int]) -> list[int]:
+    """The sum of lists of different lengths; NumPy would take longer for lists as short as these."""
+    longer, shorter = (total, row) if len(total) >= len(row) else (row, total)
+    return [a + b for a, b in zip(longer, shorter, strict=False)] + longer[len(shorter) :]
 
 
 def _whole_numbers(text: bytes) -> list[int]:
