@@ -17,6 +17,7 @@ from simlab.evidence.shares import share_interval
 from simlab.evidence.sums import ratio_interval, sums_interval, sums_verdict
 from simlab.evidence.time import call_time_interval, time_interval, time_verdict
 from simlab.evidence.total_variation import total_variation_interval
+from simlab.evidence.two_samples import two_sample_verdict
 from simlab.evidence.verdict import FALSE_ALARM, MISS, Status, Verdict
 from simlab.evidence.verdicts import (
     marginals_verdict,
@@ -62,5 +63,6 @@ __all__ = [
     "total_variation_interval",
     "total_variation_verdict",
     "trajectories_to_notice",
+    "two_sample_verdict",
     "win_rate_verdict",
 ]

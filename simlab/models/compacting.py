@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 PROBABILITY_BITS = 20
-"""Significant bits of the two probabilities of the token: relative error at most 5e-7."""
+"""Significant bits of the two probabilities of the token: relative error at most 1e-6."""
 
 OTHER_BITS = 11
-"""Significant bits of every other real number: relative error at most 2.5e-4."""
+"""Significant bits of every other real number: relative error at most 5e-4."""
 
 FLOOR = 2.0**-30
 """Multiples of it are kept: of other columns than probabilities what is smaller than half of it becomes 0."""
