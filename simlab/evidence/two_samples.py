@@ -28,13 +28,15 @@ def two_sample_verdict(
     false_alarm: float = FALSE_ALARM,
     miss: float = MISS,
     statistic: str = "difference of means",
+    allowance: float = 0.0,
 ) -> Verdict:
     """Do two independent samples of numbers in [0, most] have the same mean? For sizes fixed beforehand.
 
     values, others: floats (n,) and (m,), each independent and identically distributed. resolution: of the
-    difference, in their unit. `estimate`, `low` and `high` are of mean(values) - mean(others), `exact` is 0;
-    trajectories: the pairs, min(n, m). Raises SimlabError for values outside [0, most] or none, or an error
-    outside [1e-100, 1). Source: the module's docstring.
+    difference, in their unit. allowance: how far apart the means may be for reasons known beforehand; it is
+    part of what is claimed, and resolution is to be larger. `estimate`, `low` and `high` are of
+    mean(values) - mean(others), `exact` is 0; trajectories: the pairs, min(n, m). Raises SimlabError for
+    values outside [0, most] or none, or an error outside [1e-100, 1). Source: the module's docstring.
     """
     values, others = _checked(values, most), _checked(others, most)
     pairs = min(len(values), len(others))
@@ -57,6 +59,7 @@ def two_sample_verdict(
         false_alarm=false_alarm,
         miss=miss,
         statistic=statistic,
+        allowance=check_number("allowance", allowance, least=0.0),
     )
 
 

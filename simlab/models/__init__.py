@@ -10,8 +10,9 @@ from simlab.models.prompts import BUNDLED, Prompt, read_prompts
 from simlab.models.recorder import Recorder
 from simlab.models.recording import record
 from simlab.models.running import run_decoders
-from simlab.models.runs import Run, bundled_runs, read_runs
+from simlab.models.runs import Run, bundled_run_names, bundled_runs, read_runs
 from simlab.models.settings import RecordSettings
+from simlab.models.truth import truth_verdicts
 
 __all__ = [
     "BUNDLED",
@@ -21,9 +22,11 @@ __all__ = [
     "RecordSettings",
     "Recorder",
     "Run",
+    "bundled_run_names",
     "bundled_runs",
     "read_prompts",
     "read_runs",
     "record",
     "run_decoders",
+    "truth_verdicts",
 ]

@@ -12,6 +12,7 @@ INSTALL = "pip install 'simlab[models]' (torch==2.13.0 is a CPU build on many in
 
 def torch():
     """The module torch; raises SimlabError that says what to install where it is missing."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported, which torch may do
     return _imported("torch")
 
 
@@ -20,7 +21,6 @@ def transformers():
     torch()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")
     module = _imported("transformers")
     module.utils.logging.disable_progress_bar()
     return module

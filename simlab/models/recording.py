@@ -26,6 +26,8 @@ from simlab.models.progress import Progress
 from simlab.models.prompts import Prompt, read_prompts
 from simlab.models.settings import RecordSettings
 from simlab.models.stepping import Reader
+from simlab.traces.files import ENDINGS
+from simlab.traces.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,6 @@ def record(settings: RecordSettings, progress: Callable[[int], Progress] = Progr
     Raises SimlabError for what `RecordSettings`, `load` and `read_prompts` refuse, for a file that is there
     already, and where memory runs out.
     """
-    from simlab.traces import Trace
 
     def texts(session: Session, report: Progress) -> Path:
         pieces = pieces_of(
@@ -86,6 +87,11 @@ def run_session(settings: RecordSettings, texts: int, work: Callable, progress: 
 
     texts: how many, of settings.tokens each, for the progress.
     """
+    endings = (".parquet",) if settings.runs else ENDINGS
+    if not settings.path.name.endswith(endings):
+        raise SimlabError(
+            f"out = {settings.out}: its ending is none of {', '.join(endings)}; give one of them"
+        )
     if settings.path.exists():
         raise SimlabError(f"{settings.path} is there already; give another out=, or remove it")
     if not settings.path.resolve().parent.is_dir():
@@ -248,7 +254,7 @@ def _tokens(target: LanguageModel, prompt: Prompt, tokens: int) -> list[int]:
 
 def _identity(settings: RecordSettings, provenance: dict) -> dict:
     """What recordings must share for one to go on with the other's pieces: all but how many texts at once."""
-    how = ("batch", "threads")
+    how = ("batch", "threads", "command")
     return {key: value for key, value in provenance.items() if key not in how}
 
 
@@ -256,6 +262,7 @@ def _provenance(settings: RecordSettings, target: LanguageModel, draft: Language
     """What the file says of where it comes from; the same for the same command on the same machine."""
     extras: Extras = settings.extras
     return {
+        "command": settings.command,
         "target": target.name,
         "target_digest": target.digest,
         "draft": target.name if settings.draft.label == "target" else settings.draft.label,

@@ -18,6 +18,9 @@ COUNTS = ("sequence", "tokens", "rejections", "target_calls")
 LISTS = ("drafted_by_position", "accepted_by_position", "first_tokens", "first_ranks", "rank_cells")
 
 
+ENDING = ".runs.parquet"
+
+
 @dataclass(frozen=True)
 class Run:
     """One decoder on n independent texts, arrays (n,) or (n, ...), and where they come from.
@@ -77,7 +80,7 @@ def read_runs(path) -> dict[str, Run]:
         raise SimlabError(f"{path}: no such file; give what simlab record run=... wrote") from error
     except (OSError, KeyError, TypeError, ValueError, pyarrow.ArrowException) as error:
         raise SimlabError(
-            f"{path} holds no runs ({shortened(str(error))}); give what simlab record run=... wrote"
+            f"{path} holds no runs ({shortened(str(error), 40)}); give what simlab record run=... wrote"
         ) from error
     names = np.array(columns.pop("run"))
     provenance |= {"file": path.name}
@@ -87,19 +90,27 @@ def read_runs(path) -> dict[str, Run]:
     }
 
 
-def bundled_runs(name: str | None = None):
-    """The runs of a bundled pair, by decoder, as `read_runs` returns them; without a name: which pairs.
+def bundled_run_names() -> tuple[str, ...]:
+    """The bundled pairs with which decoders were run, by the names that `simlab.traces.bundled` takes."""
+    names = [file.name for file in _folder().iterdir()]
+    return tuple(sorted(name.removesuffix(ENDING) for name in names if name.endswith(ENDING)))
 
-    Raises SimlabError for a pair that was not run.
+
+def bundled_runs(name: str) -> dict[str, Run]:
+    """The decoders that were run with a bundled pair, by their names, as `read_runs` returns them.
+
+    Raises SimlabError, naming those that there are, for a pair that was not run.
     """
-    folder = files("simlab.models") / "data"
-    names = [file.name for file in folder.iterdir()]
-    known = sorted(name.removesuffix(".runs.parquet") for name in names if name.endswith(".runs.parquet"))
-    if name is None:
-        return tuple(known)
+    known = bundled_run_names()
     if name not in known:
-        raise SimlabError(f"no runs of {shortened(name)} are bundled: known are {', '.join(known)}")
-    return read_runs(Path(str(folder / f"{name}.runs.parquet")))
+        raise SimlabError(f"no runs of {shortened(name)} are bundled; known are {', '.join(known)}")
+    runs = read_runs(Path(str(_folder() / f"{name}{ENDING}")))
+    assisted = _folder() / f"{name}.assisted.parquet"
+    return runs | (read_runs(Path(str(assisted))) if assisted.is_file() else {})
+
+
+def _folder():
+    return files("simlab.models") / "data"
 
 
 def _arrays(columns: dict[str, list], rows: np.ndarray) -> dict[str, np.ndarray]:

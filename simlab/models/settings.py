@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from simlab.checks import check_count, check_flag, check_path, shortened
@@ -73,3 +73,24 @@ class RecordSettings:
     def path(self) -> Path:
         """The file to write."""
         return Path(self.out).expanduser()
+
+    @property
+    def command(self) -> str:
+        """The command that records this, models and prompts by the names of their files."""
+        words = {
+            "target": Path(self.target).name,
+            "draft": None if not self.draft.model else self.draft.model,
+        }
+        words |= {f"draft.{name}": getattr(self.draft, name) for name in ("layers", "bits", "ngram")}
+        for name, value in asdict(self.processing).items():
+            words[name.replace("draft_", "draft.")] = None if (name, value) == ("temperature", 1.0) else value
+        words["prompts"] = None if self.prompts == str(BUNDLED) else Path(self.prompts).name
+        words |= {name: getattr(self, name) for name in ("sequences", "tokens", "seed", "batch")}
+        default = Extras()
+        for name in ("drafts", "epsilons"):
+            chosen = getattr(self.extras, name)
+            words[name] = None if chosen == getattr(default, name) else f"[{','.join(map(str, chosen))}]"
+        words["compact"] = "true" if self.compact else None
+        words["run"] = ",".join(self.runs) or None
+        words["out"] = self.path.name
+        return " ".join(["simlab record", *(f"{key}={v}" for key, v in words.items() if v is not None)])

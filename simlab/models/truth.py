@@ -7,6 +7,7 @@ them; the run's from its own, counted. Verdicts are on the difference of the two
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -50,44 +51,53 @@ def truth_verdicts(trace, run: Run, judging: Judging | None = None, resolution: 
     the run's number of tokens. Raises SimlabError where models, processing or prompts differ, for a run with
     more tokens than the trace has, or if both have one seed and purpose.
     """
-    from simlab.traces import predict
+    from simlab.traces import predict_trace
 
     _check_alike(trace, run)
     errors = (judging or Judging()).errors
     horizon = run.provenance["tokens"]
-    prediction = predict(cut(trace, horizon), decoder_of(run.name))
-    told, most = prediction.per_sequence, float(horizon)
-    verdicts = [
-        two_sample_verdict(
-            f"{run.name}: {name}", told[key], counted, most=most, resolution=resolution * most, **errors
-        )
-        for name, key, counted in (
-            ("E[rejections]", "rejections", run.rejections),
-            ("E[target calls]", "calls", run.target_calls),
-            ("E[accepted tokens]", "accepted", run.accepted_by_position.sum(axis=1)),
-        )
+    prediction = predict_trace(cut(trace, horizon), decoder_of(run.name))
+    told = prediction.per_sequence
+    compared = [
+        ("E[target calls]", told["calls"], run.target_calls),
+        ("E[rejections]", told["rejections"], run.rejections),
     ]
     if run.name.startswith(("window", "assisted")):
-        verdicts += _positions(prediction, run, most, resolution, errors)
+        accepted = accepted_by_sequence(prediction)
+        compared += [
+            (f"E[accepted at position {position + 1}]", accepted[:, position], counted)
+            for position, counted in enumerate(run.accepted_by_position.T[: accepted.shape[1]])
+        ]
+    verdicts = [
+        two_sample_verdict(
+            f"{run.name}: {name}",
+            values,
+            counted,
+            most=float(horizon),
+            resolution=resolution * horizon,
+            allowance=0.0
+            if name == "E[target calls]"
+            else _unforeseen(run, horizon, errors["false_alarm"] / 2),
+            false_alarm=errors["false_alarm"] / 2,
+            miss=errors["miss"] / 2,
+        )
+        for name, values, counted in compared
+    ]
     return verdicts + _ranks(run, resolution, errors)
 
 
-def _positions(prediction, run: Run, most: float, resolution: float, errors: dict) -> list[Verdict]:
-    """Accepted tokens at each position of the window, calls of a text; the errors are shared by all."""
-    window = run.accepted_by_position.shape[1]
-    shared = {name: error / window for name, error in errors.items()}
-    accepted = accepted_by_sequence(prediction)
-    return [
-        two_sample_verdict(
-            f"{run.name}: E[accepted at position {position + 1}]",
-            accepted[:, position] if position < accepted.shape[1] else np.zeros(len(accepted)),
-            run.accepted_by_position[:, position],
-            most=most,
-            resolution=resolution * most,
-            **shared,
-        )
-        for position in range(window)
-    ]
+def _unforeseen(run: Run, horizon: int, error: float) -> float:
+    """How far a count of a decoder with windows may be from the trace's for the ends of texts alone.
+
+    A trace knows where its texts end; a decoder drafts the end token like any other, where the trace's
+    prediction has it as the bonus token: at most one rejection or acceptance more, in a text that ended
+    early. Their probability is at most the share seen and Hoeffding's half-width at `error`. Decoders that
+    draft to the horizon draft every token either way.
+    """
+    if not run.name.startswith(("window", "assisted")):
+        return 0.0
+    share = float((run.tokens < horizon).mean())
+    return min(1.0, share + math.sqrt(math.log(1 / error) / (2 * len(run.tokens)))) if share else 0.0
 
 
 def accepted_by_sequence(prediction) -> np.ndarray:

@@ -7,6 +7,7 @@ window, count and cost exactly, given the path (`simlab.theory.paths` proves it)
 The guide is simlab/traces/README.md.
 """
 
+from simlab.traces.bundled import bundled, bundled_names, bundled_path
 from simlab.traces.columns import KNOWN, batch_column, over_acceptance_column
 from simlab.traces.predict import predict_trace
 from simlab.traces.prediction import DraftedTokens, TracePrediction
@@ -18,6 +19,9 @@ __all__ = [
     "Trace",
     "TracePrediction",
     "batch_column",
+    "bundled",
+    "bundled_names",
+    "bundled_path",
     "over_acceptance_column",
     "predict_trace",
 ]

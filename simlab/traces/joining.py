@@ -8,8 +8,8 @@ from simlab.checks import shortened
 from simlab.errors import SimlabError
 from simlab.traces.trace import Trace
 
-JOINED = ("seed", "sequences")
-"""What traces of one provenance may differ in: seeds are listed, numbers of sequences added."""
+JOINED = ("seed", "sequences", "command")
+"""What traces of one provenance may differ in: seeds are listed, sequences added up, commands left out."""
 
 HOW = ("batch", "threads")
 """What changes no number: left out where it differs."""
@@ -62,6 +62,7 @@ def _joined(traces: list[Trace]) -> dict:
         joined["sequences"] = sum(trace.provenance["sequences"] for trace in traces)
     else:
         joined.pop("sequences", None)
+    joined.pop("command", None)
     return joined if len(traces) > 1 else dict(traces[0].provenance)
 
 
