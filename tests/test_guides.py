@@ -13,15 +13,23 @@ import pytest
 from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import settings_from
 from simlab.cli.main import COMMANDS, main
+from simlab.cli.record import settings_of
 from simlab.experiments import experiment_module
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = (
-    ".", "conf", "experiments", "scripts", "simlab", "simlab/auditing", "simlab/planning", "simlab/theory",
-    "simlab/traces", "tests",
+    ".", "conf", "experiments", "scripts", "simlab", "simlab/auditing", "simlab/models", "simlab/planning",
+    "simlab/theory", "simlab/traces", "tests",
 )  # fmt: skip
 GUIDES = {str(Path(folder, "README.md")): (ROOT / folder / "README.md").read_text() for folder in FOLDERS}
-SCRIPTS = ("scripts/reproduce", "scripts/test", "scripts/bench", "pip install", "source .venv/bin/activate")
+SCRIPTS = (
+    "scripts/reproduce",
+    "scripts/test",
+    "scripts/bench",
+    "scripts/models",
+    "pip install",
+    "source .venv/bin/activate",
+)
 """What else stands in blocks of commands: .ci/run and tests/test_bench.py run it."""
 COMPOSED = {
     "experiment=": "a whole experiment, which tests/experiments runs",
@@ -33,6 +41,7 @@ COMPOSED = {
     "shards=": "needs a part's ledger; tests/cli/test_shards.py makes one",
     "half_width=": "simulates for as long as it takes",
     "--cfg": "prints; Hydra's own",
+    "simlab record": "needs a model; tests/models records with tiny ones",
     "report": "needs results; tests/cli/test_report.py makes them",
 }
 """Commands that are only composed, each with its settings checked, by a word in them; and why."""
@@ -135,6 +144,9 @@ def _composes(command: str, words: list[str]) -> None:
     """The settings are there and have values that the experiment takes."""
     if command == "merge":
         return  # takes files, not settings
+    if command == "record":
+        assert not words or settings_of(words)  # no words: a name in a sentence
+        return
     words = [word for word in words if not word.startswith(("-", "hydra", "shards=")) and word != "job"]
     if command == "verify":
         words.append("experiment=verify")

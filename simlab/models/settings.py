@@ -79,7 +79,7 @@ class RecordSettings:
         """The command that records this, models and prompts by the names of their files."""
         words = {
             "target": Path(self.target).name,
-            "draft": None if not self.draft.model else self.draft.model,
+            "draft": Path(self.draft.model).name if self.draft.model else None,
         }
         words |= {f"draft.{name}": getattr(self.draft, name) for name in ("layers", "bits", "ngram")}
         for name, value in asdict(self.processing).items():
