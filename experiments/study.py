@@ -1,13 +1,13 @@
 """A parameter study: every point of a grid simulated and predicted, in one tidy table.
 
 One row a point: its settings as columns, the estimate of E[N_rej] with its interval, the exact value and the
-verdict on it, then the verdicts on the law of N_rej and on the token marginals. Where the grid has a biased
-decoder, so for the total variation between its sequences and the target's, simulated and exact (a bracket),
-and the exact Kullback-Leibler divergence, in nats. Where it has one that drafts trees, so for the target
-calls, simulated and exact, and the exact tokens per call; the rejections of such a decoder are its bonus
-tokens, with a verdict of their own, and its first two verdicts are on the target calls. Where it has one that
-drafts windows, so for target calls, drafted tokens and the speed-up over autoregressive decoding at the
-settings' cost, simulated and exact, with verdicts on the first two. Written as Parquet and CSV.
+verdict on it, then the verdicts on the distribution of N_rej and on the token marginals. Where the grid has a
+biased decoder, so for the total variation between its sequences and the target's, simulated and exact (a
+bracket), and the exact Kullback-Leibler divergence, in nats. Where it has one that drafts trees, so for the
+target calls, simulated and exact, and the exact tokens per call; the rejections of such a decoder are its
+bonus tokens, with a verdict of their own, and its first two verdicts are on the target calls. Where it has
+one that drafts windows, so for target calls, drafted tokens and the speed-up over autoregressive decoding at
+the settings' cost, simulated and exact, with verdicts on the first two. Written as Parquet and CSV.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ SHARED = [
 def test_counts_say_what_predictions_say(decoder):
     exact = simlab.predict(PAIR, decoder)
     counts = simlab.simulate(PAIR, decoder, trajectories=200_000, seed=3)
-    # Rates are means of 0 and 1 over the calls that reach a place, lengths of at most 4: with 1.5 tokens of
-    # deviation, more than there is, seven standard errors.
+    # Rates are means of 0 and 1 over the calls that reach a position, lengths of at most 4: with 1.5 tokens
+    # of deviation, more than there is, seven standard errors.
     error = 7 * 1.5 / np.sqrt(counts.reached_by_position.min())
     assert error < 0.1
     for name in SHARED:

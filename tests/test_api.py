@@ -64,7 +64,11 @@ def test_simulation_agrees_with_theory(name, decoder):
     assert [verdict.status for verdict in _verdicts(exact, counts)] == ["PASS"] * 3
 
 
-BIASED = [simlab.BiasedSpeculative(epsilon, law) for law in REPLACEMENTS for epsilon in (0, 0.01, 0.1, 1)]
+BIASED = [
+    simlab.BiasedSpeculative(epsilon, distribution)
+    for distribution in REPLACEMENTS
+    for epsilon in (0, 0.01, 0.1, 1)
+]
 
 
 @pytest.mark.statistical
@@ -135,8 +139,8 @@ WINDOWS = {
 @pytest.mark.parametrize("rule", WINDOWS)
 @pytest.mark.parametrize("name", PAIRS)
 def test_and_so_it_does_where_windows_are_drafted(name, rule):
-    """Six verdicts; and by place in the window, at 6 standard errors: a count of calls by place is at most T,
-    so that Popoviciu's bound T/2 on its deviation stands for the unknown one."""
+    """Six verdicts; and by position in the window, at 6 standard errors: a count of calls by position is at
+    most T, so that Popoviciu's bound T/2 on its deviation stands for the unknown one."""
     decoder, n = WINDOWS[rule](PAIRS[name]), 150_000
     exact = simlab.predict(PAIRS[name], decoder)
     counts = simlab.simulate(PAIRS[name], decoder, trajectories=n, seed=25)
@@ -190,8 +194,8 @@ def test_and_the_total_variation_of_another_bias_is_refuted(other):
 def test_and_another_decoders_theory_is_refuted(predicted, simulated):
     exact = simlab.predict(PAIRS["paper"], predicted)
     counts = simlab.simulate(PAIRS["paper"], simulated, trajectories=150_000, seed=20)
-    mean, law, tokens = _verdicts(exact, counts)
-    assert mean.status == law.status == "FAIL"
+    mean, distribution, tokens = _verdicts(exact, counts)
+    assert mean.status == distribution.status == "FAIL"
     assert tokens.status == "PASS"  # both are unbiased
 
 

@@ -25,7 +25,7 @@ from simlab.experiments.common import judge
 from simlab.reference import REFERENCES
 from simlab.theory.dispatch import THEORIES
 from simlab.traces.predict import ON_PATHS
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import rational_chains
 
 FACTS = ("drafts_per_call", "is_biased", "has_bonus", "is_finite")
@@ -67,7 +67,7 @@ def lacking(name) -> list[str]:
             found += [table] if not all(hasattr(module, offered) for offered in offers) else []
         found += [table for table, rows in TABLES.items() if key not in rows]
         try:
-            joint_law(*rational_chains(2, 3, seed=1), decoder)
+            joint_distribution(*rational_chains(2, 3, seed=1), decoder)
         except TypeError:
             found.append("tests.oracles")
     conf = Path(__file__).parent.parent / "conf" / "decoder" / f"{name}.yaml"

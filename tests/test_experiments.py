@@ -54,10 +54,10 @@ def test_cells_pay_for_every_size_at_which_the_job_might_have_stopped(
     stop, looks, pair, simulated, prediction
 ):
     one = stopped_by(stop, pair, simulated)
-    _, law, tokens = judge("x", one, simulated, prediction)
+    _, distribution, tokens = judge("x", one, simulated, prediction)
     counts = simulated.counts
     for verdict, hits, exact in (
-        (law, counts.rejections, prediction.rejections_pmf),
+        (distribution, counts.rejections, prediction.rejections_pmf),
         (tokens, counts.tokens, prediction.token_marginals),
     ):
         _, low, high = clopper_pearson(hits, counts.trajectories, FALSE_ALARM / looks / (2 * hits.size))
@@ -105,14 +105,16 @@ def test_calls_pay_for_every_size_at_which_the_job_might_have_stopped(pair, tree
     for stop, looks in ((HalfWidth(0.1, 0.95, at_most=BATCH * 37), 37), (Trajectories(BATCH * 10), 1)):
         one = stopped_by(stop, pair, result)
         assert calls_of(one, result, 0.95) == pytest.approx(mean_interval(calls, 1 - 0.05 / looks), rel=1e-9)
-        mean, law, tokens, bonus = judge("x", one, result, prediction)
+        mean, distribution, tokens, bonus = judge("x", one, result, prediction)
         assert mean.exact == pytest.approx(prediction.expected_target_calls, rel=1e-12)
         assert mean.low == pytest.approx(mean_interval(calls, 1 - FALSE_ALARM / looks).low, rel=1e-6)
-        assert law.exact in prediction.target_calls_pmf and tokens.exact in prediction.token_marginals
+        assert (
+            distribution.exact in prediction.target_calls_pmf and tokens.exact in prediction.token_marginals
+        )
         assert bonus.exact == pytest.approx(prediction.expected_rejections, rel=1e-12)
         assert bonus.method == ("fixed size" if looks == 1 else "confidence sequence")
         fixed = "fixed size" + f", at each of {looks} sizes at once" * (looks > 1)
-        assert mean.method == law.method == tokens.method == fixed
+        assert mean.method == distribution.method == tokens.method == fixed
 
 
 def test_each_verdict_on_trees_sees_what_it_is_about(pair, trees):
@@ -126,7 +128,9 @@ def test_each_verdict_on_trees_sees_what_it_is_about(pair, trees):
 
     assert failed() == []
     assert failed(expected_target_calls=prediction.expected_target_calls + 0.2) == ["x: E[target calls]"]
-    assert failed(target_calls_pmf=np.roll(prediction.target_calls_pmf, 1)) == ["x: law of target calls"]
+    assert failed(target_calls_pmf=np.roll(prediction.target_calls_pmf, 1)) == [
+        "x: distribution of target calls"
+    ]
     assert failed(token_marginals=np.roll(prediction.token_marginals, 1, axis=1)) == [
         "x: tokens follow the target"
     ]

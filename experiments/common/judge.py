@@ -130,7 +130,9 @@ def _bonus_tokens(claims: Claims) -> Verdict:
 
 
 def _rejections_pmf(claims: Claims) -> Verdict:
-    return claims.pmf("law of N_rej", claims.result.counts.rejections, claims.prediction.rejections_pmf)
+    return claims.pmf(
+        "distribution of N_rej", claims.result.counts.rejections, claims.prediction.rejections_pmf
+    )
 
 
 def _target_tokens(claims: Claims) -> Verdict:
@@ -138,7 +140,7 @@ def _target_tokens(claims: Claims) -> Verdict:
 
 
 def _predicted_tokens(claims: Claims) -> Verdict:
-    return claims.tokens("the predicted law")
+    return claims.tokens("the predicted distribution")
 
 
 def _total_variation(claims: Claims) -> Verdict:
@@ -158,7 +160,7 @@ def _calls(claims: Claims) -> Verdict:
 
 def _calls_pmf(claims: Claims) -> Verdict:
     calls = claims.result.counts.target_calls
-    return claims.pmf("law of target calls", calls, claims.prediction.target_calls_pmf)
+    return claims.pmf("distribution of target calls", calls, claims.prediction.target_calls_pmf)
 
 
 def _drafted(claims: Claims) -> Verdict:

@@ -1,9 +1,9 @@
 """Why one step of speculative decoding is correct, and what the classical mistakes make of it.
 
-correctness: what is accepted and what is replaced, token by token, sum to the target; the law of the tokens
-of the compiled sampler over it. correctness_mistakes: the same where an implementation goes wrong, each with
-its exact law, its bias, and how large a sample must be for a verdict to notice it. The experiment has pairs
-of its own, one step long: two laws, whatever the last token.
+correctness: what is accepted and what is replaced, token by token, sum to the target; the distribution of the
+tokens of the compiled sampler over it. correctness_mistakes: the same where an implementation goes wrong,
+each with its exact distribution, its bias, and how large a sample must be for a verdict to notice it. The
+experiment has pairs of its own, one step long: two distributions, whatever the last token.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def present(planned: Planned[list[Case]], results: Mapping[str, Result]) -> Outc
 
 @dataclass(frozen=True, eq=False)
 class SimulatedStep:
-    """Steps with a mistake, or (None) without one. exact: its law; counts: int64 (2, V), what came out."""
+    """Steps with a mistake, or (None) without one. exact: its distribution; counts: int64 (2, V), what came
+    out."""
 
     mistake: str | None
     exact: Step
@@ -106,9 +107,9 @@ class SimulatedStep:
 
 
 def step_pair(case: Case) -> ChainPair:
-    """The pair with horizon 1 whose rows are the case's two laws, whatever the last token."""
+    """The pair with horizon 1 whose rows are the case's two distributions, whatever the last token."""
     states = len(case.draft)
-    rows = (np.tile(law, (states, 1)) for law in (case.draft, case.target))
+    rows = (np.tile(distribution, (states, 1)) for distribution in (case.draft, case.target))
     return ChainPair.stationary(*rows, np.full(states, 1 / states), 1)
 
 
@@ -125,15 +126,16 @@ def _simulated(settings: Settings, case: Case, index: int) -> dict[str, Simulate
     count = min(settings.trajectories, MOST)
     for number, mistake in enumerate((None, *MISTAKES)):
         seed = np.random.SeedSequence(settings.seed, spawn_key=(index, number))
-        laws = case.draft, case.target
-        exact = correct_step(*laws) if mistake is None else mistaken_step(mistake, *laws)
-        counts = simulate_step(*laws, count, np.random.default_rng(seed), mistake)
+        distributions = case.draft, case.target
+        exact = correct_step(*distributions) if mistake is None else mistaken_step(mistake, *distributions)
+        counts = simulate_step(*distributions, count, np.random.default_rng(seed), mistake)
         steps[mistake or "right"] = SimulatedStep(mistake, exact, counts)
     return steps
 
 
 def _judge_split(case: Case, step: SimulatedStep, judging: Judging) -> Verdict:
-    """Accepted or replaced, and which token: the joint law, against the exact one of the mistake itself."""
+    """Accepted or replaced, and which token: the joint distribution, against the exact one of the mistake
+    itself."""
     told = f"as by its mistake, {step.mistake}" if step.mistake else "accepted or replaced, and by what"
     states = len(case.target)
     verdict = pmf_verdict(
@@ -204,7 +206,7 @@ def _present_mistakes(told: Presentation, cases: list[Case], simulated, jobs: li
 
 
 def _band(tokens: np.ndarray, confidence: float, looks: int = 1) -> Interval:
-    """The simulated law of the tokens, (V,), and a band that holds the whole exact one."""
+    """The simulated distribution of the tokens, (V,), and a band that holds the whole exact one."""
     if len(tokens) == 1:  # it comes out for certain
         return Interval(*(np.ones(1) for _ in range(3)))
     return pmf_band(tokens, confidence, looks)
@@ -216,11 +218,11 @@ def _rows(case: Case, step: SimulatedStep, band: Interval, judging: Judging) -> 
         "mistake": step.mistake,
         "bias": step.exact.bias(case.target),
         "acceptance": step.exact.acceptance,
-        "noticed_at": trajectories_to_notice(case.target, step.exact.law, **judging.errors),
+        "noticed_at": trajectories_to_notice(case.target, step.exact.distribution, **judging.errors),
         "against_the_target": str(caught(case, step, judging).status),
     }
-    columns = (case.draft, case.target, *step.exact, step.exact.law, *band)
-    names = ("draft", "target", "accepted", "replaced", "law", "simulated", "low", "high")
+    columns = (case.draft, case.target, *step.exact, step.exact.distribution, *band)
+    names = ("draft", "target", "accepted", "replaced", "distribution", "simulated", "low", "high")
     return [{**shared, **row} for row in _by_token(names, columns)]
 
 
@@ -232,28 +234,28 @@ def _by_token(names: tuple[str, ...], columns: tuple) -> list[dict]:
 
 def _check(case: Case) -> Check:
     """Accepted and replaced against the target, where they are furthest apart."""
-    law = correct_step(case.draft, case.target).law
-    token = int(np.argmax(np.abs(law - case.target)))
-    difference = float(law[token] - case.target[token])
+    distribution = correct_step(case.draft, case.target).distribution
+    token = int(np.argmax(np.abs(distribution - case.target)))
+    difference = float(distribution[token] - case.target[token])
     return Check(
         name=f"one step, {case.name}, accepted and replaced",
         source="Leviathan et al. 2023, Appendix A.1",
         statement="min(draft, target) + [target - draft]_+ = target, token by token",
         left="accepted and replaced",
-        left_value=float(law[token]),
+        left_value=float(distribution[token]),
         right="target",
         right_value=float(case.target[token]),
         difference=difference,
         tolerance=ROUNDING,
         status=Status.PASS if abs(difference) <= ROUNDING else Status.FAIL,
-        scope=f"all {len(law)} tokens; the one that is furthest",
+        scope=f"all {len(distribution)} tokens; the one that is furthest",
     )
 
 
 def _title(settings: Settings, case: Case) -> str:
-    """The heading, without the laws themselves where they would fill lines."""
+    """The heading, without the distributions themselves where they would fill lines."""
     title = heading(settings, TITLE)
-    return title if len(title) <= LONGEST_TITLE else f"{TITLE}, two laws of {len(case.draft)} tokens"
+    return title if len(title) <= LONGEST_TITLE else f"{TITLE}, two distributions of {len(case.draft)} tokens"
 
 
 def _headline(case: Case) -> str:
@@ -263,7 +265,7 @@ def _headline(case: Case) -> str:
 
 def _told(case: Case, step: SimulatedStep, judging: Judging) -> str:
     """A mistake in numbers: its bias, its acceptance, and when it is noticed."""
-    noticed = trajectories_to_notice(case.target, step.exact.law, **judging.errors)
+    noticed = trajectories_to_notice(case.target, step.exact.distribution, **judging.errors)
     if noticed is None:
         return f"{case.name}, {step.mistake}: these two distributions do not show it."
     right = correct_step(case.draft, case.target).acceptance

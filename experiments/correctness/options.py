@@ -15,7 +15,7 @@ from simlab.pairs.rows import ROW_SUM_TOLERANCE
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Two laws of one token, float64 (V,) each, that sum to 1; name: how they are told apart."""
+    """Two distributions of one token, float64 (V,) each, that sum to 1; name: how they are told apart."""
 
     name: str
     draft: np.ndarray
@@ -23,7 +23,8 @@ class Case:
 
 
 def cases_of(settings: Settings) -> list[Case]:
-    """The laws given, and those beside them unless `experiment.other` is null; SimlabError for others."""
+    """The distributions given, and those beside them unless `experiment.other` is null; SimlabError for
+    others."""
     options = settings.options
     if unknown := [key for key in options if key not in ("draft", "target", "other")]:
         raise SimlabError(f"no setting experiment.{unknown[0]}: correctness has draft, target, other")
@@ -36,8 +37,10 @@ def cases_of(settings: Settings) -> list[Case]:
     return [*cases, _case("second pair", "experiment.other", other)]
 
 
-def _case(name: str, place: str, laws: Mapping) -> Case:
-    draft, target = (_law(f"{place}.{which}", laws.get(which)) for which in ("draft", "target"))
+def _case(name: str, place: str, distributions: Mapping) -> Case:
+    draft, target = (
+        _distribution(f"{place}.{which}", distributions.get(which)) for which in ("draft", "target")
+    )
     if len(draft) != len(target):
         raise SimlabError(
             f"{place}.draft has {len(draft)} tokens and {place}.target {len(target)}: give as many of both"
@@ -45,11 +48,11 @@ def _case(name: str, place: str, laws: Mapping) -> Case:
     return Case(name, draft, target)
 
 
-def _law(place: str, values) -> np.ndarray:
+def _distribution(place: str, values) -> np.ndarray:
     if not isinstance(values, list) or not values:
         raise SimlabError(f"{place} = {values!r}: give a list of probabilities, e.g. [0.5, 0.5]")
-    law = np.array([check_number(place, value, least=0.0) for value in values])
-    whole = float(law.sum())
+    distribution = np.array([check_number(place, value, least=0.0) for value in values])
+    whole = float(distribution.sum())
     if abs(whole - 1) > ROW_SUM_TOLERANCE:
         raise SimlabError(f"{place} sums to {whole!r}: make it sum to 1")
-    return law
+    return distribution

@@ -1,9 +1,11 @@
 """The speed of light: how many drafted tokens any deterministic scheme gets right, against its capacity.
 
-Random environments: every node's next-token distribution is an independent draw from one law (Pankratov and
-Alistarh 2026). light: E[X] of the best tree against log P for several laws, below the bounds. light_gap: how
-far above E[X] each bound is, in tokens. light_entropy: E[X] at one capacity against the entropy, for many
-laws drawn at random. The laws are the experiment's own, whatever pair and decoder the settings name.
+Random environments: every node's next-token distribution is an independent draw from one distribution
+(Pankratov and Alistarh 2026). light: E[X] of the best tree against log P for several distributions, below the
+bounds.
+light_gap: how far above E[X] each bound is, in tokens. light_entropy: E[X] at one capacity against the
+entropy, for many distributions drawn at random. The distributions are the experiment's own, whatever pair and
+decoder the settings name.
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ TABLE_CAPTIONS = {
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The checked options, and the jobs of each law and of each random law, in the order of the options."""
+    """The checked options, and the jobs of each distribution and of each random distribution, in the order of
+    the options."""
 
     options: Options
     laws: list[list[Job]]
@@ -82,7 +85,7 @@ class Parts:
 
 
 def plan(points: list[Settings]) -> Planned[Parts]:
-    """Two jobs a law, of small trees and of large ones, and one for each random law."""
+    """Two jobs a distribution, of small trees and of large ones, and one for each random distribution."""
     settings = only_point(points)
     if settings.half_width is not None:
         raise SimlabError(
@@ -138,7 +141,7 @@ def _random_job(settings: Settings, options: Options, law) -> Job:
 def _present_laws(
     told: Presentation, several: list[Measured]
 ) -> tuple[list[Verdict], list[Exhibit], list[Exhibit]]:
-    """Verdicts on every law, the figures of all of them and the tables behind."""
+    """Verdicts on every distribution, the figures of all of them and the tables behind."""
     settings, judging = told.settings, told.settings.judging
     verdicts, bounds, laws = [], [], []
     for one in several:
@@ -238,13 +241,16 @@ def _status(verdict: Verdict | None) -> str | None:
 def _judge_random(
     told: Presentation, families: Mapping[str, list[Measured]], options: Options
 ) -> list[Verdict]:
-    """The dual bound of every random law at every capacity: a verdict a family, which names the closest."""
+    """The dual bound of every random distribution at every capacity: a verdict a family, which names the
+    closest."""
     verdicts, judging = [], told.settings.judging
     for name, several in families.items():
         each = judging.false_alarm / (len(several) * len(options.random_capacities))
         levels = {"resolution": judging.random_bound_resolution, "false_alarm": each}
         judged = [verdict for one in several for verdict in bound_verdicts(one, "dual", judging, **levels)]
-        verdicts.append(closest_of(f"{TITLE}, {len(several)} random laws, {name}: dual bound", judged))
+        verdicts.append(
+            closest_of(f"{TITLE}, {len(several)} random distributions, {name}: dual bound", judged)
+        )
     return verdicts
 
 

@@ -21,7 +21,7 @@ GAPS = {"sharper": "sharper bound", "dual": "dual bound", "renewal": "renewal bo
 
 
 def accepted_figure(settings: Settings, several: list[Measured]):
-    """E[X] against log P, a panel a law; the legend is in the place that is left, or below all."""
+    """E[X] against log P, a panel a distribution; the legend is in the free panel, or below all."""
     columns = min(3, len(several))
     rows = math.ceil(len(several) / columns)
     with style():
@@ -69,7 +69,7 @@ def _draw_law(axes, settings: Settings, measured: Measured) -> None:
 
 
 def gap_figure(several: list[Measured]):
-    """How far each bound is above E[X], in tokens: a panel a bound, the laws beside each other."""
+    """How far each bound is above E[X], in tokens: a panel a bound, the distributions beside each other."""
     families = {
         bound: [
             (one.law.label, series, one.capacities, *gap_of(one, bound))
@@ -112,7 +112,7 @@ def gap_of(measured: Measured, bound: str) -> tuple[Interval, float | None]:
 
 
 def entropy_figure(families: Mapping[str, list[Measured]], capacities):
-    """E[X] at one capacity against the entropy, a panel a capacity, a marker a random law."""
+    """E[X] at one capacity against the entropy, a panel a capacity, a marker a random distribution."""
     entropies = [one.moments.entropy for several in families.values() for one in several]
     fine = np.geomspace(min(entropies) / 1.2, max(entropies) * 1.2, FINE)
     with style():
@@ -130,7 +130,8 @@ def entropy_figure(families: Mapping[str, list[Measured]], capacities):
 
 
 def _entropies(several: list[Measured], place: int) -> tuple:
-    """Entropies, simulated E[X] and the dual bound of several laws at one capacity: three arrays (n,)."""
+    """Entropies, simulated E[X] and the dual bound of several distributions at one capacity: three arrays
+    (n,)."""
     found = [
         (one.moments.entropy, one.interval.estimate[place], one.bounds["dual"][place]) for one in several
     ]

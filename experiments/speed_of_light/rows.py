@@ -1,4 +1,5 @@
-"""Which random environments the speed of light is measured in: laws by their settings, and random ones."""
+"""Which random environments the speed of light is measured in: distributions by their settings, and random
+ones."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ LARGEST_CAPACITY = 10**7
 class Options:
     """The experiment's own settings, checked.
 
-    laws: of figure (1). capacities: rising. environments: of each law. random: of figure (4), by family;
+    laws: of figure (1). capacities: rising. environments: of each distribution. random: of figure (4), by
+    family;
     random_capacities, random_environments: theirs. search: how many random rows the search for a violation
     begins with.
     """
@@ -55,7 +57,8 @@ def options_of(settings: Settings) -> Options:
 
 
 def random_laws(number: int, seed: int) -> dict[str, tuple]:
-    """`number` laws with random settings, shared out among four families, the same for the same seed.
+    """`number` distributions with random settings, shared out among four families, the same for the same
+    seed.
 
     Their vocabularies have 4 to 64 tokens. The last family mixes two rows, one that is nearly certain and one
     that is uniform: it has a large second moment for its entropy.
@@ -96,14 +99,14 @@ def _laws(settings: Settings) -> tuple:
     wanted = settings.options.get("laws")
     if not isinstance(wanted, list) or not wanted:
         raise SimlabError(
-            f"experiment.laws = {wanted!r}: give a list of laws, e.g. "
+            f"experiment.laws = {wanted!r}: give a list of distributions, e.g. "
             "[{name: dirichlet, states: 64, concentration: 0.1}]"
         )
     return tuple(map(_law, wanted))
 
 
 def _law(wanted):
-    """The law that one entry of experiment.laws names."""
+    """The distribution that one entry of experiment.laws names."""
     if not isinstance(wanted, Mapping) or not isinstance(wanted.get("name"), str):
         known = ", ".join(LAWS)
         raise SimlabError(f"experiment.laws has {wanted!r}: give {{name: NAME, ...}}, known are {known}")

@@ -1,4 +1,5 @@
-"""What is known of one law of random environments: its moments, its bounds, what was simulated, and verdicts.
+"""What is known of one distribution of random environments: its moments, its bounds, what was simulated, and
+verdicts.
 
 An environment's E[X] at capacity P may be as large as P, and few environments then say nothing of the mean:
 all intervals are of values cut off at a whole number that `simlab.theory.cap` finds, with what that may take
@@ -45,7 +46,7 @@ ALLOWANCE = 0.1
 """How far the slope over the capacities fitted may be from 1/mu, its limit, as a part of it."""
 
 ROWS = 10_000
-"""Rows that a law's moments are estimated from."""
+"""Rows that a distribution's moments are estimated from."""
 
 BOUNDS: dict[str, Callable] = {
     "first_order": light.first_order,
@@ -62,9 +63,9 @@ class Measured:
 
     capacities: int (K,). values: an array (n,) a capacity, an environment's E[X] in tokens each. most: (K,),
     the whole numbers at which values are cut off; lost: (K,), what that takes from the mean at most. bounds:
-    arrays (K,) by name, for each name of BOUNDS and "renewal" where the law has that bound. near: how many of
-    the capacities, the first, share their environments. interval: the simulated E[X] and its interval at
-    every capacity, each for itself: arrays (K,). jobs: what was simulated.
+    arrays (K,) by name, for each name of BOUNDS and "renewal" where the distribution has that bound. near:
+    how many of the capacities, the first, share their environments. interval: the simulated E[X] and its
+    interval at every capacity, each for itself: arrays (K,). jobs: what was simulated.
     """
 
     law: object
@@ -99,7 +100,7 @@ def environment_jobs(law, capacities, environments: int, seed: int) -> list[Job]
 
 
 def measure(law, jobs: list[Job], told: Presentation) -> Measured:
-    """What the jobs of `environment_jobs` came to, beside the bounds of the law.
+    """What the jobs of `environment_jobs` came to, beside the bounds of the distribution.
 
     Environments differ most near the root, where large trees and small ones are the same: what the estimate
     of a large tree adds to that of the largest small one is averaged over the environments that have both.
@@ -185,7 +186,7 @@ def closest_of(name: str, verdicts: list[Verdict]) -> Verdict:
 
 
 def moment_verdicts(measured: Measured, seed: int, judging: Judging) -> list[Verdict]:
-    """The exact mu and mu2 of the law against rows drawn by NumPy, which knows nothing of either."""
+    """The exact mu and mu2 of the distribution against rows drawn by NumPy, which knows nothing of either."""
     law = measured.law
     words = np.frombuffer(bytes.fromhex(law.digest), dtype=">u4")
     random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(map(int, words))))

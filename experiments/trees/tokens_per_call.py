@@ -32,7 +32,7 @@ SERIES = {
 UNSIMULATED = {("chain", "draft"): "single chain, by the draft"}
 
 JUDGED = 3
-"""Of the verdicts on a point: mean and law of the target calls, and the tokens."""
+"""Of the verdicts on a point: mean and distribution of the target calls, and the tokens."""
 
 CAPTION = (
     "Tokens per target call, T / E[target calls], when each call verifies that many drafted tokens: the most "

@@ -3,7 +3,7 @@
 windows_speedup: speed-up against the window, by the memoryless formula, exactly and simulated. windows_map:
 the best window over acceptance and cost ratio. windows_policies, windows_gap: adaptive and confident drafting
 against the best fixed window and the formula's, along the cost ratio and along the draft's quality.
-windows_policy: the optimal adaptive windows themselves. windows_places: acceptance by place in the window.
+windows_policy: the optimal adaptive windows themselves. windows_places: acceptance by position in the window.
 windows_block: block verification against token verification. Each is a module of its own.
 """
 
@@ -16,7 +16,7 @@ from itertools import chain
 from simlab.experiments.common.jobs import Planned
 from simlab.experiments.common.outcome import Outcome, Presentation
 from simlab.experiments.common.settings import Settings, only_point
-from simlab.experiments.windows.acceptance_by_position import places_job, present_places
+from simlab.experiments.windows.acceptance_by_position import positions_job, present_positions
 from simlab.experiments.windows.best_window_map import present_map
 from simlab.experiments.windows.block_verification import block_jobs, present_block
 from simlab.experiments.windows.optimality_gap import present_gap
@@ -53,7 +53,7 @@ def plan(points: list[Settings]) -> Planned[Parts]:
         options,
         speedup_jobs(settings, options),
         policies_jobs(settings, options),
-        places_job(settings, options),
+        positions_job(settings, options),
         block_jobs(settings, options),
         notes,
     )
@@ -69,7 +69,7 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     simulated = [
         present_speedup(told, options, parts.speedup),
         present_policies(told, options, parts.policies),
-        present_places(told, options, parts.places),
+        present_positions(told, options, parts.places),
         present_block(told, options, parts.block),
     ]
     (speedup, policies, places, block), verdicts, notes = zip(*simulated, strict=True)

@@ -1,6 +1,7 @@
-"""Acceptance by place in the window, on the pair, against what one acceptance for all places would give.
+"""Acceptance by position in the window, on the pair, against what one acceptance for all positions would
+give.
 
-Of the calls that draft a token at place i: the part in which it is accepted, all tokens before it included
+Of the calls that draft a token at position i: the part in which it is accepted, all tokens before it included
 (what serving engines log as acceptance by position), and the part of those that have accepted the tokens
 before. Memoryless acceptance a says a^i and a.
 """
@@ -43,7 +44,7 @@ def places_job(settings: Settings, options: Options) -> Job:
     return job(settings, fixed(options.places))
 
 
-def present_places(
+def present_positions(
     told: Presentation, options: Options, one: Job
 ) -> tuple[Exhibit | None, list[Verdict], list[str]]:
     """The figure, verdicts on the three counts and the headline; no figure where no token can be drafted."""
@@ -59,33 +60,36 @@ def present_places(
             simulated_rates(one, result, settings.confidence)[1],
         ),
     }
-    place = np.arange(1, len(exact.drafted_by_position) + 1)
+    position = np.arange(1, len(exact.drafted_by_position) + 1)
     table = [
-        row for of, (true, found) in rates.items() for row in rows(place, found, true, of=of, memoryless=None)
+        row
+        for of, (true, found) in rates.items()
+        for row in rows(position, found, true, of=of, memoryless=None)
     ]
     acceptance = mean_acceptance(pair)
-    formula = {"drafted": acceptance**place, "reached": np.full(len(place), acceptance)}
+    formula = {"drafted": acceptance**position, "reached": np.full(len(position), acceptance)}
     for row in table:
         row["memoryless"] = float(formula[row["of"]][row["x"] - 1])
-    figure = _draw(settings, place, rates, formula)
+    figure = _draw(settings, position, rates, formula)
     caption = CAPTION.format(
         window=options.places, name=settings.pair_name, horizon=pair.horizon, acceptance=acceptance
     )
     exhibit = told.figure("windows_places", caption, figure, table, [one])
-    return exhibit, verdicts, [_headline(settings, exact, place)]
+    return exhibit, verdicts, [_headline(settings, exact, position)]
 
 
 def most_calls(horizon: int, longest: int) -> dict[str, np.ndarray]:
-    """The most calls of a trajectory that draft, reach and accept at each place, (K,), with the bonus token.
+    """The most calls of a trajectory that draft, reach and accept at each position, (K,), with the bonus
+    token.
 
     A call that drafts i tokens starts with at least i + 1 left, at one of T - i positions. One that reaches
-    place i yields at least i tokens, one that accepts there i + 1, and calls share no tokens.
+    position i yields at least i tokens, one that accepts there i + 1, and calls share no tokens.
     """
-    place = np.arange(1, longest + 1)
+    position = np.arange(1, longest + 1)
     return {
-        "drafted": horizon - place,
-        "reached": (horizon - 1) // place,
-        "accepted": horizon // (place + 1),
+        "drafted": horizon - position,
+        "reached": (horizon - 1) // position,
+        "accepted": horizon // (position + 1),
     }
 
 
@@ -110,12 +114,12 @@ def _verdicts(name: str, one: Job, result: Result, exact: Prediction, judging: J
     most = most_calls(counts.horizon, len(counts.drafted_by_position))
     return [
         sums_verdict(
-            f"{name}: calls that {word} by place",
+            f"{name}: calls that {word} by position",
             getattr(counts, f"{counted}_by_position"),
             counts.trajectories,
             most[counted],
             getattr(exact, f"{counted}_by_position"),
-            cell=f"E[calls that {word} place {{0}}]",
+            cell=f"E[calls that {word} position {{0}}]",
             resolution=judging.mean_resolution * counts.horizon,
             **judging.errors,
             looks=looks_of(one),
@@ -124,19 +128,19 @@ def _verdicts(name: str, one: Job, result: Result, exact: Prediction, judging: J
     ]
 
 
-def _draw(settings: Settings, place: np.ndarray, rates: dict, told: dict):
+def _draw(settings: Settings, position: np.ndarray, rates: dict, told: dict):
     with style():
         figure = new_figure(7.4, 4.2)
         grid = figure.add_gridspec(1, 2)
         panels = [residual_axes(figure, grid[0, column], share=0.22) for column in range(2)]
         for (upper, lower), (of, (true, found)) in zip(panels, rates.items(), strict=True):
             seen = np.isfinite(found.estimate)
-            points = place[seen], Interval(*(end[seen] for end in found)), true[seen]
-            curve = Curve(f"exact on {settings.pair_name}", place, true, *points)
+            points = position[seen], Interval(*(end[seen] for end in found)), true[seen]
+            curve = Curve(f"exact on {settings.pair_name}", position, true, *points)
             draw_curves(upper, lower, [curve], confidence=settings.confidence, log=False)
-            draw_comparison(upper, place, told[of], "memoryless, with the mean acceptance", dashes=(5, 2))
+            draw_comparison(upper, position, told[of], "memoryless, with the mean acceptance", dashes=(5, 2))
             lower.set_xlabel("position in the window")
-            lower.set_xticks(place[:: max(1, len(place) // 8)])
+            lower.set_xticks(position[:: max(1, len(position) // 8)])
         (first, _), (second, beside) = panels
         first.set_title("(a) accepted of drafted")
         second.set_title("(b) accepted of reached: all before it accepted")
@@ -147,10 +151,10 @@ def _draw(settings: Settings, place: np.ndarray, rates: dict, told: dict):
     return figure
 
 
-def _headline(settings: Settings, exact: Prediction, place: np.ndarray) -> str:
+def _headline(settings: Settings, exact: Prediction, position: np.ndarray) -> str:
     """How acceptance changes along the window, given that all before was accepted."""
     rates = exact.conditional_acceptance_by_position
     return (
         f"Of the drafted tokens on {settings.pair_name} that follow accepted ones only, {rates[0]:.4f} are "
-        f"accepted at position 1 and {rates[-1]:.4f} at position {place[-1]}."
+        f"accepted at position 1 and {rates[-1]:.4f} at position {position[-1]}."
     )

@@ -25,7 +25,7 @@ from simlab.runs import Job
 
 VERIFIED = {"token": "token by token", "block": "as a block"}
 
-CLAIMS = ("tokens follow the target", "E[target calls]", "law of target calls", "E[drafted tokens]")
+CLAIMS = ("tokens follow the target", "E[target calls]", "distribution of target calls", "E[drafted tokens]")
 
 CAPTION = (
     "Block verification against token verification on {name}, T = {horizon}, with the bonus token. (a) "

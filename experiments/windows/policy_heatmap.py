@@ -33,7 +33,7 @@ def present_policy(told: Presentation, options: Options) -> tuple[Exhibit, list[
     settings = told.settings
     pair, ratio = instance(settings)[0], settings.cost.ratio
     windows = adaptive(pair, ratio, options.longest, shape_of(settings.cost))[0].windows
-    likely = last_token_law(pair)
+    likely = last_token_distribution(pair)
     first = max(0, pair.horizon - MOST_POSITIONS)
     shown = windows[first:]
     tokens = np.argsort(-likely, kind="stable")[:MOST_TOKENS]
@@ -65,7 +65,7 @@ def present_policy(told: Presentation, options: Options) -> tuple[Exhibit, list[
     return told.figure("windows_policy", caption, figure, table), [_headline(windows[0], likely)]
 
 
-def last_token_law(pair: ChainPair) -> np.ndarray:
+def last_token_distribution(pair: ChainPair) -> np.ndarray:
     """How often each token is the last one before a position, averaged over positions, (V,)."""
     before = np.vstack([pair.initial, predict(pair, Speculative()).token_marginals[:-1]])
     return before.mean(axis=0)

@@ -52,7 +52,7 @@ CLAIMS = (
     "E[N_rej]",
     "tokens follow the target",
     "E[target calls]",
-    "law of target calls",
+    "distribution of target calls",
     "E[drafted tokens]",
 )
 """What is judged of a job on the pair."""

@@ -1,7 +1,8 @@
 """Yin et al. 2024, Figure 2: the rejections of one decoder on one pair, simulated against the theory.
 
 Left, the running average of N_rej after 100, 200, 300, ... runs over E[N_rej]; right, the histogram of N_rej
-over its exact law. The paper draws speculative decoding on its own instance; any pair and decoder will do.
+over its exact distribution. The paper draws speculative decoding on its own instance; any pair and decoder
+will do.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def present(planned: Planned[None], results: Mapping[str, Result]) -> Outcome:
     band = band_of(main, told.result(main), settings.confidence)
     table = rows(runs, average, prediction.expected_rejections, panel="running average")
     counts = range(prediction.horizon + 1)
-    table += rows(counts, band, prediction.rejections_pmf, panel="law of N_rej")
+    table += rows(counts, band, prediction.rejections_pmf, panel="distribution of N_rej")
     figure = _draw(settings, prediction, runs, average, band)
     name = f"{told.title}: running average"
     return told.outcome(
@@ -80,7 +81,7 @@ def _draw(settings: Settings, prediction: Prediction, runs, average, band):
         left.set_title(f"Running average, E[$N_{{rej}}$] = {exact:.4f}{printed}")
         upper, lower = residual_axes(figure, grid[0, 1])
         draw_pmf(upper, lower, band, prediction.rejections_pmf, confidence=settings.confidence)
-        upper.set_title("Law of the number of rejections")
+        upper.set_title("Distribution of the number of rejections")
         shared_legend(figure, [left, upper])
     return figure
 

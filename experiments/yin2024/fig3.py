@@ -1,8 +1,8 @@
 """Yin et al. 2024, Figure 3: what more drafts save on a single token.
 
 The batch improvement, P(reject) of one draft less P(reject) of M, against M: left for two tokens, right for
-uniform laws. Three roads to each number: the paper's closed form, the forward recursion and the simulation.
-The figure has pairs of its own, whatever pair and decoder the settings name.
+uniform distributions. Three roads to each number: the paper's closed form, the forward recursion and the
+simulation. The figure has pairs of its own, whatever pair and decoder the settings name.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _check(panel: str, family: list[tuple]) -> Check:
     difference = float((form - recursion)[place])
     statement = {
         "bernoulli": "Ber(u) for Ber(v), u >= v: M drafts save (u - v)(1 - u^(M-1)); else with 1-u, 1-v",
-        "uniform": "uniform laws, r = V/V': M drafts save (1 - 1/r) - (1 - 1/r)^M",
+        "uniform": "uniform distributions, r = V/V': M drafts save (1 - 1/r) - (1 - 1/r)^M",
     }[panel]
     return Check(
         name=f"figure 3, closed form, {panel}",
@@ -143,7 +143,7 @@ def _draw(settings: Settings, family: dict[str, list[tuple]]):
     fine = np.unique(np.append(fine.round(), drafts))
     titles = {
         "bernoulli": f"Two tokens, target Ber({_target(settings):g}), draft Ber(u)",
-        "uniform": "Uniform laws, r = V/V'",
+        "uniform": "Uniform distributions, r = V/V'",
     }
     with style():
         figure = new_figure(3.9 * len(shown), 4.2)

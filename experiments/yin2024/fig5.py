@@ -1,7 +1,8 @@
 """Yin et al. 2024, Figure 5: batch speculative decoding against Theorem 3.
 
 fig5: for each (drafts, horizon) of the paper's runs the running average of N_rej over E[N_rej], and the
-histogram over the exact law. fig5_drafts: E[N_rej] against the number of drafts, with its exact limit.
+histogram over the exact distribution. fig5_drafts: E[N_rej] against the number of drafts, with its exact
+limit.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _present_runs(told: Presentation, runs: list[tuple[Job, Job]]) -> tuple[list
         label = {"drafts": prediction.decoder.drafts, "horizon": prediction.horizon}
         table += rows(*average, prediction.expected_rejections, panel="running average", **label)
         counts = range(prediction.horizon + 1)
-        table += rows(counts, band, prediction.rejections_pmf, panel="law of N_rej", **label)
+        table += rows(counts, band, prediction.rejections_pmf, panel="distribution of N_rej", **label)
         name = f"{told.title}, {prediction.decoder.drafts} drafts, T = {prediction.horizon}"
         verdicts += told.judge(name, main)
         name = f"{name}: running average"

@@ -169,7 +169,7 @@ def _beyond_the_paper(pair: ChainPair, seed: int, biased_job: Job) -> Iterator[L
         return Listed(words, (name or words,), lambda _: make())
 
     name = "block verification, window 2"
-    yield one("block verification", lambda: block.check_joint_law(pair, seed), name)
+    yield one("block verification", lambda: block.check_joint_distribution(pair, seed), name)
     name = "block verification, calls at window 2"
     yield one("block verification, calls", lambda: block.check_calls(pair, seed), name)
     yield one("block verification, gain", lambda: block.check_never_more_calls(pair))

@@ -210,9 +210,12 @@ def _exact(pair: ChainPair, matches: list[Match], starts: np.ndarray) -> tuple[l
         for match in matches
     ]
     low, high = win_rates_by_start(pair, decoders)
-    laws = (np.bincount(starts, minlength=pair.states) / len(starts), pair.initial / pair.initial.sum())
+    distributions = (
+        np.bincount(starts, minlength=pair.states) / len(starts),
+        pair.initial / pair.initial.sum(),
+    )
     brackets = [
-        [Bracket(*_ends(law @ below, law @ above)) for law in laws]
+        [Bracket(*_ends(distribution @ below, distribution @ above)) for distribution in distributions]
         for below, above in zip(low, high, strict=True)
     ]
     return [Exact(*both) for both in brackets], []

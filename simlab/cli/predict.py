@@ -69,10 +69,10 @@ whose drafted tokens are then known to a bracket:
   simlab predict trace=my_trace.parquet decoder.window=1,2,4,8 decoder.bonus=true
 
 csv=FILE writes the table to a file too, a row a point: settings, then every number with all its digits.
---json prints every number of the prediction: the laws of rejections and target calls, of each position and
-each token, and what is drafted and accepted, by place in the window too; for a biased decoder also the law of
-each next token, output_chain, and total_variation as a bracket that holds it. "inf" is an infinity, null what
-is not known.
+--json prints every number of the prediction: the distributions of rejections and target calls, of each
+position and each token, and what is drafted and accepted, by position in the window too; for a biased decoder
+also the distribution of each next token, output_chain, and total_variation as a bracket that holds it. "inf"
+is an infinity, null what is not known.
 """
 
 NUMBERS = (

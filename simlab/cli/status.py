@@ -16,7 +16,7 @@ USAGE = """usage: simlab status [output=OUTPUT] [--check] [--json]
        simlab status shards=PARTS WORDS ...  [output=OUTPUT]
 
 The tasks in OUTPUT/ledger.sqlite (default results): pair, decoder, seed, batches and trajectories done, and
-the mean of N_rej so far; below them those of random environments: law, capacities, seed, batches and
+the mean of N_rej so far; below them those of random environments: distribution, capacities, seed, batches and
 environments done, and the mean of E[X] at the largest capacity. A task is simulated once, whoever asks for
 it. --check reads everything instead and says in one line each what is not as it was written;
 exit code 2 if there is anything.
@@ -152,7 +152,7 @@ def _environment_row(task: dict) -> dict[str, str]:
     capacities = task["capacities"]
     return {
         "task": task["task"][:12],
-        "law": f"{name} ({', '.join(f'{key}={value}' for key, value in law.items())})",
+        "distribution": f"{name} ({', '.join(f'{key}={value}' for key, value in law.items())})",
         "capacities": f"{capacities[0]:,} .. {capacities[-1]:,}"
         if len(capacities) > 1
         else f"{capacities[0]:,}",

@@ -69,7 +69,7 @@ class BlockSpeculative:
     """Speculative decoding with block verification (Sun et al. 2024, arXiv 2403.10444), with the bonus token.
 
     The drafted tokens of a window are verified as a block: with running ratios p_0 = 1,
-    p_i = min(p_{i-1} target(x_i)/draft(x_i), 1), place i of the window is a possible end with probability
+    p_i = min(p_{i-1} target(x_i)/draft(x_i), 1), position i of the window is a possible end with probability
     h_i, and the longest such prefix is accepted; then comes the bonus token, if all were accepted, or else a
     token from [p_i target - draft]_+. The output is the target's.
 

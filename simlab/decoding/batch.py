@@ -187,10 +187,10 @@ def split(chosen, count, fresh, begin, failures):
     """Move the chosen trajectories at a fresh position to `failures`; return how many they are."""
     moved, kept = U(0), U(0)
     for j in range(count):
-        place = chosen[j]
-        failures[moved] = place
-        chosen[kept] = place
-        is_fresh = U(fresh[begin + U(place)])
+        index = chosen[j]
+        failures[moved] = index
+        chosen[kept] = index
+        is_fresh = U(fresh[begin + U(index)])
         moved += is_fresh
         kept += U(1) - is_fresh
     return moved
@@ -205,11 +205,11 @@ def try_again(drafts, ratios, limits, m, last, begin, states, failures, count, s
     fill(state, words, count)
     still = U(0)
     for j in range(count):
-        place, x = failures[j], U(origins[j])
+        index, x = failures[j], U(origins[j])
         uniform = np.float64(words[j] >> U11) * UNIT
         failed = limits[x, m, 0] + uniform * limits[x, m, 1] >= ratios[x * states + U(drafted[j])]
-        scratch.tokens[place] = drafted[j]
-        scratch.rejected[place] = np.uint16(failed)
-        failures[still] = place
+        scratch.tokens[index] = drafted[j]
+        scratch.rejected[index] = np.uint16(failed)
+        failures[still] = index
         still += U(failed)
     return still

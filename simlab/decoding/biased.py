@@ -5,11 +5,11 @@ choice of replacements. The optimal one, [target - min(draft, target + epsilon)]
 [target - draft]_+ itself (own): it is positive only where target > draft, and there min(...) = draft. So both
 have the residual's table here; theory, reference and oracle each take their own definition.
 
-*Deviations.* The output is a chain too, with the law K = min(draft, target + epsilon) + rejected * P of one
-token. A trajectory's weight target(x)/output(x) is the product of target/K over its tokens, and the total
-variation of the two laws of sequences is the mean of [1 - weight]_+ over the output. The product needs no
-logarithms (own): under the output it is a supermartingale of mean <= 1, so that it exceeds 1e300, or comes
-back to 1e-8 after it fell below 1e-308, with probability at most 1e-300.
+*Deviations.* The output is a chain too, with the distribution K = min(draft, target + epsilon) + rejected * P
+of one token. A trajectory's weight target(x)/output(x) is the product of target/K over its tokens, and the
+total variation of the two distributions of sequences is the mean of [1 - weight]_+ over the output. The
+product needs no logarithms (own): under the output it is a supermartingale of mean <= 1, so that it exceeds
+1e300, or comes back to 1e-8 after it fell below 1e-308, with probability at most 1e-300.
 
 Each deviation is counted in 1024ths, rounded up or down at random so that its mean is kept: integers add up
 to the same sum in any order, floats do not. The bits for it come from a generator of their own, so that
@@ -52,7 +52,7 @@ from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
 RESIDUAL, TARGET, DRAFT = 0, 1, 2
-"""The laws that replace a rejected token."""
+"""The distributions that replace a rejected token."""
 _REPLACEMENTS = {"optimal": RESIDUAL, "residual": RESIDUAL, "target": TARGET, "draft": DRAFT}
 
 
@@ -99,26 +99,26 @@ def bytes_per_row(pair: ChainPair, decoder: BiasedSpeculative) -> int:
 def tables(pair: ChainPair, decoder: BiasedSpeculative) -> BiasedTables:
     """Build the tables."""
     draft, target = pair.draft_rows, pair.target_rows
-    law = _REPLACEMENTS[decoder.replacement]
+    distribution = _REPLACEMENTS[decoder.replacement]
     # Rows may sum to a bit more than 1: from epsilon = 1 on everything is accepted all the same.
     epsilon = decoder.epsilon if decoder.epsilon < 1 else np.inf
-    if law == RESIDUAL:
+    if distribution == RESIDUAL:
         replacement = residual_table(draft, target)
     else:
-        replacement = alias_table(target if law == TARGET else draft)
-    if law == RESIDUAL and epsilon == 0:  # speculative decoding: no bias, not even one of rounding
+        replacement = alias_table(target if distribution == TARGET else draft)
+    if distribution == RESIDUAL and epsilon == 0:  # speculative decoding: no bias, not even one of rounding
         ratios = np.ones((1, pair.states**2))
     else:
         ratios = np.empty((max(len(draft), len(target)), pair.states**2))
         with np.errstate(over="ignore"):  # uncompiled, numpy would warn of target/K = inf, K being subnormal
-            _fill_ratios(draft, target, epsilon, law, ratios)
+            _fill_ratios(draft, target, epsilon, distribution, ratios)
     drafts = draft_table(draft, target, epsilon)
     initial = initial_table(pair.initial)
     return BiasedTables(pair.horizon, pair.states, initial, drafts, replacement, ratios)
 
 
 @compiled
-def _fill_ratios(draft, target, epsilon, law, ratios):
+def _fill_ratios(draft, target, epsilon, distribution, ratios):
     states = draft.shape[2]
     accepted, weights = np.empty(states), np.empty(states)
     for step in range(ratios.shape[0]):
@@ -128,10 +128,10 @@ def _fill_ratios(draft, target, epsilon, law, ratios):
             for y in range(states):
                 accepted[y] = min(drafted[y], goal[y] + epsilon)
                 rejected += drafted[y] - accepted[y]
-                if law == RESIDUAL:
+                if distribution == RESIDUAL:
                     weights[y] = max(goal[y] - drafted[y], 0.0)
                 else:
-                    weights[y] = goal[y] if law == TARGET else drafted[y]
+                    weights[y] = goal[y] if distribution == TARGET else drafted[y]
             usable(weights, goal)
             scale = rejected / weights.sum()
             row = slice(x * states, (x + 1) * states)
@@ -178,11 +178,11 @@ def weigh(factors, last, begin, states, count, scratch, found, weights):
     from `begin` on.
     """
     count, wide = padded(count), np.uint32(states)
-    tokens, places = scratch.tokens, scratch.places
+    tokens, indices = scratch.tokens, scratch.indices
     for i in range(count):
         row = np.uint32(np.uint32(last[begin + i]) * wide)
-        places[i] = np.uint32(row + np.uint32(tokens[i]))
-    look_up(factors, places, count, found)
+        indices[i] = np.uint32(row + np.uint32(tokens[i]))
+    look_up(factors, indices, count, found)
     for i in range(count):
         weights[begin + i] *= found[i]
 

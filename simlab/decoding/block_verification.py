@@ -5,13 +5,13 @@ different positions. So it is the calls that go position by position together: a
 trajectories whose next call starts there. All draft their first token, then their second, .., each time from
 one step's rows, which stay in the cache; then the windows are verified, and each trajectory waits at the
 position where its next call starts. Drafting keeps the running ratios p_i = min(p_{i-1} target/draft, 1).
-Verifying asks from the window's end backwards for the first place i whose uniform is at most h_i, which is
-the last such place; places not asked need no uniform, and where p_i = 1, h_i is 1.
+Verifying asks from the window's end backwards for the first position i whose uniform is at most h_i, which is
+the last such position; positions not asked need no uniform, and where p_i = 1, h_i is 1.
 
 h_i = S/(S + 1 - p_i), S = sum of [p_i target - draft]_+. The tokens of each row are sorted by falling
-target/draft once, with running sums of both laws: those of positive excess are the first ones, S is the
-difference of two running sums, and inverting the running sum draws a token from [p_i target - draft]_+. Both
-are found by bisection.
+target/draft once, with running sums of both distributions: those of positive excess are the first ones, S is
+the difference of two running sums, and inverting the running sum draws a token from [p_i target - draft]_+.
+Both are found by bisection.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ from simlab.pairs.pair import ChainPair
 
 RATIO, TARGET, DRAFT = range(3)
 _LANES, _LEAST_LANES = 2**14, 64
-_LANE_PLACES = 2**17
-"""Places of all lanes' windows together, 10 bytes each: of long windows fewer run side by side."""
+_LANE_POSITIONS = 2**17
+"""Positions of all lanes' windows together, 10 bytes each: of long windows fewer run side by side."""
 
 
 class Excess(NamedTuple):
     """Rows sorted by falling target/draft.
 
     tokens: uint16 (S, V * V). sums: float64 (S, V * V, 3), side by side as they are looked up together:
-    target/draft, inf where only the target has mass, 0 where it has none; and the running sums of both laws.
+    target/draft, inf where only the target has mass, 0 where it has none; and the running sums of both
+    distributions.
     """
 
     tokens: np.ndarray
@@ -144,16 +145,16 @@ def _sorted_rows(pair: ChainPair) -> tuple[np.ndarray, Excess]:
         ratios[step] = ratio.ravel()
         excess.tokens[step] = order.ravel()
         excess.sums[step, :, RATIO] = np.take_along_axis(ratio, order, axis=1).ravel()
-        for place, rows in ((TARGET, target), (DRAFT, draft)):
+        for position, rows in ((TARGET, target), (DRAFT, draft)):
             sums = np.cumsum(np.take_along_axis(rows, order, axis=1), axis=1)
-            excess.sums[step, :, place] = sums.ravel()
+            excess.sums[step, :, position] = sums.ravel()
     return ratios, excess
 
 
 @compiled
-def _sample(initial, laws, ratios, excess, window, trajectories, state, tally):
+def _sample(initial, distributions, ratios, excess, window, trajectories, state, tally):
     horizon = tally.tokens.shape[0]
-    lanes = new_lanes(min(max(_LANE_PLACES // (window + 1), _LEAST_LANES), _LANES), window)
+    lanes = new_lanes(min(max(_LANE_POSITIONS // (window + 1), _LEAST_LANES), _LANES), window)
     ends = new_ends(window)
     running, undecided = np.empty(lanes.time.size, np.int64), np.empty(lanes.time.size, np.int64)
     for start in range(0, trajectories, running.size):
@@ -162,20 +163,20 @@ def _sample(initial, laws, ratios, excess, window, trajectories, state, tally):
         for t in range(horizon):
             count, drafted = waiting_at(t, size, lanes, running), min(window, horizon - 1 - t)
             for i in range(drafted):
-                draft_place(laws[0], ratios, t, i, running, count, state, lanes)
+                draft_position(distributions[0], ratios, t, i, running, count, state, lanes)
             undecided[:count] = running[:count]
             still = count
             for i in range(drafted, 0, -1):
-                still = ask_place(excess, t, i, drafted, undecided, still, state, lanes)
+                still = ask_position(excess, t, i, drafted, undecided, still, state, lanes)
             for j in range(still):
                 lanes.accepted[undecided[j]] = 0
             write_down(t, drafted, running, count, start, lanes, ends, tally)
-            end_calls(laws[1], excess, t, drafted, running, count, start, state, lanes, tally)
+            end_calls(distributions[1], excess, t, drafted, running, count, start, state, lanes, tally)
         for lane in range(size):
             tally.rejections[lanes.rejections[lane]] += 1
             tally.target_calls[lanes.calls[lane]] += 1
             tally.drafted_tokens[lanes.drafted[lane]] += 1
-    count_places(ends, tally)
+    count_positions(ends, tally)
 
 
 @compiled
@@ -257,9 +258,9 @@ def begin(initial, size, start, state, lanes, tally):
 
 
 @compiled
-def draft_place(law, all_ratios, t, i, running, count, state, lanes):
+def draft_position(distribution, all_ratios, t, i, running, count, state, lanes):
     """Draft the i-th token, from 0, of each of the windows that start at t."""
-    entries, lows, step = law.entries, law.lows, step_of(law.entries, t + i)
+    entries, lows, step = distribution.entries, distribution.lows, step_of(distribution.entries, t + i)
     moving, states = step_of(all_ratios, t + i), np.int64(np.sqrt(all_ratios.shape[1]))
     tokens, shares, words = lanes.tokens, lanes.shares, lanes.words
     fill(state, words, U(count))
@@ -273,7 +274,7 @@ def draft_place(law, all_ratios, t, i, running, count, state, lanes):
 
 
 @compiled
-def ask_place(excess, t, i, drafted, undecided, count, state, lanes):
+def ask_position(excess, t, i, drafted, undecided, count, state, lanes):
     """Whether a trajectory accepts its first i tokens; how many are left of the `count` undecided ones."""
     sums, step = excess.sums, step_of(excess.sums, t + i)
     states = np.int64(np.sqrt(sums.shape[1]))
@@ -318,9 +319,9 @@ def write_down(t, drafted, running, count, start, lanes, ends, tally):
 
 
 @compiled
-def end_calls(law, excess, t, drafted, running, count, start, state, lanes, tally):
+def end_calls(distribution, excess, t, drafted, running, count, start, state, lanes, tally):
     """The token behind the accepted ones: corrected, or the bonus token; the next call starts behind it."""
-    entries, lows, ordered, sums = law.entries, law.lows, excess.tokens, excess.sums
+    entries, lows, ordered, sums = distribution.entries, distribution.lows, excess.tokens, excess.sums
     several, moving = entries.shape[0] > 1, sums.shape[0] > 1
     states, counts, recorded = tally.tokens.shape[1], tally.tokens, tally.path_initial.size > 0
     per_position, rejections, shares = tally.per_position, lanes.rejections, lanes.shares
@@ -358,8 +359,8 @@ def end_calls(law, excess, t, drafted, running, count, start, state, lanes, tall
 
 
 @compiled
-def count_places(ends, tally):
-    """Add the calls by place to the tally; entry i - 1 is for place i."""
+def count_positions(ends, tally):
+    """Add the calls by position to the tally; entry i - 1 is for position i."""
     drafted, going = 0, 0
     for i in range(tally.drafted_by_position.size, 0, -1):
         drafted += ends.drafted[i]

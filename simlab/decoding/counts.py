@@ -42,10 +42,11 @@ class Counts:
     is short for one of these names; an empty array counts nothing, and is left out. Those known here:
 
     deviations: int64 (1025,) where the decoder is biased, else (0,). How many trajectories x, as sequences of
-    generated tokens, had a deviation [1 - target(x)/output(x)]_+ of 0..1024 steps of 1/1024, both laws given
-    the initial token. Steps are whole because each deviation was rounded up or down at random, with the
-    probabilities that keep its mean: sum(levels * deviations) / (1024 * trajectories) estimates, without
-    bias, the total variation between the laws of the output and the target as sequences.
+    generated tokens, had a deviation [1 - target(x)/output(x)]_+ of 0..1024 steps of 1/1024, both
+    distributions given the initial token. Steps are whole because each deviation was rounded up or down at
+    random, with the probabilities that keep its mean: sum(levels * deviations) / (1024 * trajectories)
+    estimates, without bias, the total variation between the distributions of the output and the target as
+    sequences.
     target_calls: int64 (T+1,) where the decoder drafts trees or windows, else (0,), as for speculative
     decoding to the horizon. How many trajectories took n = 0..T target calls. The "rejections" of a decoder
     of trees are its bonus tokens: those that no tree had drafted.
@@ -54,7 +55,7 @@ class Counts:
     drafted_tokens: int64 (D+1,), how many trajectories drafted n = 0..D tokens, verified or not,
     D = `simlab.decoders.most_drafted`.
     drafted_by_position: int64 (K,), how many calls, of all trajectories together, drafted at least i tokens:
-    entry i - 1, the place in the window.
+    entry i - 1, the position in the window.
     reached_by_position: int64 (K,), of those, the calls whose first i - 1 drafted tokens were accepted.
     accepted_by_position: int64 (K,), of those, the calls whose first i drafted tokens were accepted.
     """
@@ -221,7 +222,7 @@ class Counts:
 
     @property
     def acceptance_length_by_position(self) -> np.ndarray:
-        """(K,): accepted tokens at the first i places of the window per target call, entry i - 1.
+        """(K,): accepted tokens at the first i positions of the window per target call, entry i - 1.
 
         Without bonus tokens and replacements. Raises SimlabError where drafted tokens were not counted.
         """
@@ -230,7 +231,7 @@ class Counts:
 
     @property
     def acceptance_rate_by_position(self) -> np.ndarray:
-        """(K,): of the calls that drafted a token at this place of the window, the part in which it was
+        """(K,): of the calls that drafted a token at this position of the window, the part in which it was
         accepted; nan where none did. Raises SimlabError where drafted tokens were not counted.
         """
         self._check_counted(drafted=True)

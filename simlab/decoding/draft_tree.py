@@ -4,9 +4,9 @@ Every token is drawn from the target, as in autoregressive decoding and with the
 are the same tokens. Beside it each trajectory walks the tree of its call: a token that is a child of the node
 where the trajectory stands was drafted; any other is the call's bonus token, and the next call's tree begins
 behind it. A trajectory is kept as the word of its node (see `trees`). The record that a draw looks up tells
-with each token its rank, the place in the chooser's sorted row that says whether it is a child and which; the
-one look-up more that a step takes is for the word of that child, or of the next root. Each call ends with its
-bonus token, or with the horizon.
+with each token its rank, the position in the chooser's sorted row that says whether it is a child and which;
+the one look-up more that a step takes is for the word of that child, or of the next root. Each call ends with
+its bonus token, or with the horizon.
 """
 
 from __future__ import annotations
@@ -99,19 +99,19 @@ def _pack_ranked(target, ranks, halves, lows):
     stack, entries = np.empty(states, np.int64), np.empty(states, np.uint32)
     for step in range(lows.shape[0]):
         for x in range(states):
-            places = ranks[step_of(ranks, step), x]
+            indices = ranks[step_of(ranks, step), x]
             row = slice(x * states, (x + 1) * states)
             pack_row(target[step_of(target, step), x], entries, lows[step, row], shares, aliases, stack)
             for y in range(states):
                 halves[step, 2 * (x * states + y)] = entries[y]
-                both = (U(places[aliases[y]]) << U16) | U(places[y])
+                both = (U(indices[aliases[y]]) << U16) | U(indices[y])
                 halves[step, 2 * (x * states + y) + 1] = np.uint32(both)
 
 
 @compiled
 def _sample(initial, target, forest, trajectories, block, state, tally):
     scratch = new_scratch()
-    ranks, places = np.zeros(CHUNK, np.uint16), np.zeros(CHUNK, np.uint64)
+    ranks, indices = np.zeros(CHUNK, np.uint16), np.zeros(CHUNK, np.uint64)
     running = new_block(block, tally)
     last, words = running.last, np.zeros(padded(block), np.uint64)
     states, horizon = U(tally.tokens.shape[1]), tally.tokens.shape[0]
@@ -126,8 +126,8 @@ def _sample(initial, target, forest, trajectories, block, state, tally):
             for begin in range(U(0), size, U(CHUNK)):
                 count = min(U(CHUNK), size - begin)
                 draw_ranked(rows, last[begin:], states, count, scratch, state, ranks)
-                walk(ranks, forest.roots[t + 1], count, scratch, words[begin:], places)
-                look_up(forest.nodes, places, padded(count), words[begin:])
+                walk(ranks, forest.roots[t + 1], count, scratch, words[begin:], indices)
+                look_up(forest.nodes, indices, padded(count), words[begin:])
                 note(scratch, begin, count, start, t, running, tally)
                 tally.per_position[t] += np.int64(total(scratch.rejected, count))
                 if t == horizon - 1:
@@ -142,10 +142,10 @@ def _sample(initial, target, forest, trajectories, block, state, tally):
 def draw_ranked(table, last, states, count, scratch, state, ranks):
     """`draw` from a RankedTable of one step: fill scratch.tokens, and `ranks` with their ranks."""
     count = padded(count)
-    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    slots, coins, indices, ties = scratch.slots, scratch.coins, scratch.indices, scratch.ties
     fill(state, scratch.words, count // U2)
-    locate(last, U0, scratch.uniforms, states, count, slots, coins, places)
-    look_up(table.records, places, count, scratch.records)
+    locate(last, U0, scratch.uniforms, states, count, slots, coins, indices)
+    look_up(table.records, indices, count, scratch.records)
     select_ranked(scratch.halves, slots, coins, count, scratch.tokens, ranks, ties)
     if any_of(ties, count):
         mend_ranked(table, last, states, count, scratch, state, ranks)
@@ -171,28 +171,28 @@ def mend_ranked(table, last, states, count, scratch, state, ranks):
     for i in range(count):
         if scratch.ties[i]:
             more = spare_word(state)
-            token, place, kept = exact_draw(
+            token, index, kept = exact_draw(
                 table.records, table.lows, last[i], states, scratch.uniforms[i], more
             )
-            both = table.records[place] >> U32
+            both = table.records[index] >> U32
             scratch.tokens[i] = np.uint16(token)
             ranks[i] = np.uint16((both & LOW16) if kept else (both >> U16))
 
 
 @compiled
-def walk(ranks, roots, count, scratch, words, places):
-    """places[i]: where the node of the new token lies, or else the root behind it.
+def walk(ranks, roots, count, scratch, words, indices):
+    """indices[i]: where the node of the new token lies, or else the root behind it.
 
     ranks: uint16, of scratch.tokens. words: uint64, the nodes where the trajectories stand. roots: uint64,
-    the place of the next step's first root. Fills scratch.rejected: 1 where the token is the bonus token.
+    the position of the next step's first root. Fills scratch.rejected: 1 where the token is the bonus token.
     """
     tokens, rejected = scratch.tokens, scratch.rejected
     for i in range(padded(count)):
-        place, word = U(ranks[i]), words[i]
-        drafted = U(place < (word & MASK))
+        index, word = U(ranks[i]), words[i]
+        drafted = U(index < (word & MASK))
         # Chosen by arithmetic: which one it is cannot be foretold, and a branch would be taken amiss.
-        child, root = (word >> SHIFT) + place, roots + U(tokens[i])
-        places[i] = (child & (U0 - drafted)) | (root & (drafted - U1))
+        child, root = (word >> SHIFT) + index, roots + U(tokens[i])
+        indices[i] = (child & (U0 - drafted)) | (root & (drafted - U1))
         rejected[i] = np.uint16(U1 - drafted)
 
 

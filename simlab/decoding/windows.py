@@ -31,11 +31,11 @@ from simlab.decoding.core.calls import (
     check_counted,
     count_begun,
     count_calls,
-    count_places,
+    count_positions,
     end_calls,
-    finish_places,
+    finish_positions,
     new_calls,
-    new_places,
+    new_positions,
     take_bonus,
 )
 from simlab.decoding.core.chunks import (
@@ -70,8 +70,8 @@ Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
 class Ghosts(NamedTuple):
     """The calls of a chunk whose draft goes on behind a rejection: CHUNK elements each."""
 
-    owners: np.ndarray  # uint64: places of their trajectories in the block
-    places: np.ndarray  # uint64: tokens drafted so far
+    owners: np.ndarray  # uint64: positions of their trajectories in the block
+    positions: np.ndarray  # uint64: tokens drafted so far
     tokens: np.ndarray  # uint16: the last of them
     drawn: np.ndarray  # uint16: the next of them
 
@@ -137,7 +137,7 @@ def tables(pair: ChainPair, decoder: Decoder) -> WindowTables:
         residual_table(pair.draft_rows, pair.target_rows),
         alias_table(pair.target_rows) if bonus else AliasTable(none, none),
         limits,
-        unsure_places(pair, decoder),
+        unsure_positions(pair, decoder),
         bonus,
         longest,
         check_counted(decoder, pair.horizon),
@@ -159,7 +159,7 @@ def window_limits(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     return np.minimum(limits, left).astype(np.uint16)
 
 
-def unsure_places(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+def unsure_positions(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """Where the draft's likeliest next token is less likely than the threshold: 1 in uint16 (1 or T, V).
 
     (0, V) where it never is: then the window alone says how many tokens a call drafts.
@@ -173,7 +173,7 @@ def unsure_places(pair: ChainPair, decoder: Decoder) -> np.ndarray:
 @compiled
 def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, tally):
     scratch, running = new_scratch(), new_block(block, tally)
-    calls, places, ghosts = new_calls(block), new_places(tally.drafted_by_position.size), new_ghosts()
+    calls, positions, ghosts = new_calls(block), new_positions(tally.drafted_by_position.size), new_ghosts()
     last, states = running.last, U(tally.tokens.shape[1])
     for start in range(U(0), trajectories, block):
         size = min(block, trajectories - start)
@@ -193,18 +193,20 @@ def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, ta
                 if rules[1].shape[0] > 0:
                     doubt(rules[1][step_of(rules[1], t)], last, begin, count, calls, scratch)
                 else:
-                    count_begun(rules[0][t], begin, count, calls, places)
+                    count_begun(rules[0][t], begin, count, calls, positions)
                     if bonus:
                         take_bonus(begin, count, calls, scratch)
                 failed = choose(scratch.rejected, count, scratch.chosen)
                 if rules[1].shape[0] > 0:
-                    draft_on(drafts, rules, t, begin, failed, states, ghosts, scratch, state, calls, places)
+                    draft_on(
+                        drafts, rules, t, begin, failed, states, ghosts, scratch, state, calls, positions
+                    )
                 replace(residual, last, begin, states, failed, scratch, state)
                 if bonus:
                     taken = choose(calls.bonus, count, scratch.chosen)
                     replace(target, last, begin, states, taken, scratch, state)
-                count_places(calls.accepted[begin:], calls.verified, count, places.reached)
-                count_places(calls.accepted[begin:], scratch.rejected, count, places.rejected)
+                count_positions(calls.accepted[begin:], calls.verified, count, positions.reached)
+                count_positions(calls.accepted[begin:], scratch.rejected, count, positions.rejected)
                 end_calls(begin, count, bonus, calls, scratch)
                 note(scratch, begin, count, start, t, running, tally)
                 tally.per_position[t] += failed
@@ -212,7 +214,7 @@ def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, ta
             collect(running.histogram, tally.tokens[t])
         count_block(size, running, tally)
         count_calls(size, calls, tally)
-    finish_places(places, rules[1].shape[0] == 0, tally)
+    finish_positions(positions, rules[1].shape[0] == 0, tally)
 
 
 @compiled
@@ -245,10 +247,10 @@ def new_ghosts():
 
 
 @compiled
-def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state, calls, places):
+def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state, calls, positions):
     """Let the draft go on from its rejected tokens, those of the first `failed` chosen, until it stops."""
     horizon, unsure = rules[0].shape[0], rules[1]
-    owners, nexts, tokens, drawn = ghosts.owners, ghosts.places, ghosts.tokens, ghosts.drawn
+    owners, nexts, tokens, drawn = ghosts.owners, ghosts.positions, ghosts.tokens, ghosts.drawn
     for j in range(failed):
         owner = begin + U(scratch.chosen[j])
         owners[j], nexts[j] = owner, U(calls.accepted[owner]) + U1
@@ -258,12 +260,12 @@ def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state,
         stops = unsure[step_of(unsure, t)]
         alive = U(0)
         for j in range(running):
-            owner, place, token = owners[j], nexts[j], drawn[j]
+            owner, position, token = owners[j], nexts[j], drawn[j]
             # Whether it goes on cannot be foretold: without a branch.
-            on = U(place < U(calls.goal[owner])) & U(stops[token] == 0)
+            on = U(position < U(calls.goal[owner])) & U(stops[token] == 0)
             calls.drafted[owner] += np.uint32(on)
-            places.further[U(j) & U3, place] += np.int64(on)
-            owners[alive], nexts[alive], tokens[alive] = owner, place + U1, token
+            positions.further[U(j) & U3, position] += np.int64(on)
+            owners[alive], nexts[alive], tokens[alive] = owner, position + U1, token
             alive += on
         running = alive
         if running == 0:

@@ -24,7 +24,7 @@ class Judging:
     - win_rate_resolution: of a WinRate.
     - bound_resolution: of E[X] above a bound that leaves it room, as a part of the bound;
       tight_bound_resolution: above the renewal bound, which leaves none; random_bound_resolution: above the
-      bounds of laws with random settings, of which many are looked at.
+      bounds of distributions with random settings, of which many are looked at.
     - rate_resolution: of the slope of E[X] in log P, as a part of 1/mu.
     - moment_resolution: of a moment, as a part of the largest that a row can have.
     - front_resolution: of E[N_rej] + weight TV between the linear program and the recursion.

@@ -78,9 +78,9 @@ def sample_mean_interval(values, most: float, confidence: float) -> Interval:
     """The mean of i.i.d. numbers in [0, most] and an interval that holds it with probability >= confidence.
 
     values: floats (n,), n fixed beforehand, as many as there are. most: what no value can exceed, >= 0. Valid
-    for every n >= 1 and every law on [0, most], without approximation. Returns floats, 0 <= low <= estimate
-    <= high <= most. Raises SimlabError for no values, values outside [0, most], a `most` above 1e150, or a
-    confidence outside (0, 1). Source: the module's docstring; nothing there needs whole numbers.
+    for every n >= 1 and every distribution on [0, most], without approximation. Returns floats, 0 <= low <=
+    estimate <= high <= most. Raises SimlabError for no values, values outside [0, most], a `most` above
+    1e150, or a confidence outside (0, 1). Source: the module's docstring; nothing there needs whole numbers.
     """
     return sample_mean_interval_at(values, most, error_of(confidence))
 
@@ -126,8 +126,8 @@ def sample_of_values(values, most: float) -> Sample:
     slack = ROUNDING * max(most, 1.0)
     wrong = ~((values >= -slack) & (values <= most + slack))
     if wrong.any():
-        place = int(wrong.argmax())
-        raise SimlabError(f"values[{place}] = {float(values[place])!r}: give numbers in [0, {most:g}]")
+        index = int(wrong.argmax())
+        raise SimlabError(f"values[{index}] = {float(values[index])!r}: give numbers in [0, {most:g}]")
     values, most = np.clip(values.astype(float), 0.0, most), most if most >= TINY else 0.0
     distinct, counts = np.unique(np.where(values >= TINY, values, 0.0), return_counts=True)
     return Sample(distinct, counts.astype(float), most)
@@ -211,9 +211,9 @@ def _condensed(sample: Sample) -> Sample:
         return sample
     least, largest = sample.values[0], sample.values[-1]
     grid = np.linspace(least, largest, GRID)
-    place = (sample.values - least) / (largest - least) * (GRID - 1)
-    below = np.minimum(place.astype(np.int64), GRID - 2)
-    above = sample.weights * (place - below)
+    level = (sample.values - least) / (largest - least) * (GRID - 1)
+    below = np.minimum(level.astype(np.int64), GRID - 2)
+    above = sample.weights * (level - below)
     weights = np.bincount(below, sample.weights - above, GRID) + np.bincount(below + 1, above, GRID)
     return Sample(grid, weights, sample.bound)
 

@@ -1,4 +1,4 @@
-"""How large a sample must be for a verdict to notice that a law is another one."""
+"""How large a sample must be for a verdict to notice that a distribution is another one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ MOST = 2**50
 def trajectories_to_notice(
     exact_pmf, true_pmf, *, false_alarm: float = FALSE_ALARM, miss: float = MISS
 ) -> int | None:
-    """About how many trajectories `pmf_verdict` needs to refute `exact_pmf` when `true_pmf` is the law.
+    """About how many trajectories `pmf_verdict` needs to refute `exact_pmf` when `true_pmf` is the
+    distribution.
 
     exact_pmf, true_pmf: floats (K,), probabilities. The size, to three digits, at which one cell is outside
     its band (Clopper and Pearson at false_alarm / 2K a side, as in `pmf_band`) with probability at least
     1 - miss, while at half of it none is so surely; binomial tails jump, so that a size between
-    may do. None where the laws agree, but for rounding, or it would take more than 2^50. Raises SimlabError
-    for shapes that disagree. Source: own; exact binomial tails.
+    may do. None where the distributions agree, but for rounding, or it would take more than 2^50. Raises
+    SimlabError for shapes that disagree. Source: own; exact binomial tails.
     """
     exact, true = (np.clip(np.asarray(pmf, float), 0.0, 1.0) for pmf in (exact_pmf, true_pmf))
     if exact.shape != true.shape or exact.ndim != 1 or not exact.size:
-        raise SimlabError(f"laws of shapes {exact.shape} and {true.shape}: give two of (K,)")
+        raise SimlabError(f"distributions of shapes {exact.shape} and {true.shape}: give two of (K,)")
     error = error_share(false_alarm) / (2 * exact.size)
     differ = np.abs(exact - true) > 1e-12
     if not differ.any():

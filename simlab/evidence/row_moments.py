@@ -16,9 +16,10 @@ def sampled_moments(rows, confidence: float) -> tuple[Interval, Interval]:
     """mu = E[sum p log 1/p] and mu2 = E[sum p log^2 p] from n independent rows, with intervals.
 
     rows: floats (n, V), each a distribution; n fixed beforehand. Returns the estimates with intervals that
-    hold both at once with probability >= confidence, in nats and nats^2. Valid for every n >= 1 and every law
-    of the rows. Raises SimlabError for rows that are no distributions or a confidence outside (0, 1). Source:
-    `sample_mean_interval` of numbers in [0, log V] and [0, `most_second_moment`], the error halved.
+    hold both at once with probability >= confidence, in nats and nats^2. Valid for every n >= 1 and every
+    distribution of the rows. Raises SimlabError for rows that are no distributions or a confidence outside
+    (0, 1). Source: `sample_mean_interval` of numbers in [0, log V] and [0, `most_second_moment`], the error
+    halved.
     """
     entropies, seconds = row_moments(rows)
     states = np.shape(rows)[1]
@@ -40,9 +41,9 @@ def row_moments(rows) -> tuple[np.ndarray, np.ndarray]:
     sums = rows.sum(axis=1)
     wrong = ~((rows >= 0).all(axis=1) & (np.abs(sums - 1) <= 1e-9))
     if wrong.any():
-        place = int(wrong.argmax())
+        index = int(wrong.argmax())
         raise SimlabError(
-            f"row {place} sums to {float(sums[place])!r}, its least entry is {float(rows[place].min())!r}: "
+            f"row {index} sums to {float(sums[index])!r}, its least entry is {float(rows[index].min())!r}: "
             "give distributions"
         )
     rows = rows / sums[:, None]
@@ -58,9 +59,9 @@ def most_second_moment(states: int) -> float:
     p) / p: concave below 1/e, convex above. Two entries above 1/e, moved apart, would gain; those below it
     have one derivative, on a branch where f' falls, so are equal. What remains is V - 1 entries x <= 1/V and
     one y = 1 - (V - 1) x, with f'(x) = f'(y). As f' = (1 + log p)^2 - 1, that is x = y or x y = e^-2, hence
-    y (1 - y) = (V - 1) e^-2, which is at most 1/4 for V = 2 only. So for V >= 3 nothing but the uniform law
-    is left; for V = 2 the two solutions y = (1 +- sqrt(1 - 4 e^-2)) / 2 = 0.8387, 0.1613 are better than the
-    uniform law's log^2 2 = 0.4805. Raises SimlabError for V < 1.
+    y (1 - y) = (V - 1) e^-2, which is at most 1/4 for V = 2 only. So for V >= 3 nothing but the uniform
+    distribution is left; for V = 2 the two solutions y = (1 +- sqrt(1 - 4 e^-2)) / 2 = 0.8387, 0.1613 are
+    better than the uniform distribution's log^2 2 = 0.4805. Raises SimlabError for V < 1.
     """
     states = check_count("states", states)
     if states != 2:

@@ -1,7 +1,8 @@
 """The share of matches won, where the matches are independent but need not be alike.
 
-Matches to one prompt have one law and those to another prompt another. Given the prompts, the points are
-independent numbers in [0, 1], and their mean has the expectation that the exact theory averages over the same
+Matches to one prompt have one distribution and those to another prompt another. Given the prompts, the points
+are independent numbers in [0, 1], and their mean has the expectation that the exact theory averages over the
+same
 prompts: no spread between prompts widens the interval.
 """
 

@@ -1,14 +1,14 @@
 """Means of bounded numbers of which only the sum over all trajectories was kept.
 
-So many calls of a trajectory draft a token at a place of the window, or accept it: calls of one trajectory
+So many calls of a trajectory draft a token at a position of the window, or accept it: calls of one trajectory
 depend on each other, and trajectories do not. Of n independent numbers in [0, most] with sum S,
 Hoeffding (1963), Theorem 1, (2.1), says
 
     P(S / (n most) >= s) <= exp(-n D(s, m / most))  for s > m / most, m their mean,
 
-D the relative entropy of coins, and likewise below. It needs nothing but the sum and holds whatever the law
-on [0, most]: neither the calls of a trajectory nor what is counted in several sums need be independent. What
-it pays is that it knows no variance but the largest that a mean of m allows, m (most - m).
+D the relative entropy of coins, and likewise below. It needs nothing but the sum and holds whatever the
+distribution on [0, most]: neither the calls of a trajectory nor what is counted in several sums need be
+independent. What it pays is that it knows no variance but the largest that a mean of m allows, m (most - m).
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def sums_interval_at(sums, trajectories: int, most, error: float) -> Interval:
     sums, most, n = _checked(sums, trajectories, most)
     limit = math.log(2 * max(len(sums), 1) / error) / n
     low, high = np.zeros(len(sums)), np.zeros(len(sums))
-    for place, (total, bound) in enumerate(zip(sums.tolist(), most.tolist(), strict=True)):
+    for index, (total, bound) in enumerate(zip(sums.tolist(), most.tolist(), strict=True)):
         share = min(total / (n * bound), 1.0) if bound else 0.0
-        low[place] = bound * lower_end(share, limit)
-        high[place] = bound * (1 - lower_end(1 - share, limit))
+        low[index] = bound * lower_end(share, limit)
+        high[index] = bound * (1 - lower_end(1 - share, limit))
     estimate = sums / n
     return Interval(estimate, np.minimum(low, estimate), np.maximum(high, estimate))
 
@@ -85,7 +85,7 @@ def sums_verdict(
     """Are the means per trajectory `exact`, all of them? For sizes as `mean_verdict` has them.
 
     sums, trajectories, most: as for `sums_interval`, K >= 1. exact: floats (K,). resolution: a difference of
-    any one mean. cell: what a mean is called, {0} its place from 1. Raises SimlabError as `sums_interval`
+    any one mean. cell: what a mean is called, {0} its position from 1. Raises SimlabError as `sums_interval`
     does, for exact values that are not finite or an error / looks outside [1e-100, 1). Source:
     `sums_interval`.
     """
@@ -98,19 +98,19 @@ def sums_verdict(
     slack = ROUNDING * np.maximum(1.0, np.abs(exact))
     outside = (exact < band.low - slack) | (exact > band.high + slack) | ((exact == 0) & (sums > 0))
     distance = np.abs(scaled_residuals(band, exact))
-    place = int(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))))
-    # A given discrepancy has its place, so missing it takes the interval of that one alone.
+    index = int(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))))
+    # A given discrepancy has its position, so missing it takes the interval of that one alone.
     alone = sums_interval_at(sums, n, most, missing * len(sums))
     detectable = detectable_of(band, alone)
     return Verdict(
         name=name,
         kind="equality",
         status=status_of(bool(outside.any()), detectable, resolution),
-        statistic=f"{cell.format(place + 1)}, the furthest out of {len(sums)}",
-        estimate=float(band.estimate[place]),
-        exact=float(exact[place]),
-        low=float(band.low[place]),
-        high=float(band.high[place]),
+        statistic=f"{cell.format(index + 1)}, the furthest out of {len(sums)}",
+        estimate=float(band.estimate[index]),
+        exact=float(exact[index]),
+        low=float(band.low[index]),
+        high=float(band.high[index]),
         false_alarm=float(false_alarm),
         miss=float(miss),
         detectable=detectable,
@@ -130,9 +130,9 @@ def _checked(sums, trajectories, most) -> tuple[np.ndarray, np.ndarray, int]:
         )
     wrong = ~((most >= 0) & np.isfinite(most) & (sums >= 0) & (sums <= n * most * (1 + ROUNDING)))
     if wrong.any():
-        place = int(wrong.argmax())
+        index = int(wrong.argmax())
         raise SimlabError(
-            f"sums[{place}] = {sums[place]} of {n} trajectories with at most {most[place]:g} each: "
+            f"sums[{index}] = {sums[index]} of {n} trajectories with at most {most[index]:g} each: "
             "give a sum that there can be"
         )
     return sums, most, n

@@ -1,10 +1,10 @@
 """The mean time that a trajectory takes, from how many target calls and drafted tokens each one had.
 
-Time is T_s D + T_v N, D drafted tokens and N target calls. Their joint law is not counted, only the
+Time is T_s D + T_v N, D drafted tokens and N target calls. Their joint distribution is not counted, only the
 histogram of either; but the mean of a sum is the sum of the means, whatever the dependence. Each mean has its
 interval at half the error, both hold at once with the probability asked for (a union), and then so does the
 sum of the two. With a fixed window D and N rise together, and little is lost; where they do not, the interval
-is wider than the joint law would have it.
+is wider than the joint distribution would have it.
 
 Where a call that drafts g tokens takes c(g), which no line through g need be, the time of a trajectory is
 a N + b D + the sum over its calls of r(g), r(g) = c(g) - a - b g, for any line a + b g: the one through c(0)

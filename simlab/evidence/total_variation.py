@@ -1,4 +1,4 @@
-"""The total variation between two laws, from how far each sample of the one strays from the other.
+"""The total variation between two distributions, from how far each sample of the one strays from the other.
 
 TV(output, target) = E[1 - target(x)/output(x)]_+ for x ~ output: the mean of a number in [0, 1] that the
 sampler knows for each trajectory, so that intervals for means serve. Counted in levels, each rounded up or

@@ -275,16 +275,16 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
     # A given discrepancy has its cell and its direction, so missing it takes one tail of one cell.
     detectable = detectable_of(band, clopper_pearson(hits, trajectories, missing))
     distance = np.abs(scaled_residuals(band, exact))
-    place = np.unravel_index(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))), hits.shape)
+    index = np.unravel_index(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))), hits.shape)
     return Verdict(
         name=name,
         kind="equality",
         status=status_of(bool(outside.any()), detectable, resolution),
-        statistic=f"{cell.format(*(int(i) for i in place))}, the furthest out of {hits.size} cells",
-        estimate=float(band.estimate[place]),
-        exact=float(exact[place]),
-        low=float(band.low[place]),
-        high=float(band.high[place]),
+        statistic=f"{cell.format(*(int(i) for i in index))}, the furthest out of {hits.size} cells",
+        estimate=float(band.estimate[index]),
+        exact=float(exact[index]),
+        low=float(band.low[index]),
+        high=float(band.high[index]),
         false_alarm=float(false_alarm),
         miss=float(miss),
         detectable=detectable,
@@ -318,6 +318,6 @@ def _check_exact(name, exact, shape) -> np.ndarray:
         raise SimlabError(f"{name}: exact values of shape {exact.shape} for counts of shape {shape}")
     wrong = ~((exact >= -ROUNDING) & (exact <= 1 + ROUNDING))
     if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise SimlabError(f"{name}: the exact value at {place} is {exact[place]}: give probabilities")
+        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise SimlabError(f"{name}: the exact value at {index} is {exact[index]}: give probabilities")
     return np.clip(exact, 0, 1)

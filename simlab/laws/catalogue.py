@@ -1,4 +1,4 @@
-"""Laws by name and options, as configs and tasks write them."""
+"""Distributions by name and options, as configs and tasks write them."""
 
 from __future__ import annotations
 
@@ -30,22 +30,23 @@ LAWS: dict[str, Callable[..., Law]] = {
 
 
 def make_law(name: str, **options) -> Law:
-    """The law `name` with its options, which configs write as {name: dirichlet, states: 64, ...}.
+    """The distribution `name` with its options, which configs write as {name: dirichlet, states: 64, ...}.
 
     dirichlet, softmax, zipf: the settings of `Dirichlet`, `Softmax`, `Zipf`. pair: the rows of the pair that
     `generator` (default corpus) makes with the other options, those of `model` (default target). text: as
-    `rows_of_text`. Raises SimlabError for unknown names and options, and where the law does.
+    `rows_of_text`. Raises SimlabError for unknown names and options, and where the distribution does.
     """
     if not isinstance(name, str) or name not in LAWS:
-        raise SimlabError(f"no law {name!r}: known are {', '.join(LAWS)}")
+        raise SimlabError(f"no distribution {name!r}: known are {', '.join(LAWS)}")
     _check_options(name, options)
     return LAWS[name](**options)
 
 
 def law_identity(law: Law) -> dict:
-    """What tells a law from all others, JSON-able: its family and settings; rows by a digest of the numbers.
+    """What tells a distribution from all others, JSON-able: its family and settings; rows by a digest of the
+    numbers.
 
-    Raises SimlabError for what is no law.
+    Raises SimlabError for what is no distribution.
     """
     if isinstance(law, Rows):
         count, states = law.rows.shape
@@ -59,7 +60,9 @@ def law_identity(law: Law) -> dict:
     for name in ("dirichlet", "softmax", "zipf"):
         if type(law) is LAWS[name]:
             return {"law": name, **dataclasses.asdict(law)}
-    raise SimlabError(f"law is of type {type(law).__name__}: give one of simlab.laws, such as Dirichlet()")
+    raise SimlabError(
+        f"distribution is of type {type(law).__name__}: give one of simlab.laws, such as Dirichlet()"
+    )
 
 
 def _check_options(name: str, options: Mapping) -> None:
@@ -68,4 +71,6 @@ def _check_options(name: str, options: Mapping) -> None:
         return  # a pair's own options, which its generator checks
     for option in options:
         if option not in parameters:
-            raise SimlabError(f"law {name} has no option {option!r}: known are {', '.join(parameters)}")
+            raise SimlabError(
+                f"distribution {name} has no option {option!r}: known are {', '.join(parameters)}"
+            )

@@ -1,7 +1,7 @@
-"""Laws whose rows are those of a pair, or counted from a text.
+"""Distributions whose rows are those of a pair, or counted from a text.
 
-In either the rows follow each other with a memory. As a law they are drawn independently, each as often as it
-comes up: what is left out is the memory, and a comparison of the two shows what it does.
+In either the rows follow each other with a memory. As a distribution they are drawn independently, each as
+often as it comes up: what is left out is the memory, and a comparison of the two shows what it does.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MOST_BYTES = 2**31
 def rows_of_pair(pair: ChainPair, model: str = "target", source: str | None = None) -> Rows:
     """The rows (t, x) of a model of a pair, weighted by how often the model's own output visits them.
 
-    The weight of row (t, x) is the probability that the model's output, from the pair's initial law, has x
-    before step t, averaged over the T steps. Rows with the same numbers are one row, and rows that are never
-    visited none: K <= T * V. model: "target" or "draft". source: as `Rows` takes it. Raises SimlabError for
-    another model.
+    The weight of row (t, x) is the probability that the model's output, from the pair's initial distribution,
+    has x before step t, averaged over the T steps. Rows with the same numbers are one row, and rows that are
+    never visited none: K <= T * V. model: "target" or "draft". source: as `Rows` takes it. Raises SimlabError
+    for another model.
     """
     check_pair(pair)
     if model not in MODELS:
@@ -34,7 +34,8 @@ def rows_of_pair(pair: ChainPair, model: str = "target", source: str | None = No
     visits = np.empty((pair.horizon, pair.states))
     visits[0] = pair.initial
     for t in range(pair.horizon - 1):
-        # No matrix product: its last bits, and with them the law's identity, would depend on the machine.
+        # No matrix product: its last bits, and with them the distribution's identity, would depend on the
+        # machine.
         visits[t + 1] = (visits[t][:, None] * chain[t]).sum(axis=0)
     if len(rows) == 1:
         visits = visits.sum(axis=0, keepdims=True)
@@ -49,15 +50,15 @@ def rows_of_text(
     come up.
 
     path, max_states: as `simlab.pairs.corpus` takes them (null: the Python language reference). The text is a
-    circle, so that every place has a context. context: >= 0; with 0 there is one row, the frequencies of the
-    characters. Contexts with the same frequencies are one row; a context seen once has a row that is certain,
-    and from some length of it on all have. Raises SimlabError as `corpus` does, for a bad context, and where
-    the rows would take more than 2 GiB.
+    circle, so that every position has a context. context: >= 0; with 0 there is one row, the frequencies of
+    the characters. Contexts with the same frequencies are one row; a context seen once has a row that is
+    certain, and from some length of it on all have. Raises SimlabError as `corpus` does, for a bad context,
+    and where the rows would take more than 2 GiB.
     """
     context = check_count("context", context, least=0)
     tokens = text_tokens(path, max_states)
     states = int(tokens.max()) + 1
-    places = np.zeros(len(tokens), np.int64)  # which context each place has
+    places = np.zeros(len(tokens), np.int64)  # which context each position has
     for back in range(1, context + 1):
         codes = places * states + np.roll(tokens, back)
         places = np.unique(codes, return_inverse=True)[1].ravel()
@@ -76,7 +77,8 @@ def rows_of_text(
 
 
 def _merged(rows: np.ndarray, weights: np.ndarray, source: str) -> Rows:
-    """The law of rows (K, V) with weights (K,), equal rows taken together and those of weight 0 left out."""
+    """The distribution of rows (K, V) with weights (K,), equal rows taken together and those of weight 0 left
+    out."""
     visited = weights > 0
     distinct, which = np.unique(rows[visited], axis=0, return_inverse=True)
     return Rows(distinct, np.bincount(which.ravel(), weights[visited], len(distinct)), source)

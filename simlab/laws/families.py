@@ -1,4 +1,4 @@
-"""Laws that are given by a formula: frozen settings, checked, each with a text for figures."""
+"""Distributions that are given by a formula: frozen settings, checked, each with a text for figures."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def check_states(states) -> int:
 
 
 class _Family:
-    """A law that is given by a few numbers."""
+    """A distribution that is given by a few numbers."""
 
     nbytes: ClassVar[int] = 0
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the law's family and settings: two laws agree if theirs do."""
+        """SHA-256 over the distribution's family and settings: two distributions agree if theirs do."""
         return hashlib.sha256(repr((type(self).__name__, dataclasses.astuple(self))).encode()).hexdigest()
 
 
@@ -49,7 +49,8 @@ class Dirichlet(_Family):
     """Each row is a draw from the symmetric Dirichlet(a, ..., a) on V tokens.
 
     states: V, 1 to 2^24. concentration: a in (0, 1e12]: small for rows that are nearly certain, 1 for the
-    uniform law on the simplex, large for rows that are nearly uniform. Raises SimlabError for anything else.
+    uniform distribution on the simplex, large for rows that are nearly uniform. Raises SimlabError for
+    anything else.
     """
 
     states: int = 64

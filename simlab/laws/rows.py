@@ -1,4 +1,4 @@
-"""A law with finitely many rows."""
+"""A distribution with finitely many rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class Rows:
 
     rows: float64 (K, V), each summing to 1 within 1e-9. weights: float64 (K,), summing to 1 within 1e-9.
     source: where the rows come from, a few words for figures. The arrays are held as read-only copies. Two
-    laws are equal if their numbers and their sources are. Raises SimlabError, in one line that names the
-    place and the value, for wrong shapes, entries that are negative or not finite, and sums that are not 1.
+    distributions are equal if their numbers and their sources are. Raises SimlabError, in one line that names
+    the position and the value, for wrong shapes, entries that are negative or not finite, and sums that are
+    not 1.
     """
 
     rows: np.ndarray
@@ -62,7 +63,7 @@ class Rows:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over shape, rows, weights and source: two laws agree if theirs do."""
+        """SHA-256 over shape, rows, weights and source: two distributions agree if theirs do."""
         sha = hashlib.sha256(repr((self.rows.shape, self.source)).encode())
         for array in (self.rows, self.weights):
             sha.update(np.ascontiguousarray(array, dtype="<f8").data)

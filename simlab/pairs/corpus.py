@@ -147,7 +147,7 @@ def _encode(text: str, max_states: int) -> tuple[np.ndarray, int]:
 
 
 def _ranked(text: str, max_states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(code points of the characters, where each place of the text has which of them, their tokens).
+    """(code points of the characters, where each position of the text has which of them, their tokens).
 
     Tokens by falling frequency (ties by code point), the rarest folded into one. A line break is never
     folded, so that `initial` means what it says.

@@ -33,7 +33,7 @@ def dirichlet(
     seed: int = 0,
     stationary: bool = False,
 ) -> ChainPair:
-    """Independent rows from symmetric Dirichlet laws, one concentration (> 0) for each model."""
+    """Independent rows from symmetric Dirichlet distributions, one concentration (> 0) for each model."""
     horizon, states, random = _shape_and_random(horizon, states, seed)
     chains = []
     for name, value in (("draft", draft_concentration), ("target", target_concentration)):

@@ -46,8 +46,8 @@ class ChainPair:
 
     A chain whose steps are all the same is stationary, and kept once. The arrays are held as read-only views,
     copied only where need be: do not change them afterwards. Raises SimlabError, in one line that names the
-    place and the value, for wrong shapes, entries that are negative or not finite, and rows that do not sum
-    to 1, transposed ones among them.
+    position and the value, for wrong shapes, entries that are negative or not finite, and rows that do not
+    sum to 1, transposed ones among them.
     """
 
     draft: np.ndarray

@@ -116,8 +116,8 @@ def processing_settings(settings: Mapping | None) -> dict:
 def rows_of_logits(name: str, logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     """The distributions (S, V, V) of the next token, in float64, from logits (S, V, V) of any real type.
 
-    -inf is a token that cannot come. Raises SimlabError, naming the place, for NaN, +inf and a row of nothing
-    but -inf.
+    -inf is a token that cannot come. Raises SimlabError, naming the position, for NaN, +inf and a row of
+    nothing but -inf.
     """
     rows = np.empty(logits.shape)
     for t, step in enumerate(logits):

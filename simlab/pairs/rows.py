@@ -64,13 +64,15 @@ def distributions(name: str, array: np.ndarray) -> tuple[np.ndarray, float]:
     """(the rows in float64, the largest |sum - 1| that was divided away), of an array (T, V, V) or (V,).
 
     Rows of types narrower than float64 are divided by their sums. Raises SimlabError, in one line that names
-    the place and the value, for entries that are negative or not finite and for sums that the type does not
-    allow (`allowance`); transposed arrays and logits are called what they are.
+    the position and the value, for entries that are negative or not finite and for sums that the type does
+    not allow (`allowance`); transposed arrays and logits are called what they are.
     """
     given = array[None, None] if array.ndim == 1 else array[:1] if repeats(array) else array
     rows = given.astype(np.float64, copy=False)
     allowed = allowance(given)
-    with np.errstate(invalid="ignore", over="ignore"):  # a non-finite entry is reported below, by its place
+    with np.errstate(
+        invalid="ignore", over="ignore"
+    ):  # a non-finite entry is reported below, by its position
         sums = np.stack([step.sum(axis=-1) for step in rows])
         lows = np.stack([step.min(axis=-1) for step in rows])
     # NaN fails both comparisons; an infinite or negative entry fails one of them.

@@ -13,9 +13,9 @@ def decode(
     """One trajectory; start: the given last token of the prompt."""
     tokens: list[int] = []
     x = start
-    for law in chains.target:
+    for distribution in chains.target:
         watcher.call(len(tokens), x)
-        watcher.bonus(law[x])
-        x = draw(law[x], rng)
+        watcher.bonus(distribution[x])
+        x = draw(distribution[x], rng)
         tokens.append(x)
     return tokens, [False] * len(tokens)

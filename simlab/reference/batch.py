@@ -31,16 +31,16 @@ def decode(
             drafted.append(path)
         watcher.call(begin, prefix, *drafted)
         # Their first tokens are tried in order.
-        law = draft[begin][prefix]
+        distribution = draft[begin][prefix]
         goal = target[begin][prefix]
         accepted = None
         for number, path in enumerate(drafted):
-            acceptance, coin = min(1.0, goal[path[0]] / law[path[0]]), rng.random()
+            acceptance, coin = min(1.0, goal[path[0]] / distribution[path[0]]), rng.random()
             watcher.tried(acceptance, coin, draft=number, residual_target=goal)
             if coin < acceptance:
                 accepted = path
                 break
-            goal = residual(goal, law)
+            goal = residual(goal, distribution)
         if accepted is None:
             watcher.replaced(goal)
             tokens.append(draw(goal, rng))

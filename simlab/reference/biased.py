@@ -32,16 +32,18 @@ def decode(
                 tokens.append(y)
                 rejected.append(False)
             else:
-                law = replacement_law(draft[t][x], target[t][x], decoder)
-                watcher.replaced(law)
-                tokens.append(draw(law, rng))
+                distribution = replacement_distribution(draft[t][x], target[t][x], decoder)
+                watcher.replaced(distribution)
+                tokens.append(draw(distribution, rng))
                 rejected.append(True)
                 break
     return tokens, rejected
 
 
-def replacement_law(draft: list[float], target: list[float], decoder: BiasedSpeculative) -> list[float]:
-    """The law of what replaces a rejected token, (V,), after a token with these rows."""
+def replacement_distribution(
+    draft: list[float], target: list[float], decoder: BiasedSpeculative
+) -> list[float]:
+    """The distribution of what replaces a rejected token, (V,), after a token with these rows."""
     if decoder.replacement == "target":
         return target
     if decoder.replacement == "draft":

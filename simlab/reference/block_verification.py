@@ -42,9 +42,9 @@ def decode_calls(
         # x[0] is the last token that is there, x[1] .. x[gamma] are drafted; p[i] is the ratio after x[i].
         x, p = [tokens[-1] if tokens else start], [1.0]
         for i in range(gamma):
-            law, goal = draft[begin + i][x[i]], target[begin + i][x[i]]
-            y = draw(law, rng)
-            p.append(min(p[i] * goal[y] / law[y], 1.0))
+            distribution, goal = draft[begin + i][x[i]], target[begin + i][x[i]]
+            y = draw(distribution, rng)
+            p.append(min(p[i] * goal[y] / distribution[y], 1.0))
             x.append(y)
         watcher.call(begin, x[0], x[1:])
         # The target verifies them as a block: the longest prefix whose coin says so.

@@ -13,15 +13,15 @@ class Chains:
     target: list[list[list[float]]]
 
 
-def draw(law: list[float], rng) -> int:
-    """A token from `law`, a list of V weights, by inverting the distribution function.
+def draw(distribution: list[float], rng) -> int:
+    """A token from `distribution`, a list of V weights, by inverting the distribution function.
 
     Where rounding leaves the sum below the uniform, the last token with positive weight is returned, never
     one past the end and never one of weight 0. Raises ValueError where no weight is positive.
     """
-    level = rng.random() * sum(law)
+    level = rng.random() * sum(distribution)
     last = None
-    for token, weight in enumerate(law):
+    for token, weight in enumerate(distribution):
         if weight > 0:
             last = token
             if level < weight:

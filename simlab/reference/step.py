@@ -38,7 +38,7 @@ def _steps(draft, target, count: int, rng, mistake) -> tuple[np.ndarray, np.ndar
     rejected = coin * under[proposed] >= over[proposed]
     rejected &= over[proposed] < under[proposed]
     excess = np.maximum(over - under, 0.0)
-    if not excess.any():  # one law: rounding alone may have rejected
+    if not excess.any():  # one distribution: rounding alone may have rejected
         rejected[:] = False
     fresh = coin[rejected] if mistake == "shared uniform" else rng.random(int(rejected.sum()))
     if mistake == "no residual":

@@ -75,7 +75,8 @@ def draft_tree(chooser, time: int, token: int, decoder: TreeSpeculative) -> list
 
 
 def _children(path: tuple[int, ...], probability: float, parent: int, chooser, time: int, token: int):
-    """The children of a node of positive probability, as (-probability, parent, place in the row, path)."""
+    """The children of a node of positive probability, as (-probability, parent, position in the row,
+    path)."""
     if time + len(path) == len(chooser):
         return []
     row = chooser[time + len(path)][token]

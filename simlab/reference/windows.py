@@ -82,8 +82,8 @@ def draft_window(draft, begin: int, prefix: int, decoder: Decoder, rng) -> list[
             raise SimlabError(f"no reference for {shortened(decoder)}")
     drafted: list[int] = []
     while len(drafted) < most:
-        law = draft[begin + len(drafted)][drafted[-1] if drafted else prefix]
-        if isinstance(decoder, ConfidenceSpeculative) and max(law) < decoder.threshold:
+        distribution = draft[begin + len(drafted)][drafted[-1] if drafted else prefix]
+        if isinstance(decoder, ConfidenceSpeculative) and max(distribution) < decoder.threshold:
             break
-        drafted.append(draw(law, rng))
+        drafted.append(draw(distribution, rng))
     return drafted

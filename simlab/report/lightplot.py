@@ -43,11 +43,12 @@ def draw_accepted(
 
 
 def draw_gaps(axes, families: list[tuple], *, span: tuple[float, float]):
-    """How much a bound is above the simulated E[X], in tokens, for several laws over one axis of capacities.
+    """How much a bound is above the simulated E[X], in tokens, for several distributions over one axis of
+    capacities.
 
-    families: (label, series number, capacities (K,), gap: Interval of arrays (K,), limit or None) a law; the
-    limit is what the gap tends to, a dashed line at the right end. Laws stand beside each other. span: of the
-    y axis, which intervals may leave.
+    families: (label, series number, capacities (K,), gap: Interval of arrays (K,), limit or None) a
+    distribution; the limit is what the gap tends to, a dashed line at the right end. Distributions stand
+    beside each other. span: of the y axis, which intervals may leave.
     """
     last = max(capacities[-1] for _, _, capacities, _, _ in families)
     for label, series, capacities, gap, limit in families:
@@ -69,7 +70,7 @@ def draw_gaps(axes, families: list[tuple], *, span: tuple[float, float]):
 
 
 def draw_entropies(axes, families: Mapping[str, tuple], line: tuple):
-    """E[X] at one capacity against the entropy: a marker a law, its bound a tick above it.
+    """E[X] at one capacity against the entropy: a marker a distribution, its bound a tick above it.
 
     families: by their names, (entropies, estimates, bounds), three arrays (n,). line: (entropies, the first
     order there), the one curve that the entropy alone decides.
@@ -81,7 +82,7 @@ def draw_entropies(axes, families: Mapping[str, tuple], line: tuple):
         axes.vlines(entropies, estimates, bounds, color=colour, linewidth=0.5, alpha=0.6)
         axes.plot(
             entropies, bounds, color=colour, marker="_", markersize=6, markeredgewidth=1.4, linestyle="none",
-            label="dual bound of each law",
+            label="dual bound of each distribution",
         )  # fmt: skip
         axes.plot(
             entropies, estimates, color=colour, marker=marker, markerfacecolor="white",

@@ -9,7 +9,7 @@ from simlab.report.draw import THEORY_WIDTH, residual_frame, residual_points
 from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look, percent
 
 SPREAD = 0.36
-"""Width that the series of one place take, of the distance between two places."""
+"""Width that the series of one position take, of the distance between two positions."""
 
 
 def draw_matches(axes, residual_axes, places: list[float], family: list[tuple], *, confidence: float):

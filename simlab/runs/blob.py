@@ -12,9 +12,9 @@ histograms begin with `SLC5`: T, V, trajectories, the number of histograms, for 
 its name in UTF-8, the bytes of the name and its length, then as `SLC1` up to the tokens, the histograms in
 the same order, checksum; there the names that end in _by_position end in _by_place, as they did before. All
 others keep the bytes they had before there were any. Counts of environments begin with
-`SLE1`: K, the K capacities, n, accepted (n*K, row by row), checksum. Readable without the pair or law. The
-bytes are a function of the counts alone: no compressor whose version could change them, so that the ledgers
-of two machines hold the same rows.
+`SLE1`: K, the K capacities, n, accepted (n*K, row by row), checksum. Readable without the pair or
+distribution. The bytes are a function of the counts alone: no compressor whose version could change them, so
+that the ledgers of two machines hold the same rows.
 """
 
 from __future__ import annotations

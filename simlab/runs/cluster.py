@@ -128,8 +128,8 @@ class ClusterPool:
         return Outcome(parcel, error=error)
 
     def _subject(self, subject: ChainPair | Law):
-        # A task that returns the pair or law, and not scattered data: if the one worker that holds it dies,
-        # the scheduler sends it to another.
+        # A task that returns the pair or distribution, and not scattered data: if the one worker that holds
+        # it dies, the scheduler sends it to another.
         if subject.digest not in self._subjects:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph")

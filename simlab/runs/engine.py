@@ -74,12 +74,12 @@ def simulate(
 def simulate_environments(
     law: Law, capacities: Sequence[int], environments: int, *, seed: int = 0, workers: int = 1
 ) -> EnvironmentCounts:
-    """E[X | environment] of the best draft tree in random environments of a law, for each capacity.
+    """E[X | environment] of the best draft tree in random environments of a distribution, for each capacity.
 
     law: one of simlab.laws. capacities: ascending whole numbers (K,); one search of an environment answers
     all. environments >= 1; seed >= 0, of any size; workers >= 1, how many cores compute. The counts depend on
-    law, capacities, environments and seed, not on workers. Nothing is written. Ctrl-C raises Interrupted.
-    Raises SimlabError for bad arguments.
+    distribution, capacities, environments and seed, not on workers. Nothing is written. Ctrl-C raises
+    Interrupted. Raises SimlabError for bad arguments.
     """
     stop = Trajectories(check_count("environments", environments))
     backend = local_backend(workers)

@@ -1,4 +1,4 @@
-"""The task of random environments: a law and the capacities at which the best tree is asked for."""
+"""The task of random environments: a distribution and the capacities at which the best tree is asked for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_IN_BATCH = 256
 
 @dataclass(frozen=True, eq=False)
 class EnvironmentTask(Numbered):
-    """Random environments of one law, in numbered batches of one size.
+    """Random environments of one distribution, in numbered batches of one size.
 
     law: one of simlab.laws, kept as what identifies it (`law_identity`), so that a task is small. capacities:
     ascending, at most 2^31 - 1; each environment answers all of them. seed: a whole number >= 0 of any size.
@@ -68,9 +68,11 @@ class EnvironmentTask(Numbered):
         return simulate_environments_batch(tables, size, self.seed_sequence(batch))
 
     def check_subject(self, law) -> None:
-        """SimlabError for what is no law, or not the task's."""
+        """SimlabError for what is no distribution, or not the task's."""
         if canonical(law_identity(law), "law") != self.law:
-            raise SimlabError(f"task {self.id[:12]} is of another law than {law.label}: give them the same")
+            raise SimlabError(
+                f"task {self.id[:12]} is of another distribution than {law.label}: give them the same"
+            )
 
     def no_counts(self, law: Law) -> EnvironmentCounts:
         """The counts of no environments."""

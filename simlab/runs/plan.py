@@ -67,11 +67,12 @@ class Amount:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A task, the pair or law it speaks of, and when to stop: `Trajectories(n)` of an EnvironmentTask are n
-    environments. shard: only the batches of this part of the work are run. A part of an adaptive job cannot
+    """A task, the pair or distribution it speaks of, and when to stop: `Trajectories(n)` of an
+    EnvironmentTask are n environments. shard: only the batches of this part of the work are run. A part of an
+    adaptive job cannot
     know how much the others see: it runs until all parts together should be done, if they see what it sees;
     which prefix of all batches is enough is decided where they are merged. Raises SimlabError where the task
-    cannot be of this pair or law, or cannot stop so.
+    cannot be of this pair or distribution, or cannot stop so.
     """
 
     task: Task | EnvironmentTask

@@ -29,7 +29,8 @@ WORTH_STARTING = 20.0
 """Seconds of one core's work left that are worth starting processes for."""
 
 SMALL = 1 << 16
-"""Bytes of a pair or law that travels with every parcel; a larger one travels when a process asks for it."""
+"""Bytes of a pair or distribution that travels with every parcel; a larger one travels when a process asks
+for it."""
 
 _QUEUED = 2  # parcels per worker: one at work and one that waits, so that no worker does
 _STARTS = 4  # a process that dies four times while it starts will not start

@@ -36,8 +36,8 @@ class Numbered:
     """What every kind of task is: settings with a seed, worked off in numbered batches of one size.
 
     A kind says besides: `unit`, what it counts; `work`, one of them in trajectories, roughly, for the time
-    that is left; `tables_key`, what its tables depend on beside its subject (a pair or a law); and how tables
-    are built, a batch is simulated, and counts begin, are summed up and are recognised as its own.
+    that is left; `tables_key`, what its tables depend on beside its subject (a pair or a distribution); and
+    how tables are built, a batch is simulated, and counts begin, are summed up and are recognised as its own.
     """
 
     seed: int
@@ -166,8 +166,9 @@ def canonical(value, place: str):
     """`value` in the one form that all its equals share: dicts, lists, str, int, float, bool and None.
 
     Whole floats and NumPy integers become int (4.0 and 4 are one setting), other NumPy scalars the Python
-    number, tuples lists, an infinity {"$float": "inf"}. Raises SimlabError, naming the place, for NaN (which
-    equals nothing), for keys that are no strings or start with "$", and for types that JSON has no word for.
+    number, tuples lists, an infinity {"$float": "inf"}. Raises SimlabError, naming the position, for NaN
+    (which equals nothing), for keys that are no strings or start with "$", and for types that JSON has no
+    word for.
     """
     if value is None or isinstance(value, bool | np.bool_):
         return None if value is None else bool(value)

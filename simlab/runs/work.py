@@ -33,10 +33,10 @@ class Done:
 
 
 def simulate_batches(task: Numbered, digest: str, batches: list[tuple[int, int]], subject) -> Done | None:
-    """Simulate batches of a task, each (number, size), on the pair or law with this digest.
+    """Simulate batches of a task, each (number, size), on the pair or distribution with this digest.
 
     Returns None if `subject` is None and this process does not hold the tables: ask again with the pair or
-    law. So a large one travels to each process once, and not with every call.
+    distribution. So a large one travels to each process once, and not with every call.
     """
     tables = _tables_of(task, digest, subject)
     if tables is None:

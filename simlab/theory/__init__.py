@@ -9,7 +9,7 @@ draft tree from which the target takes the most tokens a call; `best_window` and
 tokens to draft before each call where both cost time, `expected_time` what it takes, `block_gain` what
 verifying windows as blocks saves. `speed_of_light` bounds what any scheme can take from any tree in a random
 environment. `memoryless` has the formulas for windows where every token is accepted with the same
-probability, `mistakes` the law of one step gone wrong.
+probability, `mistakes` the distribution of one step gone wrong.
 """
 
 from simlab.theory import memoryless, mistakes, speed_of_light

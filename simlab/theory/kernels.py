@@ -1,9 +1,10 @@
-"""One step of a decoder as sub-stochastic kernels: the token law split into accepted and rejected.
+"""One step of a decoder as sub-stochastic kernels: the token distribution split into accepted and rejected.
 
 Each function `.._rejected` takes the rows of one step, draft and target (V, V), and returns (V, V): entry
 (x, y) is the probability that, after token x, this step is rejected *and* emits token y. For the unbiased
 decoders target minus that is the probability that it accepts and emits y: accepted + rejected = target. For
-`BiasedSpeculative` the accepted part is `over_accepted`, and accepted + rejected is the law of its output.
+`BiasedSpeculative` the accepted part is `over_accepted`, and accepted + rejected is the distribution of its
+output.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ DIRECT_DRAFTS = 64
 
 
 def speculative_rejected(draft: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Speculative decoding rejects with law target - min(draft, target) (Yin et al. 2024, Theorem 1).
+    """Speculative decoding rejects with distribution target - min(draft, target) (Yin et al. 2024, Theorem
+    1).
 
     Its row sums are the total variation of the two rows.
     """
@@ -30,13 +32,16 @@ def over_accepted(draft: np.ndarray, target: np.ndarray, epsilon: float) -> np.n
     return draft if epsilon >= 1 else np.minimum(draft, target + epsilon)
 
 
-def replacement_law(draft: np.ndarray, target: np.ndarray, epsilon: float, replacement: str) -> np.ndarray:
-    """The law of what replaces a rejected token of `BiasedSpeculative`: (..., V) as draft and target.
+def replacement_distribution(
+    draft: np.ndarray, target: np.ndarray, epsilon: float, replacement: str
+) -> np.ndarray:
+    """The distribution of what replaces a rejected token of `BiasedSpeculative`: (..., V) as draft and
+    target.
 
     `optimal` is [target - accepted]_+ (Theorem 4), `residual` [target - draft]_+. Own argument that these
-    are one law: where draft <= target + epsilon the accepted part is the draft, and both excesses are
-    [target - draft]_+; elsewhere the accepted part is target + epsilon >= target, draft > target, and both
-    are 0. Where they are 0 everywhere nothing is ever rejected and the target stands in.
+    are one distribution: where draft <= target + epsilon the accepted part is the draft, and both excesses
+    are [target - draft]_+; elsewhere the accepted part is target + epsilon >= target, draft > target, and
+    both are 0. Where they are 0 everywhere nothing is ever rejected and the target stands in.
     """
     match replacement:
         case "target":
@@ -58,7 +63,7 @@ def biased_rejected(draft: np.ndarray, target: np.ndarray, epsilon: float, repla
     is as accurate as a large one.
     """
     lost = (draft - over_accepted(draft, target, epsilon)).sum(axis=-1, keepdims=True)
-    return lost * replacement_law(draft, target, epsilon, replacement)
+    return lost * replacement_distribution(draft, target, epsilon, replacement)
 
 
 def batch_rejected(draft: np.ndarray, target: np.ndarray, drafts: int | float) -> np.ndarray:
@@ -115,9 +120,9 @@ def _many_drafts(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarr
         running = (last >= 0) & (left > 0)
         if not running.any():
             return lost
-        place = (rows[running], last[running])
+        index = (rows[running], last[running])
         lost[running], taken = _along_segment(
-            target_mass[place], draft_mass[place], ratio[place], lost[running], left[running]
+            target_mass[index], draft_mass[index], ratio[index], lost[running], left[running]
         )
         left[running] -= taken
 

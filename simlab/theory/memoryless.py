@@ -172,20 +172,20 @@ def _bisected(within: Callable[[int], bool], inside: int, outside: int) -> int:
 def from_rates(rates) -> np.ndarray:
     """Tokens per call by window, from acceptance rates by place: (K,) -> (K+1,), entry N for a window of N.
 
-    rates: entry i - 1, of the calls that draft a token at place i of the window the part in which it is
+    rates: entry i - 1, of the calls that draft a token at position i of the window the part in which it is
     accepted, the i - 1 tokens before it included (not given that they are): so they fall. With the bonus
     token: 1 + the sum of the first N. That is exact, whatever the dependence, for calls whose start has the
-    law of those that were measured. (Another window starts its calls elsewhere; this is what a measurement
-    cannot know.) Raises SimlabError for rates that are none in [0, 1], or that rise.
+    distribution of those that were measured. (Another window starts its calls elsewhere; this is what a
+    measurement cannot know.) Raises SimlabError for rates that are none in [0, 1], or that rise.
     """
     rates = np.asarray(rates)
     if rates.ndim != 1 or rates.dtype.kind not in "iuf" or not ((rates >= 0) & (rates <= 1)).all():
-        raise SimlabError("rates by place: give numbers in [0, 1], one a place")
+        raise SimlabError("rates by position: give numbers in [0, 1], one a position")
     if (np.diff(rates) > 0).any():
-        place = int((np.diff(rates) > 0).argmax()) + 2
+        position = int((np.diff(rates) > 0).argmax()) + 2
         raise SimlabError(
-            f"the rate of place {place} is larger than that of place {place - 1}: give the part of all "
-            "calls, not of those that accepted the tokens before it"
+            f"the rate of position {position} is larger than that of position {position - 1}: give the part "
+            "of all calls, not of those that accepted the tokens before it"
         )
     return np.concatenate([[1.0], 1.0 + np.cumsum(rates)])
 

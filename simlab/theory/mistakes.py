@@ -1,14 +1,14 @@
 """One step of speculative decoding: what is accepted, what is replaced, and what goes wrong.
 
-One token, laws `draft` and `target` (V,). The draft proposes y ~ draft, which is accepted with probability
-b(y) = min(1, target(y)/draft(y)), else replaced by a draw from the residual, [target - draft]_+ made to sum
-to 1. Accepted y has probability draft(y) b(y) = min(draft, target)(y). A token is rejected with probability
-1 - sum min(draft, target) = sum [target - draft]_+, the total variation, so replaced by y has
-[target - draft]_+(y), and the two sum to the target, whatever the two laws (Leviathan et al. 2023,
+One token, distributions `draft` and `target` (V,). The draft proposes y ~ draft, which is accepted with
+probability b(y) = min(1, target(y)/draft(y)), else replaced by a draw from the residual, [target - draft]_+
+made to sum to 1. Accepted y has probability draft(y) b(y) = min(draft, target)(y). A token is rejected with
+probability 1 - sum min(draft, target) = sum [target - draft]_+, the total variation, so replaced by y has
+[target - draft]_+(y), and the two sum to the target, whatever the two distributions (Leviathan et al. 2023,
 Appendix A.1).
 
-The mistakes are those that implementations make; their laws below are own, each by summing over what is
-proposed. Most keep the acceptance rate as it is: a test of that rate alone sees none of those.
+The mistakes are those that implementations make; their distributions below are own, each by summing over what
+is proposed. Most keep the acceptance rate as it is: a test of that rate alone sees none of those.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simlab.aliases import old_name
 from simlab.errors import SimlabError
 
 MISTAKES = {
@@ -41,9 +42,11 @@ class Step(NamedTuple):
     replaced: np.ndarray
 
     @property
-    def law(self) -> np.ndarray:
-        """(V,), the law of the token that comes out."""
+    def distribution(self) -> np.ndarray:
+        """(V,), the distribution of the token that comes out."""
         return self.accepted + self.replaced
+
+    law = old_name("distribution")
 
     @property
     def acceptance(self) -> float:
@@ -51,8 +54,8 @@ class Step(NamedTuple):
         return float(self.accepted.sum())
 
     def bias(self, target) -> float:
-        """The total variation between the law that comes out and the target."""
-        return float(np.abs(self.law - target).sum() / 2)
+        """The total variation between the distribution that comes out and the target."""
+        return float(np.abs(self.distribution - target).sum() / 2)
 
 
 def correct_step(draft, target) -> Step:
@@ -88,8 +91,8 @@ def _shared_uniform(draft: np.ndarray, target: np.ndarray) -> Step:
 
 
 def _greedy_draft(draft: np.ndarray, target: np.ndarray) -> Step:
-    """The first of the likeliest tokens is proposed for certain. (Right would be the point mass there in the
-    place of the draft: to accept it with its target probability, and else to draw another token.)
+    """The first of the likeliest tokens is proposed for certain. (Right would be the point mass there
+    instead of the draft: to accept it with its target probability, and else to draw another token.)
     """
     proposed = int(np.argmax(draft))
     accepted = np.zeros(len(draft))

@@ -33,9 +33,9 @@ class Prediction(CallRates):
         decoding, which calls the target for each token; nan with windows, bonus tokens and trees, where calls
         end without a rejection too. `tokens_per_call`, T / E[target calls], is there for every decoder.
     token_marginals: (T, V), P(token t = y).
-    output_chain: (T, V, V), the law of the next token given the last one: the target itself for the unbiased
-        decoders, the chain that the output follows for BiasedSpeculative. One step, broadcast, where both
-        chains of the pair are stationary. Read-only.
+    output_chain: (T, V, V), the distribution of the next token given the last one: the target itself for the
+        unbiased decoders, the chain that the output follows for BiasedSpeculative. One step, broadcast, where
+        both chains of the pair are stationary. Read-only.
     sequence_kl: KL(output || target) of the whole sequence in nats, given x_0 and averaged over it; 0 for
         the unbiased decoders, inf where the output can contain what the target cannot.
     expected_drafted_tokens: the drafted tokens of a trajectory, verified or not, those behind a rejection
@@ -93,7 +93,7 @@ class Prediction(CallRates):
     ) -> Prediction:
         """The prediction, with everything that follows from these: means, variance, marginals, divergence.
 
-        by_position: (drafted, reached, accepted) by place; None where drafted tokens are not predicted.
+        by_position: (drafted, reached, accepted) by position; None where drafted tokens are not predicted.
         output_chain: None for the target, which is the output of every unbiased decoder.
         """
         horizon, counts = pair.horizon, np.arange(pair.horizon + 1)

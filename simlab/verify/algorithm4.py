@@ -2,7 +2,8 @@
 
 After the m-th draft fails, the printed loop replaces the goal by its residual, for all m = 1..M; and where
 no draft was accepted the last line draws from the residual of the goal *again*. Its proof, and `simlab`, draw
-from the goal that the loop left. Here both are followed line by line at one fresh position, on rows of laws.
+from the goal that the loop left. Here both are followed line by line at one fresh position, on rows of
+distributions.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ VISIBLE = 1e-9
 """A bias above this is no rounding."""
 
 
-def token_law(draft: np.ndarray, target: np.ndarray, drafts: int, *, literally: bool) -> np.ndarray:
-    """The law of the token that a fresh position emits, (N, V), of the rows draft and target (N, V).
+def token_distribution(draft: np.ndarray, target: np.ndarray, drafts: int, *, literally: bool) -> np.ndarray:
+    """The distribution of the token that a fresh position emits, (N, V), of the rows draft and target (N, V).
 
     literally: the residual is taken once more after the last failure, as the listing says; else as the proof
     does. Source: Yin et al. 2024, Algorithm 4, followed line by line.
@@ -41,8 +42,9 @@ def token_law(draft: np.ndarray, target: np.ndarray, drafts: int, *, literally: 
 def check_printed(places: Places, drafts: int = 2) -> Check:
     """The bias of the printed algorithm, which must be there, against what the further residual does.
 
-    Compared at all places; the numbers shown are those of the largest bias. INCONCLUSIVE where there is none
-    to be seen: at no place can all drafts fail with a further residual that differs from the last one.
+    Compared at all positions; the numbers shown are those of the largest bias. INCONCLUSIVE where there is
+    none to be seen: at no position can all drafts fail with a further residual that differs from the last
+    one.
     """
     claim = Claim(
         f"algorithm 4 as printed, {drafts} drafts",
@@ -51,8 +53,11 @@ def check_printed(places: Places, drafts: int = 2) -> Check:
         "TV(emitted, target)",
         "P(all fail) TV(residuals)",
     )
-    law = token_law(places.draft, places.target, drafts, literally=True)
-    bias, predicted = distance(law, places.target), predicted_bias(places.draft, places.target, drafts)
+    distribution = token_distribution(places.draft, places.target, drafts, literally=True)
+    bias, predicted = (
+        distance(distribution, places.target),
+        predicted_bias(places.draft, places.target, drafts),
+    )
     scope, tolerance = f"{places.scope}; the largest bias", EXACT * drafts
     check = equal(claim, bias, predicted, tolerance=tolerance, scope=scope)
     if check.status == Status.FAIL:
@@ -73,7 +78,7 @@ def check_proved(places: Places, drafts: int = 2) -> Check:
         "TV(emitted, target)",
         "unbiased",
     )
-    bias = distance(token_law(places.draft, places.target, drafts, literally=False), places.target)
+    bias = distance(token_distribution(places.draft, places.target, drafts, literally=False), places.target)
     return equal(claim, bias, 0.0, tolerance=EXACT * drafts, scope=f"{places.scope}; the largest bias")
 
 
@@ -94,7 +99,8 @@ def predicted_bias(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.nda
 
 
 def _residual(goal: np.ndarray, draft: np.ndarray) -> np.ndarray:
-    """[goal - draft]_+ as a law; where it is 0 the goal is the draft, no draft fails, and any law will do."""
+    """[goal - draft]_+ as a distribution; where it is 0 the goal is the draft, no draft fails, and any
+    distribution will do."""
     excess = np.maximum(goal - draft, 0.0)
     whole = excess.sum(axis=1, keepdims=True)
     return np.where(whole > 0, excess / np.where(whole > 0, whole, 1.0), goal)

@@ -36,29 +36,29 @@ SIMULATED_TOKENS = Claim(
 def walk(pair: ChainPair, decoder: BiasedSpeculative) -> tuple[float, np.ndarray, float]:
     """(E[N_rej], token marginals (T, V), sum over steps of the expected loss of a step), from the definition.
 
-    The law of the last token is carried through the output chain, output = b draft + P(reject) P with
-    b = min(1, (target + epsilon)/draft); a step's loss is TV(output, target) after that token.
+    The distribution of the last token is carried through the output chain, output = b draft + P(reject) P
+    with b = min(1, (target + epsilon)/draft); a step's loss is TV(output, target) after that token.
     """
-    law, rejections, loss, tokens = pair.initial, 0.0, 0.0, []
+    distribution, rejections, loss, tokens = pair.initial, 0.0, 0.0, []
     for draft, target in zip(pair.draft, pair.target, strict=True):
         accepted = fair_rule(draft, target + decoder.epsilon) * draft
         rejected = np.maximum(draft - accepted, 0.0).sum(axis=1)
         output = accepted + rejected[:, None] * _replacement(accepted, draft, target, decoder.replacement)
-        rejections += float(law @ rejected)
-        loss += float(law @ distance(output, target))
-        law = law @ output
-        tokens.append(law)
+        rejections += float(distribution @ rejected)
+        loss += float(distribution @ distance(output, target))
+        distribution = distribution @ output
+        tokens.append(distribution)
     return rejections, np.array(tokens), loss
 
 
 def check_formula(pair: ChainPair, decoder: BiasedSpeculative) -> Check:
-    """E[N_rej] along the output chain against the mean of the exact law of N_rej."""
+    """E[N_rej] along the output chain against the mean of the exact distribution of N_rej."""
     claim = Claim(
         "biased chain, formula",
         SOURCE,
         "Biased decoding rejects sum_t E[P(reject)(x_{t-1})] tokens on average, x ~ its output chain",
         "formula",
-        "mean of the exact law",
+        "mean of the exact distribution",
     )
     pmf = predict(pair, decoder).rejections_pmf
     mean = float(pmf @ np.arange(len(pmf)))
@@ -106,7 +106,7 @@ def check_simulated_loss(verdict: Verdict, decoder: BiasedSpeculative, total_var
 
 
 def _replacement(accepted, draft, target, name: str) -> np.ndarray:
-    """The law that replaces a rejected token, (V, V), by its definition in `BiasedSpeculative`."""
+    """The distribution that replaces a rejected token, (V, V), by its definition in `BiasedSpeculative`."""
     excess = {
         "optimal": np.maximum(target - accepted, 0.0),
         "residual": np.maximum(target - draft, 0.0),

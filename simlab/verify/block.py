@@ -26,12 +26,12 @@ FEW_STATES = 20
 """Up to so many tokens calls are predicted at windows of 4, else of 2."""
 
 
-def literal_law(pair: ChainPair, start: int, window: int, horizon: int) -> list[np.ndarray]:
+def literal_distribution(pair: ChainPair, start: int, window: int, horizon: int) -> list[np.ndarray]:
     """P(the first t tokens are these and a call starts behind them), (V^t,) for t = 0..horizon.
 
     Given x_0 = start, of the first `horizon` steps of the pair, decoded as if there were no more; the last
-    entry is the law of the output. Source: the printed algorithm, every window of min(window, tokens left -
-    1), followed literally.
+    entry is the distribution of the output. Source: the printed algorithm, every window of min(window, tokens
+    left - 1), followed literally.
     """
     states = pair.states
     starts = [np.zeros(states**t) for t in range(horizon + 1)]
@@ -44,8 +44,8 @@ def literal_law(pair: ChainPair, start: int, window: int, horizon: int) -> list[
     return starts
 
 
-def check_joint_law(pair: ChainPair, seed: int, window: int = 2) -> Check:
-    """The law of short sequences, over several calls, against the target's."""
+def check_joint_distribution(pair: ChainPair, seed: int, window: int = 2) -> Check:
+    """The distribution of short sequences, over several calls, against the target's."""
     claim = Claim(
         f"block verification, window {window}",
         SOURCE + "; own (several calls)",
@@ -54,8 +54,8 @@ def check_joint_law(pair: ChainPair, seed: int, window: int = 2) -> Check:
         "under the target",
     )
     horizon, starts = _looked_at(pair, seed)
-    found = [literal_law(pair, start, window, horizon)[-1] for start in starts]
-    target = [_target_law(pair, start, horizon) for start in starts]
+    found = [literal_distribution(pair, start, window, horizon)[-1] for start in starts]
+    target = [_target_distribution(pair, start, horizon) for start in starts]
     return equal(claim, found, target, tolerance=_rounding(pair), scope=_scope(pair, horizon, starts))
 
 
@@ -71,7 +71,11 @@ def check_calls(pair: ChainPair, seed: int, window: int = 2) -> Check:
     horizon, starts = _looked_at(pair, seed)
     short = pair.with_horizon(horizon)
     found = [
-        sum(float(law.sum()) for law in literal_law(pair, start, window, horizon)[:-1]) for start in starts
+        sum(
+            float(distribution.sum())
+            for distribution in literal_distribution(pair, start, window, horizon)[:-1]
+        )
+        for start in starts
     ]
     predicted, accuracy = [], 0.0
     for start in starts:
@@ -110,7 +114,7 @@ def _call(pair: ChainPair, t: int, last: np.ndarray, drafted: int) -> list[np.nd
 
     last: (N,), the last token of each sequence before the call. Returns arrays (N V^(i + 1),).
     """
-    laws, shares, draft, target = [np.ones(len(last))], [np.ones(len(last))], [], []
+    distributions, shares, draft, target = [np.ones(len(last))], [np.ones(len(last))], [], []
     for i in range(drafted + 1):
         draft.append(pair.draft[t + i][last])
         target.append(pair.target[t + i][last])
@@ -118,9 +122,9 @@ def _call(pair: ChainPair, t: int, last: np.ndarray, drafted: int) -> list[np.nd
             wanted = shares[i][:, None] * target[i]
             share = np.divide(wanted, draft[i], out=np.ones_like(wanted), where=wanted < draft[i])
             shares.append(share.ravel())
-            laws.append((laws[i][:, None] * draft[i]).ravel())
+            distributions.append((distributions[i][:, None] * draft[i]).ravel())
             last = np.tile(np.arange(pair.states), len(last))
-    stops, failed = [], np.ones(len(laws[drafted]))
+    stops, failed = [], np.ones(len(distributions[drafted]))
     for i in range(drafted, -1, -1):
         excess = np.maximum(shares[i][:, None] * target[i] - draft[i], 0.0)
         whole = excess.sum(axis=1)
@@ -130,7 +134,7 @@ def _call(pair: ChainPair, t: int, last: np.ndarray, drafted: int) -> list[np.nd
         behind = target[i]
         if i < drafted:
             behind = np.divide(excess, whole[:, None], out=target[i].copy(), where=whole[:, None] > 0)
-        stops.insert(0, ((laws[i] * coin * failed)[:, None] * behind).ravel())
+        stops.insert(0, ((distributions[i] * coin * failed)[:, None] * behind).ravel())
         failed = failed * (1.0 - coin)
         if i > 0:  # the mean over the i-th drafted token, of those after which no coin has come
             failed = (failed.reshape(-1, pair.states) * draft[i - 1]).sum(axis=1)
@@ -143,12 +147,12 @@ def _chance(excess: np.ndarray, share: np.ndarray) -> np.ndarray:
     return np.divide(excess, whole, out=np.ones_like(share), where=whole > 0)
 
 
-def _target_law(pair: ChainPair, start: int, horizon: int) -> np.ndarray:
+def _target_distribution(pair: ChainPair, start: int, horizon: int) -> np.ndarray:
     """P(sequence) under the target, (V^horizon,)."""
-    law = pair.target[0][start]
+    distribution = pair.target[0][start]
     for t in range(1, horizon):
-        law = (law.reshape(-1, pair.states)[:, :, None] * pair.target[t]).ravel()
-    return law
+        distribution = (distribution.reshape(-1, pair.states)[:, :, None] * pair.target[t]).ravel()
+    return distribution
 
 
 def _looked_at(pair: ChainPair, seed: int) -> tuple[int, list[int]]:

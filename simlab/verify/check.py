@@ -21,7 +21,7 @@ class Check:
 
     name: short and unique, e.g. "theorem 2, linear program". source: paper and theorem, or "own". statement:
     what is claimed, in one line. left, right: what the two numbers are, in a few words; left_value,
-    right_value: the numbers, and where many places were compared those of the place with the largest
+    right_value: the numbers, and where many positions were compared those of the position with the largest
     difference. difference: left minus right there. tolerance: up to which size of the difference the claim
     stands: rounding for two exact numbers, the interval's half-width (at false alarm 1e-6) for a simulated
     one; where the statement is that left is at least right it stands above, too. status: PASS, FAIL, or

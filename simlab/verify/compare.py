@@ -1,4 +1,4 @@
-"""From numbers to checks: two numbers should be equal, or one at least the other, at every place."""
+"""From numbers to checks: two numbers should be equal, or one at least the other, at every position."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Claim:
 
 
 def equal(claim: Claim, left, right, *, tolerance: float, scope: str) -> Check:
-    """The claim that left = right everywhere, at most `tolerance` apart; shows the place furthest apart.
+    """The claim that left = right everywhere, at most `tolerance` apart; shows the position furthest apart.
 
     left, right: numbers, or arrays of one shape with at least one entry. A difference that is no number is
     the largest.

@@ -14,7 +14,7 @@ from simlab.pairs import ChainPair
 class Places:
     """The rows of some (t, x), draft and target (N, V), divided by their sums, and which ones they are.
 
-    random: numpy Generator, seeded, for what a check draws at these places.
+    random: numpy Generator, seeded, for what a check draws at these positions.
     """
 
     draft: np.ndarray
@@ -27,9 +27,9 @@ def places(pair: ChainPair, most: int = 200, seed: int = 0, purpose: int = 0) ->
     """All (t, x) of the pair if there are at most `most`, else that many at random, without repetition.
 
     Where both chains are stationary t makes no difference, and all x stand for all (t, x). The rows are
-    divided by their sums, which are 1 within 1e-9 only, so that claims about laws are asked of laws. purpose:
-    a number of the check's own, for random numbers independent of other checks'. Raises SimlabError unless
-    most >= 1 and seed >= 0.
+    divided by their sums, which are 1 within 1e-9 only, so that claims about distributions are asked of
+    distributions. purpose: a number of the check's own, for random numbers independent of other checks'.
+    Raises SimlabError unless most >= 1 and seed >= 0.
     """
     most = check_count("places", most)
     seed = check_count("seed", seed, least=0)
@@ -91,5 +91,5 @@ def steps_of(pair: ChainPair, horizon: int | None = None) -> str:
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Total variation of laws along the last axis, as half the sum of absolute differences."""
+    """Total variation of distributions along the last axis, as half the sum of absolute differences."""
     return 0.5 * np.abs(one - other).sum(axis=-1)

@@ -65,7 +65,7 @@ def least_rejection(draft_row, target_row) -> float:
     draft_row, target_row: distributions (V,). Raises SimlabError if they are not, Undecided where the solver
     fails. Source: the program of which Theorem 2 of Yin et al. 2024 claims the optimum, TV(draft, target).
     """
-    draft, target = _law("draft_row", draft_row), _law("target_row", target_row)
+    draft, target = _distribution("draft_row", draft_row), _distribution("target_row", target_row)
     from scipy.sparse import eye_array, hstack
 
     states = len(target)
@@ -89,7 +89,7 @@ def least_loss(accepted, target_row) -> tuple[float, np.ndarray]:
     Undecided where the solver fails. Source: the program of which Theorem 4 of Yin et al. 2024 claims the
     optimum.
     """
-    target = _law("target_row", target_row)
+    target = _distribution("target_row", target_row)
     accepted = np.asarray(accepted, float)
     if accepted.shape != target.shape or not (accepted >= 0).all() or accepted.sum() > 1 + 1e-9:
         raise SimlabError(f"accepted: give {target.shape} masses >= 0 of sum at most 1, a token each")
@@ -98,10 +98,10 @@ def least_loss(accepted, target_row) -> tuple[float, np.ndarray]:
 
     states = len(target)
     one = eye_array(states, format="csr")
-    law = coo_array(np.concatenate([np.ones(states), np.zeros(2 * states)])[None])
+    distribution = coo_array(np.concatenate([np.ones(states), np.zeros(2 * states)])[None])
     solution = _solve(  # accepted + replaced - above + below = target, sum replaced = rejected
         cost=np.concatenate([np.zeros(states), np.full(2 * states, 0.5)]),
-        equal=vstack([hstack([one, -one, one]), law], format="csr"),
+        equal=vstack([hstack([one, -one, one]), distribution], format="csr"),
         to=np.append(target - accepted, rejected),
     )
     replacement = np.maximum(solution[:states], 0.0)
@@ -129,7 +129,8 @@ def front_by_linear_program(pair: ChainPair, weights: Iterable[float]) -> list[P
 def least_sequence_loss(pair: ChainPair, rejections: float) -> Point:
     """The least TV of the whole sequence among all rejection-based algorithms with E[N_rej] <= rejections.
 
-    Otherwise as `front_by_linear_program`, the same front at a given place; either cost may be too large by
+    Otherwise as `front_by_linear_program`, the same front at a given position; either cost may be too large
+    by
     `sequence_accuracy`. Source: own.
     """
     return _Tree.of(pair).best(0.0, 1.0, check_number("rejections", rejections, least=0.0))
@@ -366,7 +367,7 @@ def _solutions(
         raise Undecided(f"the linear program of {len(cost)} variables was not solved: {result.message}")
 
 
-def _law(name: str, row) -> np.ndarray:
+def _distribution(name: str, row) -> np.ndarray:
     row = np.asarray(row, float)
     if row.ndim != 1 or not len(row) or not (row >= 0).all() or abs(row.sum() - 1) > 1e-9:
         raise SimlabError(f"{name}: give a distribution (V,), probabilities that sum to 1")

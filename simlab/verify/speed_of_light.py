@@ -1,8 +1,8 @@
 """Bounds on E[X] in a random environment: a search for a violation.
 
 Where every node has the same row the environment is no longer random: E[X] of the best tree of P nodes is
-one number, found by best-first search, for all P at once. Bounds that hold for every law of the rows hold
-for these, so that one row that passes one at one P refutes it.
+one number, found by best-first search, for all P at once. Bounds that hold for every distribution of the rows
+hold for these, so that one row that passes one at one P refutes it.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def check_renewal(
     """The renewal bound is E[X] of the best tree where every node has the same row: duality leaves no gap.
 
     rows: how many random rows, of an entropy of 0.1 nats or more, are looked at, at 40 capacities from 1 to
-    `capacity` each. bound: a function of (law, capacities). Deterministic by seed. Raises SimlabError for
-    counts below 1.
+    `capacity` each. bound: a function of (distribution, capacities). Deterministic by seed. Raises
+    SimlabError for counts below 1.
     """
     rows, capacity = check_count("rows", rows), check_count("capacity", capacity)
     random = np.random.default_rng([seed, 1])

@@ -30,29 +30,30 @@ SIMULATED_TOKENS = Claim(
 
 def printed_rejections(pair: ChainPair) -> float:
     """sum_t E_{x_{t-1} ~ target}[TV(draft_t, target_t)(x_{t-1})], as Theorem 1 prints it."""
-    law, total = pair.initial, 0.0
+    distribution, total = pair.initial, 0.0
     for draft, target in zip(pair.draft, pair.target, strict=True):
-        total += float(law @ distance(draft, target))
-        law = law @ target
+        total += float(distribution @ distance(draft, target))
+        distribution = distribution @ target
     return total
 
 
 def target_tokens(pair: ChainPair) -> np.ndarray:
-    """P(token t = y) when the target decodes alone, (T, V): the initial law carried through its chain."""
-    laws = [pair.initial]
+    """P(token t = y) when the target decodes alone, (T, V): the initial distribution carried through its
+    chain."""
+    distributions = [pair.initial]
     for target in pair.target:
-        laws.append(laws[-1] @ target)
-    return np.array(laws[1:])
+        distributions.append(distributions[-1] @ target)
+    return np.array(distributions[1:])
 
 
 def check_formula(pair: ChainPair) -> Check:
-    """The printed formula against the mean of the exact law of N_rej."""
+    """The printed formula against the mean of the exact distribution of N_rej."""
     claim = Claim(
         "theorem 1, formula",
         SOURCE,
         "Speculative decoding rejects sum_t E[TV(draft_t, target_t)(x_{t-1})] tokens on average, x ~ target",
         "printed formula",
-        "mean of the exact law",
+        "mean of the exact distribution",
     )
     pmf = predict(pair, Speculative()).rejections_pmf
     mean = float(pmf @ np.arange(len(pmf)))

@@ -44,8 +44,8 @@ def check_program(places: Places) -> Check:
 def check_search(places: Places, each: int = 20) -> Check:
     """Random unbiased algorithms never reject less than TV.
 
-    each: rules of each of five kinds at each place. That each is unbiased is looked at: target - accepted is
-    not negative and has the mass that was rejected, to rounding; else the check FAILs.
+    each: rules of each of five kinds at each position. That each is unbiased is looked at: target - accepted
+    is not negative and has the mass that was rejected, to rounding; else the check FAILs.
     """
     claim = Claim(
         "theorem 2, random search",

@@ -24,13 +24,13 @@ ENTRIES = 10**7
 
 
 def check_formula(pair: ChainPair, drafts: int) -> Check:
-    """The printed recursion on f against the mean of the exact law of N_rej."""
+    """The printed recursion on f against the mean of the exact distribution of N_rej."""
     claim = Claim(
         f"theorem 3, formula, {drafts} drafts",
         SOURCE,
         f"With {drafts} drafts E[N_rej] is what the printed recursion on f says",
         "printed formula",
-        "mean of the exact law",
+        "mean of the exact distribution",
     )
     pmf = predict(pair, BatchSpeculative(drafts)).rejections_pmf
     return equal(
@@ -114,13 +114,18 @@ def check_limit_formula(pair: ChainPair) -> Check:
         "printed f, limit put in",
         "exact limit",
     )
-    rejected_law, law, total = pair.initial, pair.initial, 0.0
+    rejected_distribution, distribution, total = pair.initial, pair.initial, 0.0
     for draft, target in zip(pair.draft, pair.target, strict=True):
         never = np.where(draft > 0, 0.0, target)
         residual = np.maximum(target - draft, 0.0)
-        total += float(rejected_law @ never.sum(axis=1) + (law - rejected_law) @ distance(draft, target))
-        rejected_law = rejected_law @ never + (law - rejected_law) @ residual
-        law = law @ target
+        total += float(
+            rejected_distribution @ never.sum(axis=1)
+            + (distribution - rejected_distribution) @ distance(draft, target)
+        )
+        rejected_distribution = (
+            rejected_distribution @ never + (distribution - rejected_distribution) @ residual
+        )
+        distribution = distribution @ target
     return equal(
         claim,
         total,
@@ -140,12 +145,12 @@ def most_left(pair: ChainPair, drafts: int) -> float:
     costs 1 and leaves a fresh position, which is worth between 0 and 1 rejections to come; so E[N_rej]
     differs by at most the sum over positions of E[s_{M+1} - Z], taken as if all were fresh.
     """
-    law, total, left = pair.initial, 0.0, None
+    distribution, total, left = pair.initial, 0.0, None
     for draft, target in zip(pair.draft, pair.target, strict=True):
         if left is None or not pair.is_stationary:
             left = _most_left(draft, target, drafts)
-        total += float(law @ left)
-        law = law @ target
+        total += float(distribution @ left)
+        distribution = distribution @ target
     return total
 
 

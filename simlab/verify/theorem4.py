@@ -20,7 +20,7 @@ def printed_loss(accepted: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def check_program(places: Places) -> Check:
-    """The closed form against a linear program over all replacements, for a random rule at each place."""
+    """The closed form against a linear program over all replacements, for a random rule at each position."""
     claim = Claim(
         "theorem 4, linear program",
         SOURCE,
@@ -44,7 +44,7 @@ def check_program(places: Places) -> Check:
 def check_between(places: Places, each: int = 4) -> Check:
     """Replacements at random between 0 and A_+ all have the least loss.
 
-    each: rules of each of five kinds at each place, one replacement for each rule.
+    each: rules of each of five kinds at each position, one replacement for each rule.
     """
     claim = Claim(
         "theorem 4, between 0 and A",
@@ -66,7 +66,7 @@ def check_between(places: Places, each: int = 4) -> Check:
 def check_search(places: Places, each: int = 20) -> Check:
     """Replacements at random, wherever they lie, never have a smaller loss.
 
-    each: rules of each of five kinds at each place, one replacement for each rule.
+    each: rules of each of five kinds at each position, one replacement for each rule.
     """
     claim = Claim(
         "theorem 4, random search",
@@ -78,9 +78,9 @@ def check_search(places: Places, each: int = 20) -> Check:
     found, closed = [], []
     for draft, target in zip(places.draft, places.target, strict=True):
         accepted = any_rules(draft, target, places.random, each) * draft
-        law = _laws(accepted, draft, target, places.random)
+        distribution = _distributions(accepted, draft, target, places.random)
         rejected = np.maximum(1.0 - accepted.sum(axis=1), 0.0)
-        found.append(distance(accepted + rejected[:, None] * law, target))
+        found.append(distance(accepted + rejected[:, None] * distribution, target))
         closed.append(printed_loss(accepted, target))
     scope = f"{places.scope}, {5 * each} random (b, P) each"
     return at_least(claim, np.concatenate(found), np.concatenate(closed), tolerance=EXACT, scope=scope)
@@ -104,8 +104,8 @@ def _between(accepted: np.ndarray, target: np.ndarray, random: np.random.Generat
     return np.where(have > rejected, lowered, np.minimum(raised, room))
 
 
-def _laws(accepted, draft, target, random: np.random.Generator) -> np.ndarray:
-    """A law for each rule, (K, V): even, sparse, the draft, the target, or next to the best one."""
+def _distributions(accepted, draft, target, random: np.random.Generator) -> np.ndarray:
+    """A distribution for each rule, (K, V): even, sparse, the draft, the target, or next to the best one."""
     shape = accepted.shape
     best = np.maximum(target - accepted, 0.0)
     weights = np.stack(

@@ -59,7 +59,7 @@ def test_the_documents_count_environments_apart_from_trajectories(command, tmp_p
 def test_status_shows_both_kinds(command):
     command("run", "run=serial")
     out = command("status")
-    assert re.search(r"task +pair +decoder", out) and re.search(r"task +law +capacities", out)
+    assert re.search(r"task +pair +decoder", out) and re.search(r"task +distribution +capacities", out)
     assert (
         "dirichlet (states=8, concentration=0.25)" in out or "dirichlet (concentration=0.25, states=8)" in out
     )

@@ -119,7 +119,10 @@ def test_a_grid_of_biased_decoders(run, tmp_path):
         assert (row.total_variation_exact_low, row.total_variation_exact_high) == told(tuple(bracket))
         assert row.total_variation_low < row.total_variation < row.total_variation_high
         assert row.total_variation == pytest.approx(bracket.middle, abs=0.01)
-    assert out.count("sequence total variation") == 4 and out.count("tokens follow the predicted law") == 4
+    assert (
+        out.count("sequence total variation") == 4
+        and out.count("tokens follow the predicted distribution") == 4
+    )
 
 
 @pytest.mark.statistical
@@ -138,7 +141,7 @@ def test_a_grid_of_tree_decoders(run, tmp_path):
         assert row.rejections_exact < row.target_calls_exact
         assert row.target_calls_low < row.target_calls < row.target_calls_high
         assert row.target_calls == pytest.approx(row.target_calls_exact, abs=0.02)
-    assert out.count("E[target calls]") == out.count("law of target calls") == 6
+    assert out.count("E[target calls]") == out.count("distribution of target calls") == 6
     assert out.count("tokens follow the target") == out.count("E[bonus tokens]") == 6
     assert "N_rej" not in out
     assert len(json.loads(run("status", "--json"))) == 6
@@ -225,7 +228,7 @@ def test_calls_and_drafted_tokens_of_another_window_fail(run, tmp_path, wrong):
     run("run", *words, code=1)
     verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())
     failed = [verdict["name"].split(": ")[1] for verdict in verdicts if verdict["status"] == "FAIL"]
-    calls = ["E[target calls]", "law of target calls"]
+    calls = ["E[target calls]", "distribution of target calls"]
     assert failed == (calls if wrong == "target_calls" else ["E[drafted tokens]"])
 
 
@@ -259,7 +262,7 @@ def test_calls_of_another_capacity_fail(run, tmp_path):
     run("run", *words, code=1)
     verdicts = json.loads(only(tmp_path, "verdicts.json").read_text())
     failed = [verdict["name"].split(": ")[1] for verdict in verdicts if verdict["status"] == "FAIL"]
-    assert failed == ["E[target calls]", "law of target calls"]
+    assert failed == ["E[target calls]", "distribution of target calls"]
 
 
 @pytest.mark.statistical

@@ -1,4 +1,4 @@
-"""The packed alias tables: the law they give, computed exactly from their bits."""
+"""The packed alias tables: the distribution they give, computed exactly from their bits."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from tests.strategies import examples, pairs
 
 
 def law_of(entries, lows) -> list[Fraction]:
-    """The exact law of one packed row; fails where a token without mass could be drawn by a tie."""
+    """The exact distribution of one packed row; fails where a token without mass could be drawn by a tie."""
     states = len(entries)
-    law = [Fraction(0)] * states
+    distribution = [Fraction(0)] * states
     for slot, (entry, low) in enumerate(zip(entries.tolist(), lows.tolist(), strict=True)):
         kept = Fraction(((entry & 0xFFFF) << 32) | low, 2**48)
-        law[slot] += kept / states
-        law[entry >> 16] += (1 - kept) / states
-    return law
+        distribution[slot] += kept / states
+        distribution[entry >> 16] += (1 - kept) / states
+    return distribution
 
 
 def check(weights, entries, lows):
-    """The law is that of the weights to 2^-46, tokens without mass have none, and the law sums to 1."""
-    law = law_of(entries, lows)
+    """The distribution is that of the weights to 2^-46, tokens without mass have none, and the distribution
+    sums to 1."""
+    distribution = law_of(entries, lows)
     total = sum(map(Fraction, weights))
-    assert sum(law) == 1
-    for weight, mass in zip(weights, law, strict=True):
+    assert sum(distribution) == 1
+    for weight, mass in zip(weights, distribution, strict=True):
         assert abs(mass - Fraction(weight) / total) < Fraction(1, 2**46)
         if weight == 0:
             assert mass == 0
@@ -78,8 +79,8 @@ def test_draft_and_residual_tables_of_any_pair(pair):
             if excess.any():
                 check(excess.tolist(), residual.entries[step, row], residual.lows[step, row])
             else:  # never used, but legal
-                law = law_of(residual.entries[step, row], residual.lows[step, row])
-                assert all(q[x, y] > 0 for y in range(states) if law[y])
+                distribution = law_of(residual.entries[step, row], residual.lows[step, row])
+                assert all(q[x, y] > 0 for y in range(states) if distribution[y])
             needed = [acceptance_threshold(q[x, y], p[x, y]) for y in range(states)]
             for slot in range(states):
                 alias = int(entries[slot]) >> 16

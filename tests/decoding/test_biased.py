@@ -1,4 +1,5 @@
-"""Biased decoding: its joint law, its deviations from the target, and speculative decoding at epsilon = 0."""
+"""Biased decoding: its joint distribution, its deviations from the target, and speculative decoding at
+epsilon = 0."""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ from simlab.decoding.simulate import BLOCK, record_paths
 from simlab.evidence import total_variation_interval
 from simlab.pairs import ChainPair
 from tests.decoding.test_simulate import paper, seeded
-from tests.oracles.enumerate import joint_law, total_variation
+from tests.oracles.enumerate import joint_distribution, total_variation
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import ERROR, mismatches, outcomes
 from tests.strategies import examples, pairs
 
 EPSILONS = (0, 0.05, 0.3, 1, 7)
-DECODERS = [BiasedSpeculative(epsilon, law) for law in REPLACEMENTS for epsilon in EPSILONS]
+DECODERS = [BiasedSpeculative(epsilon, distribution) for distribution in REPLACEMENTS for epsilon in EPSILONS]
 SHAPES = [(3, 3, 0.3), (4, 2, 0.0), (2, 4, 0.5), (1, 5, 0.2), (3, 1, 0)]
 N = 100_000
 
@@ -51,11 +52,12 @@ CHAINS |= {"draft = target": equal_chains(), "disjoint": disjoint_chains()}
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 @pytest.mark.parametrize("chains", CHAINS)
 def test_tokens_rejections_and_deviations_follow_the_oracle(chains, decoder):
-    """False alarm at most 2e-6: the joint law, and the total variation that the deviations estimate."""
+    """False alarm at most 2e-6: the joint distribution, and the total variation that the deviations
+    estimate."""
     chains = CHAINS[chains]
     tables = build_tables(as_pair(*chains), decoder)
     paths, counts = record_paths(tables, N, seeded(5)), simulate_batch(tables, N, seeded(5))
-    assert not mismatches(joint_law(*chains, decoder), outcomes(paths.tokens, paths.rejected))
+    assert not mismatches(joint_distribution(*chains, decoder), outcomes(paths.tokens, paths.rejected))
     exact = float(total_variation(*chains, decoder))
     _, low, high = total_variation_interval(counts.deviations, 1 - ERROR)
     assert low - 1e-12 <= exact <= high + 1e-12
@@ -73,39 +75,39 @@ def dense():
 def spoilt(decoder, chains, **tables):
     spoilt_tables = replace(build_tables(as_pair(*chains), decoder), **tables)
     paths = record_paths(spoilt_tables, N, seeded(1))
-    return mismatches(joint_law(*chains, decoder), outcomes(paths.tokens, paths.rejected))
+    return mismatches(joint_distribution(*chains, decoder), outcomes(paths.tokens, paths.rejected))
 
 
-@pytest.mark.parametrize("law", REPLACEMENTS)
-def test_catches_the_replacement_of_another_law(dense, law):
+@pytest.mark.parametrize("distribution", REPLACEMENTS)
+def test_catches_the_replacement_of_another_distribution(dense, distribution):
     pair = as_pair(*dense)
-    wrong = pair.draft if law == "target" else pair.target
-    assert spoilt(BiasedSpeculative(0.05, law), dense, replacement=alias_table(wrong))
-    assert not spoilt(BiasedSpeculative(0.05, law), dense)
+    wrong = pair.draft if distribution == "target" else pair.target
+    assert spoilt(BiasedSpeculative(0.05, distribution), dense, replacement=alias_table(wrong))
+    assert not spoilt(BiasedSpeculative(0.05, distribution), dense)
 
 
-@pytest.mark.parametrize("law", REPLACEMENTS)
+@pytest.mark.parametrize("distribution", REPLACEMENTS)
 @pytest.mark.parametrize("epsilon", [0, 0.03])
-def test_catches_the_thresholds_of_another_epsilon(dense, law, epsilon):
-    other = build_tables(as_pair(*dense), BiasedSpeculative(epsilon, law))
-    assert spoilt(BiasedSpeculative(0.05, law), dense, drafts=other.drafts)
+def test_catches_the_thresholds_of_another_epsilon(dense, distribution, epsilon):
+    other = build_tables(as_pair(*dense), BiasedSpeculative(epsilon, distribution))
+    assert spoilt(BiasedSpeculative(0.05, distribution), dense, drafts=other.drafts)
 
 
-@pytest.mark.parametrize("law", REPLACEMENTS)
-def test_catches_one_uniform_for_verification_and_replacement(dense, law):
+@pytest.mark.parametrize("distribution", REPLACEMENTS)
+def test_catches_one_uniform_for_verification_and_replacement(dense, distribution):
     """The bug of production verifiers, in NumPy: the uniform that rejects also draws the replacement."""
-    decoder = BiasedSpeculative(0.05, law)
+    decoder = BiasedSpeculative(0.05, distribution)
     for shared in (False, True):
         paths = numpy_paths(as_pair(*dense), decoder, shared)
-        assert bool(mismatches(joint_law(*dense, decoder), outcomes(*paths))) == shared
+        assert bool(mismatches(joint_distribution(*dense, decoder), outcomes(*paths))) == shared
 
 
 def numpy_paths(pair, decoder, shared):
     random, draft, target = np.random.default_rng(3), pair.draft, pair.target
-    laws = {"target": target, "draft": draft}
-    laws["optimal"] = laws["residual"] = np.maximum(target - draft, 0) / np.maximum(target - draft, 0).sum(
-        -1, keepdims=True
-    )
+    distributions = {"target": target, "draft": draft}
+    distributions["optimal"] = distributions["residual"] = np.maximum(target - draft, 0) / np.maximum(
+        target - draft, 0
+    ).sum(-1, keepdims=True)
 
     def draws(rows, uniforms):
         return (uniforms[:, None] >= rows.cumsum(-1)[:, :-1]).sum(1)
@@ -114,7 +116,7 @@ def numpy_paths(pair, decoder, shared):
     for t in range(pair.horizon):
         drafted, chance = draws(draft[t][last], random.random(N)), random.random(N)
         accept = (target[t][last, drafted] + decoder.epsilon) / draft[t][last, drafted]
-        again = draws(laws[decoder.replacement][t][last], chance if shared else random.random(N))
+        again = draws(distributions[decoder.replacement][t][last], chance if shared else random.random(N))
         rejected.append(chance >= accept)
         last = np.where(rejected[-1], again, drafted)
         tokens.append(last)
@@ -135,12 +137,14 @@ def test_catches_deviations_from_another_output(dense):
 
 
 def output_chain(pair, decoder):
-    """K, in another way: accepted mass, and the rejected mass spread by the replacement's law."""
+    """K, in another way: accepted mass, and the rejected mass spread by the replacement's distribution."""
     accepted = np.minimum(1, (pair.target + decoder.epsilon) / pair.draft) * pair.draft
     residual = np.maximum(pair.target - accepted, 0)
-    laws = {"target": pair.target, "draft": pair.draft, "optimal": residual, "residual": residual}
-    law = laws[decoder.replacement]
-    return accepted + (1 - accepted.sum(-1, keepdims=True)) * law / law.sum(-1, keepdims=True)
+    distributions = {"target": pair.target, "draft": pair.draft, "optimal": residual, "residual": residual}
+    distribution = distributions[decoder.replacement]
+    return accepted + (1 - accepted.sum(-1, keepdims=True)) * distribution / distribution.sum(
+        -1, keepdims=True
+    )
 
 
 @pytest.mark.statistical
@@ -256,5 +260,5 @@ def test_the_initial_token_carries_over():
     assert not mismatches(dict(enumerate(chains[2])), Counter(paths.initial.tolist()))
     for x in range(3):
         started = paths.initial == x
-        law = joint_law(*chains[:2], [int(x == z) for z in range(3)], decoder)
-        assert not mismatches(law, outcomes(paths.tokens[started], paths.rejected[started]))
+        distribution = joint_distribution(*chains[:2], [int(x == z) for z in range(3)], decoder)
+        assert not mismatches(distribution, outcomes(paths.tokens[started], paths.rejected[started]))

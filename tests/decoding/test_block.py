@@ -1,4 +1,5 @@
-"""Block verification, simulated: its joint law, its calls and places, and spoilt samplers that are caught."""
+"""Block verification, simulated: its joint distribution, its calls and positions, and spoilt samplers that
+are caught."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from simlab.pairs import ChainPair, corpus, mixture
 from simlab.reference import block_verification as plain
 from simlab.theory import predict
 from tests.decoding.test_simulate import paper, seeded
-from tests.oracles.blocks import BLOCK, MISTAKES, call_law
-from tests.oracles.enumerate import joint_law
+from tests.oracles.blocks import BLOCK, MISTAKES, call_distribution
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
 from tests.oracles.windows import marginal
@@ -43,14 +44,15 @@ def whole_calls(tokens, rejected, calls):
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize(("horizon", "states", "zeros"), SIZES)
 def test_tokens_and_calls_follow_the_oracle(window, horizon, states, zeros):
-    """False alarm at most 4e-6: tokens with corrections, calls, drafted tokens, and acceptance by place."""
+    """False alarm at most 4e-6: tokens with corrections, calls, drafted tokens, and acceptance by
+    position."""
     chains = rational_chains(horizon, states, seed=11, zeros=zeros)
     decoder = BlockSpeculative(window)
-    tables, law = build_tables(as_pair(*chains), decoder), call_law(*chains, decoder)
+    tables, distribution = build_tables(as_pair(*chains), decoder), call_distribution(*chains, decoder)
     paths, counts = record_paths(tables, N, seeded(5)), simulate_batch(tables, N, seeded(5))
-    assert not mismatches(marginal(law, flags), outcomes(paths.tokens, paths.rejected))
+    assert not mismatches(marginal(distribution, flags), outcomes(paths.tokens, paths.rejected))
     for histogram, place in ((counts.target_calls, 0), (counts.drafted_tokens, 1)):
-        counted = marginal(law, lambda *cell, place=place: whole_calls(*cell)[place])
+        counted = marginal(distribution, lambda *cell, place=place: whole_calls(*cell)[place])
         assert not mismatches(counted, Counter({n: int(c) for n, c in enumerate(histogram) if c}))
     assert counts.rejections @ np.arange(horizon + 1) == paths.rejected.sum()
     assert np.array_equal(counts.rejections_per_position, paths.rejected.sum(axis=0))
@@ -63,12 +65,12 @@ def test_the_reference_follows_the_joint_law_and_the_law_of_calls(window, horizo
     pair = as_pair(*chains)
     draft, target = pair.draft.tolist(), pair.target.tolist()
     start = int(np.argmax(pair.initial))
-    law = call_law(*chains[:2], [int(x == start) for x in range(states)], decoder)
+    distribution = call_distribution(*chains[:2], [int(x == start) for x in range(states)], decoder)
     found: Counter = Counter()
     for _ in range(20_000):
         tokens, rejected, calls = plain.decode_calls(draft, target, start, decoder, rng)
         found[tuple(tokens), tuple(rejected), tuple(map(tuple, calls))] += 1
-    assert not mismatches(law, found)
+    assert not mismatches(distribution, found)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -78,8 +80,8 @@ def test_each_start_has_the_law_of_its_own(seed):
     for x in range(3):
         paths = record_paths(starting_from(tables, x), N, seeded(seed))
         assert (paths.initial == x).all()
-        law = joint_law(*chains[:2], [int(x == y) for y in range(3)], decoder)
-        assert not mismatches(law, outcomes(paths.tokens, paths.rejected))
+        distribution = joint_distribution(*chains[:2], [int(x == y) for y in range(3)], decoder)
+        assert not mismatches(distribution, outcomes(paths.tokens, paths.rejected))
 
 
 # Negative controls: the same test must catch each of these.
@@ -96,27 +98,35 @@ def distance(one: dict, other: dict) -> float:
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_catches_each_mistaken_verification(mistake):
-    """Draws from the exact law of the mistake, by NumPy; from the right law nothing is caught. Of some
-    instances the one on which the mistake makes the largest difference: on others it makes next to none."""
-    laws, decoder = [], BlockSpeculative(2)
+    """Draws from the exact distribution of the mistake, by NumPy; from the right distribution nothing is
+    caught. Of some instances the one on which the mistake makes the largest difference: on others it makes
+    next to none."""
+    distributions, decoder = [], BlockSpeculative(2)
     for number in range(12, 24):
         chains = rational_chains(3, 3, number, zeros=0.0)
-        laws.append(
-            [marginal(call_law(*chains, decoder, rules), flags) for rules in (BLOCK, MISTAKES[mistake])]
+        distributions.append(
+            [
+                marginal(call_distribution(*chains, decoder, rules), flags)
+                for rules in (BLOCK, MISTAKES[mistake])
+            ]
         )
-    right, wrong = max(laws, key=lambda both: distance(*both))
+    right, wrong = max(distributions, key=lambda both: distance(*both))
     for seed in range(3):
-        for law, caught in ((wrong, True), (right, False)):
-            weights = np.array([float(mass) for mass in law.values()])
+        for distribution, caught in ((wrong, True), (right, False)):
+            weights = np.array([float(mass) for mass in distribution.values()])
             drawn = np.random.default_rng(seed).multinomial(N, weights)
-            sample = Counter({cell: int(times) for cell, times in zip(law, drawn, strict=True) if times})
+            sample = Counter(
+                {cell: int(times) for cell, times in zip(distribution, drawn, strict=True) if times}
+            )
             assert bool(mismatches(right, sample)) == caught
 
 
 def spoilt(chains, change, window=2):
     tables = build_tables(as_pair(*chains), BlockSpeculative(window))
     paths = record_paths(change(tables), N, seeded(1))
-    return mismatches(joint_law(*chains, BlockSpeculative(window)), outcomes(paths.tokens, paths.rejected))
+    return mismatches(
+        joint_distribution(*chains, BlockSpeculative(window)), outcomes(paths.tokens, paths.rejected)
+    )
 
 
 def test_catches_spoilt_tables(dense):

@@ -1,4 +1,5 @@
-"""Random environments: exact values, exact laws, and samplers broken on purpose that must be caught."""
+"""Random environments: exact values, exact distributions, and samplers broken on purpose that must be
+caught."""
 
 from __future__ import annotations
 
@@ -21,15 +22,15 @@ from simlab.decoding.environments.counts import UNITS, EnvironmentCounts, check_
 from simlab.decoding.environments.sampler import environment_tables, simulate_environments_batch
 from simlab.laws import Dirichlet, Rows, Softmax, Zipf
 from simlab.reference.environment import accepted_in_environment, row_of
-from tests.oracles.environments import accepted_alone, accepted_law
+from tests.oracles.environments import accepted_alone, accepted_distribution
 from tests.oracles.statistics import mismatches
 from tests.strategies import examples
 
 ERROR = 1e-6
 
 
-def simulated(law, capacities, environments: int, seed: int = 0) -> EnvironmentCounts:
-    tables = environment_tables(law, capacities)
+def simulated(distribution, capacities, environments: int, seed: int = 0) -> EnvironmentCounts:
+    tables = environment_tables(distribution, capacities)
     return simulate_environments_batch(tables, environments, np.random.SeedSequence(seed))
 
 
@@ -49,9 +50,9 @@ dyadic_rows = st.lists(st.sampled_from([0, 0, 1, 1, 2, 3, 8, 20]), min_size=1, m
 @given(dyadic_rows, st.sets(st.integers(1, 60), min_size=1, max_size=5))
 def test_with_one_row_each_capacity_has_its_exact_value(row, capacities):
     capacities = sorted(capacities)
-    law = Rows([[float(entry) for entry in row]], [1.0])
+    distribution = Rows([[float(entry) for entry in row]], [1.0])
     expected = [units(value) for value in accepted_alone(row, capacities)]
-    found = simulated(law, capacities, 3).accepted
+    found = simulated(distribution, capacities, 3).accepted
     # Entries are multiples of 1/64: from some depth on a product of floats is rounded.
     assert np.abs(found - expected).max() <= 1
 
@@ -60,25 +61,25 @@ def test_with_one_row_each_capacity_has_its_exact_value(row, capacities):
 @pytest.mark.parametrize("states", [2, 7])
 def test_zipf_is_exact_at_every_capacity(states, exponent):
     capacities = range(1, 60)
-    law = Zipf(states, exponent)
-    expected = [units(value) for value in accepted_alone(law.rows[0], capacities)]
-    assert np.abs(simulated(law, capacities, 1).accepted[0] - expected).max() <= 1
+    distribution = Zipf(states, exponent)
+    expected = [units(value) for value in accepted_alone(distribution.rows[0], capacities)]
+    assert np.abs(simulated(distribution, capacities, 1).accepted[0] - expected).max() <= 1
 
 
 @pytest.mark.statistical
 def test_a_large_tree_of_one_row_has_its_exact_value():
     """Against NumPy, which makes all prefixes level by level and sorts them."""
-    law, capacity = Zipf(64, 1.0), 100_000
+    distribution, capacity = Zipf(64, 1.0), 100_000
     level, best = np.ones(1), np.zeros(0)
     while not len(best) or level.max() > best[-1]:
-        level = np.sort(np.multiply.outer(level, law.rows[0]).ravel())[::-1][:capacity]
+        level = np.sort(np.multiply.outer(level, distribution.rows[0]).ravel())[::-1][:capacity]
         best = np.sort(np.concatenate([best, level]))[::-1][:capacity]
-    (found,) = simulated(law, [capacity], 1).values[0]
+    (found,) = simulated(distribution, [capacity], 1).values[0]
     assert abs(found - math.fsum(best)) < 1e-9
 
 
 def test_where_all_is_certain_every_drafted_token_is_right():
-    for law in (
+    for distribution in (
         Dirichlet(1, 0.5),
         Softmax(1, 3),
         Zipf(1, 1),
@@ -86,14 +87,14 @@ def test_where_all_is_certain_every_drafted_token_is_right():
         Rows([[1.0]], [1.0]),
         Rows([[0, 1, 0], [1, 0, 0]], [0.3, 0.7]),
     ):
-        found = simulated(law, [1, 2, 1000, 200_000], 2)
-        assert (found.accepted == np.array([1, 2, 1000, 200_000]) * UNITS).all(), law
+        found = simulated(distribution, [1, 2, 1000, 200_000], 2)
+        assert (found.accepted == np.array([1, 2, 1000, 200_000]) * UNITS).all(), distribution
 
 
 @pytest.mark.parametrize(
-    "law", [Zipf(4, 0), Softmax(4, 0), Dirichlet(4, 1e12)], ids=["zipf", "softmax", "dirichlet"]
+    "distribution", [Zipf(4, 0), Softmax(4, 0), Dirichlet(4, 1e12)], ids=["zipf", "softmax", "dirichlet"]
 )
-def test_uniform_rows_tie_and_fill_level_by_level(law):
+def test_uniform_rows_tie_and_fill_level_by_level(distribution):
     capacities = [1, 3, 4, 5, 20, 21, 84, 1000]
     expected = []
     for capacity in capacities:
@@ -104,7 +105,9 @@ def test_uniform_rows_tie_and_fill_level_by_level(law):
             level, width = level + 1, width * 4
         expected.append(float(total))
     assert np.allclose(
-        simulated(law, capacities, 2).values, expected, rtol=1e-4 if law.label[0] == "D" else 1e-9
+        simulated(distribution, capacities, 2).values,
+        expected,
+        rtol=1e-4 if distribution.label[0] == "D" else 1e-9,
     )
 
 
@@ -114,7 +117,7 @@ def test_a_vocabulary_much_larger_than_the_tree_takes_no_more_room():
     assert np.allclose(found, [1.0, 1 + (100_000 - 65_536) / 65_536**2], rtol=0, atol=1e-9)
 
 
-# Few rows: the law of the values is known in rationals.
+# Few rows: the distribution of the values is known in rationals.
 
 CASES = {
     "two rows": (
@@ -135,13 +138,13 @@ def tally(accepted: np.ndarray) -> Counter:
 
 
 def law_in_units(rows, weights) -> dict:
-    law: Counter = Counter()
-    for values, probability in accepted_law(rows, weights, CAPACITIES).items():
-        law[tuple(map(units, values))] += probability
-    return law
+    distribution: Counter = Counter()
+    for values, probability in accepted_distribution(rows, weights, CAPACITIES).items():
+        distribution[tuple(map(units, values))] += probability
+    return distribution
 
 
-def as_law(rows, weights) -> Rows:
+def as_distribution(rows, weights) -> Rows:
     return Rows([[float(entry) for entry in row] for row in rows], [float(weight) for weight in weights])
 
 
@@ -150,13 +153,13 @@ def as_law(rows, weights) -> Rows:
 @pytest.mark.parametrize("case", CASES)
 def test_the_joint_law_of_all_capacities_is_exact(case, seed):
     rows, weights = CASES[case]
-    found = simulated(as_law(rows, weights), CAPACITIES, 200_000, seed)
+    found = simulated(as_distribution(rows, weights), CAPACITIES, 200_000, seed)
     assert mismatches(law_in_units(rows, weights), tally(found.accepted)) == []
 
 
 @pytest.mark.statistical
 @pytest.mark.parametrize("case", CASES)
-def test_the_reference_has_the_exact_law(case):
+def test_the_reference_has_the_exact_distribution(case):
     rows, weights = CASES[case]
     random = np.random.default_rng(1)
     shares = [float(weight) for weight in weights]
@@ -191,15 +194,16 @@ def test_rows_that_siblings_share_are_caught():
 
 def test_rows_drawn_by_other_weights_are_caught():
     rows, _ = CASES["two rows"]
-    found = simulated(as_law(rows, [Fraction(17, 64), Fraction(47, 64)]), CAPACITIES, 200_000)
+    found = simulated(as_distribution(rows, [Fraction(17, 64), Fraction(47, 64)]), CAPACITIES, 200_000)
     assert mismatches(law_in_units(*CASES["two rows"]), tally(found.accepted))
 
 
-# Laws with a density: against NumPy, which draws whole rows.
+# Distributions with a density: against NumPy, which draws whole rows.
 
 
 def far_apart(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two samples contradict one law: the inequality of Dvoretzky, Kiefer and Wolfowitz, twice."""
+    """Whether two samples contradict one distribution: the inequality of Dvoretzky, Kiefer and Wolfowitz,
+    twice."""
     points = np.concatenate([one, other])
     gap = 0.0
     for side in ("left", "right"):
@@ -208,17 +212,17 @@ def far_apart(one: np.ndarray, other: np.ndarray) -> bool:
     return gap > sum(math.sqrt(math.log(4 / ERROR) / (2 * len(sample))) for sample in (one, other))
 
 
-def whole_rows(law, environments: int, random) -> np.ndarray:
+def whole_rows(distribution, environments: int, random) -> np.ndarray:
     """E[X | environment] at P = 1 and 2, (n, 2), from rows of the root and of its best child."""
-    if isinstance(law, Dirichlet):
-        rows = random.dirichlet(np.full(law.states, law.concentration), (environments, 2))
+    if isinstance(distribution, Dirichlet):
+        rows = random.dirichlet(np.full(distribution.states, distribution.concentration), (environments, 2))
     else:
-        rows = np.exp(law.scale * random.standard_normal((environments, 2, law.states)))
+        rows = np.exp(distribution.scale * random.standard_normal((environments, 2, distribution.states)))
         rows /= rows.sum(axis=2, keepdims=True)
     root = np.sort(rows[:, 0], axis=1)
     first = root[:, -1]
     second = first * rows[:, 1].max(axis=1)
-    if law.states > 1:
+    if distribution.states > 1:
         second = np.maximum(second, root[:, -2])
     return np.stack([first, first + second], axis=1)
 
@@ -237,10 +241,10 @@ DENSE = [
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("law", DENSE, ids=lambda law: law.label)
-def test_small_trees_agree_with_whole_rows(law):
-    found = simulated(law, [1, 2], 50_000, seed=4).accepted
-    expected = np.floor(whole_rows(law, 50_000, np.random.default_rng(4)) * UNITS + 0.5)
+@pytest.mark.parametrize("distribution", DENSE, ids=lambda distribution: distribution.label)
+def test_small_trees_agree_with_whole_rows(distribution):
+    found = simulated(distribution, [1, 2], 50_000, seed=4).accepted
+    expected = np.floor(whole_rows(distribution, 50_000, np.random.default_rng(4)) * UNITS + 0.5)
     assert not far_apart(found[:, 0], expected[:, 0])
     assert not far_apart(found[:, 1] - found[:, 0], expected[:, 1] - expected[:, 0])
 
@@ -252,12 +256,14 @@ def test_another_concentration_is_caught():
 
 @pytest.mark.statistical
 @pytest.mark.parametrize(
-    "law", [Dirichlet(6, 0.3), Dirichlet(12, 2.0), Softmax(6, 2.0)], ids=lambda law: law.label
+    "distribution",
+    [Dirichlet(6, 0.3), Dirichlet(12, 2.0), Softmax(6, 2.0)],
+    ids=lambda distribution: distribution.label,
 )
-def test_larger_trees_agree_with_the_reference(law):
+def test_larger_trees_agree_with_the_reference(distribution):
     capacities, random = [5, 40], np.random.default_rng(6)
-    found = simulated(law, capacities, 20_000, seed=5).values
-    draw_row = row_of(law)
+    found = simulated(distribution, capacities, 20_000, seed=5).values
+    draw_row = row_of(distribution)
     expected = np.array([accepted_in_environment(draw_row, capacities, random) for _ in range(500)])
     for column in range(len(capacities)):
         assert not far_apart(found[:, column], expected[:, column])
@@ -274,7 +280,7 @@ def test_rows_of_a_tiny_concentration_are_certain_to_double_precision():
 
 
 @st.composite
-def odd_laws(draw):
+def odd_distributions(draw):
     kind = draw(st.sampled_from(["rows", "dirichlet", "softmax", "zipf"]))
     states = draw(st.integers(1, 12))
     if kind == "dirichlet":
@@ -294,9 +300,9 @@ def odd_laws(draw):
 
 
 @examples(150)
-@given(odd_laws(), st.integers(1, 70), st.integers(0, 2**32))
-def test_values_rise_by_falling_steps_and_never_pass_the_capacity(law, most, seed):
-    found = simulated(law, range(1, most + 1), 4, seed)
+@given(odd_distributions(), st.integers(1, 70), st.integers(0, 2**32))
+def test_values_rise_by_falling_steps_and_never_pass_the_capacity(distribution, most, seed):
+    found = simulated(distribution, range(1, most + 1), 4, seed)
     values = np.concatenate([np.zeros((4, 1), np.int64), found.accepted], axis=1)
     steps = np.diff(values, axis=1)
     assert (steps >= 0).all() and (steps[:, 0] > 0).all()
@@ -305,11 +311,15 @@ def test_values_rise_by_falling_steps_and_never_pass_the_capacity(law, most, see
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("law", [*DENSE[2:5], Softmax(16, 3.0), Zipf(64, 1.0)], ids=lambda law: law.label)
-def test_a_smaller_question_has_the_same_answer_in_law(law):
+@pytest.mark.parametrize(
+    "distribution",
+    [*DENSE[2:5], Softmax(16, 3.0), Zipf(64, 1.0)],
+    ids=lambda distribution: distribution.label,
+)
+def test_a_smaller_question_has_the_same_answer_in_distribution(distribution):
     """The trees are nested: what is dropped for the sake of P = 500 has no part in P = 20."""
-    together = simulated(law, [20, 500], 1500, seed=1).values[:, 0]
-    alone = simulated(law, [20], 10_000, seed=2).values[:, 0]
+    together = simulated(distribution, [20, 500], 1500, seed=1).values[:, 0]
+    alone = simulated(distribution, [20], 10_000, seed=2).values[:, 0]
     assert not far_apart(together, alone)
 
 
@@ -323,11 +333,11 @@ UNCOMPILED = """
 import json, numpy as np
 from simlab.decoding.environments.sampler import environment_tables, simulate_environments_batch
 from simlab.laws import Dirichlet, Rows, Softmax, Zipf
-laws = [Dirichlet(20, 0.3), Dirichlet(3, 2.0), Softmax(9, 2.0), Zipf(7, 0.0), Zipf(40, 1.0),
+distributions = [Dirichlet(20, 0.3), Dirichlet(3, 2.0), Softmax(9, 2.0), Zipf(7, 0.0), Zipf(40, 1.0),
         Rows([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [0.9, 0.1])]
 found = []
-for law in laws:
-    tables = environment_tables(law, [1, 2, 7, 150, 400])
+for distribution in distributions:
+    tables = environment_tables(distribution, [1, 2, 7, 150, 400])
     found.append(simulate_environments_batch(tables, 2, np.random.SeedSequence(3)).accepted.tolist())
 print(json.dumps(found))
 """
@@ -350,9 +360,9 @@ def test_compiled_or_not_the_counts_are_the_same():
 
 
 def test_the_seed_alone_decides():
-    law = Dirichlet(8, 0.4)
-    assert simulated(law, [1, 30], 50, seed=1) == simulated(law, [1, 30], 50, seed=1)
-    assert simulated(law, [1, 30], 50, seed=1) != simulated(law, [1, 30], 50, seed=2)
+    distribution = Dirichlet(8, 0.4)
+    assert simulated(distribution, [1, 30], 50, seed=1) == simulated(distribution, [1, 30], 50, seed=1)
+    assert simulated(distribution, [1, 30], 50, seed=1) != simulated(distribution, [1, 30], 50, seed=2)
 
 
 def test_counts_merge_in_any_order_and_only_with_their_like():
@@ -401,7 +411,7 @@ def test_the_public_call():
     assert found.environments == 100 and found.capacities.tolist() == [1, 30]
     assert found == simlab.simulate_environments(Dirichlet(8, 0.4), [1, 30], 100, seed=3, workers=2)
     for wrong, message in (
-        (lambda: simlab.simulate_environments("dirichlet", [1], 1), "law is of type str"),
+        (lambda: simlab.simulate_environments("dirichlet", [1], 1), "distribution is of type str"),
         (lambda: simlab.simulate_environments(Zipf(), [1], 0), "environments = 0"),
         (lambda: simlab.simulate_environments(Zipf(), [1], 1, seed=-1), "seed = -1"),
         (lambda: simlab.simulate_environments(Zipf(), [1], 1, workers=0), "workers = 0"),

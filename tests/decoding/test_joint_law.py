@@ -1,4 +1,5 @@
-"""The joint law of (tokens, rejected) of the compiled samplers against brute force; spoilt are caught."""
+"""The joint distribution of (tokens, rejected) of the compiled samplers against brute force; spoilt are
+caught."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
 from simlab.decoding import build_tables, sample_paths
 from simlab.decoding.core.tables import alias_table
 from simlab.decoding.simulate import record_paths
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
 
@@ -26,10 +27,10 @@ N = 200_000
 @pytest.mark.parametrize(
     ("horizon", "states", "zeros"), [(3, 3, 0.3), (4, 2, 0.0), (2, 4, 0.5), (1, 5, 0.2), (3, 1, 0)]
 )
-def test_the_compiled_samplers_follow_the_joint_law(decoder, horizon, states, zeros):
+def test_the_compiled_samplers_follow_the_joint_distribution(decoder, horizon, states, zeros):
     chains = rational_chains(horizon, states, seed=11, zeros=zeros)
     paths = sample_paths(as_pair(*chains), decoder, N, seed=5)
-    assert not mismatches(joint_law(*chains, decoder), outcomes(paths.tokens, paths.rejected))
+    assert not mismatches(joint_distribution(*chains, decoder), outcomes(paths.tokens, paths.rejected))
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
@@ -37,7 +38,9 @@ def test_draft_equal_to_target_never_rejects(decoder):
     draft, _, initial = rational_chains(3, 3, seed=2)
     paths = sample_paths(as_pair(draft, draft, initial), decoder, N, seed=8)
     assert not paths.rejected.any()
-    assert not mismatches(joint_law(draft, draft, initial, decoder), outcomes(paths.tokens, paths.rejected))
+    assert not mismatches(
+        joint_distribution(draft, draft, initial, decoder), outcomes(paths.tokens, paths.rejected)
+    )
 
 
 @pytest.mark.parametrize("decoder", [Speculative(), BatchSpeculative(3)], ids=str)
@@ -48,7 +51,7 @@ def test_disjoint_supports_always_reject(decoder):
     pair = as_pair([[[0.5, 0.5, 0, 0]] * 4] * 2, [[[0, 0, 0.25, 0.75]] * 4] * 2, [1, 0, 0, 0])
     paths = sample_paths(pair, decoder, N, seed=3)
     assert paths.rejected.all()
-    assert not mismatches(joint_law(*chains, decoder), outcomes(paths.tokens, paths.rejected))
+    assert not mismatches(joint_distribution(*chains, decoder), outcomes(paths.tokens, paths.rejected))
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
@@ -58,8 +61,8 @@ def test_the_initial_token_follows_its_law_and_carries_over(decoder):
     assert not mismatches(dict(enumerate(chains[2])), Counter(paths.initial.tolist()))
     for x in range(3):
         started = paths.initial == x
-        law = joint_law(*chains[:2], [int(x == z) for z in range(3)], decoder)
-        assert not mismatches(law, outcomes(paths.tokens[started], paths.rejected[started]))
+        distribution = joint_distribution(*chains[:2], [int(x == z) for z in range(3)], decoder)
+        assert not mismatches(distribution, outcomes(paths.tokens[started], paths.rejected[started]))
 
 
 # Negative controls: the same test must catch each of these, on the production kernels with spoilt tables.
@@ -68,7 +71,7 @@ def test_the_initial_token_follows_its_law_and_carries_over(decoder):
 def spoilt(decoder, change, chains):
     tables = build_tables(as_pair(*chains), decoder)
     paths = record_paths(change(tables), N, np.random.SeedSequence(1))
-    return mismatches(joint_law(*chains, decoder), outcomes(paths.tokens, paths.rejected))
+    return mismatches(joint_distribution(*chains, decoder), outcomes(paths.tokens, paths.rejected))
 
 
 @pytest.fixture

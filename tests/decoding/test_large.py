@@ -1,4 +1,5 @@
-"""V = 300, where blocks are large: the law of tokens and rejections, and the frozen counts of that path."""
+"""V = 300, where blocks are large: the distribution of tokens and rejections, and the frozen counts of that
+path."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def pair():
 
 
 def one_step(draft, target, drafts):
-    """(V, V) twice: the law of (next token, accepted) and (next token, rejected) given the last token.
+    """(V, V) twice: the distribution of (next token, accepted) and (next token, rejected) given the last
+    token.
 
     From the u_m of the module batch.py, token by token: of u_m the m-th try accepts min(u_m, s_m draft).
     """
@@ -50,8 +52,9 @@ def one_step(draft, target, drafts):
 
 
 def laws_of(pair, decoder):
-    """For each step two laws: (rejections so far, rejected, token) and (last token, rejected, token)."""
-    at = {(0, 1): pair.initial}  # (rejections, fresh): law of the last token
+    """For each step two distributions: (rejections so far, rejected, token) and (last token, rejected,
+    token)."""
+    at = {(0, 1): pair.initial}  # (rejections, fresh): distribution of the last token
     for t in range(pair.horizon):
         following, moves = {}, np.zeros((2, STATES, STATES))
         for (rejections, fresh), last in at.items():
@@ -68,28 +71,34 @@ def laws_of(pair, decoder):
                 following[to] = following.get(to, 0.0) + last @ rows
                 moves[rejected] += last[:, None] * rows
         at = following
-        tokens = {(n, f, y): m for (n, f), law in at.items() for y, m in enumerate(law.tolist()) if m}
+        tokens = {
+            (n, f, y): m
+            for (n, f), distribution in at.items()
+            for y, m in enumerate(distribution.tolist())
+            if m
+        }
         cells = zip(*(part.tolist() for part in np.nonzero(moves)), strict=True)
         yield tokens, {(x, f, y): moves[f, x, y] for f, x, y in cells}
 
 
 def contradictions(pair, decoder, tables, seed):
-    """For each step the cells that contradict either law; a correct sampler has one with probability 2e-6."""
+    """For each step the cells that contradict either distribution; a correct sampler has one with probability
+    2e-6."""
     paths = record_paths(tables, N, seeded(seed))
     so_far = np.cumsum(paths.rejected, axis=1)
     before = np.column_stack([paths.initial, paths.tokens])
     found = []
-    for t, laws in enumerate(laws_of(pair, decoder)):
+    for t, distributions in enumerate(laws_of(pair, decoder)):
         here = paths.rejected[:, t].tolist(), paths.tokens[:, t].tolist()
         found.append([])
-        for law, given in zip(laws, (so_far[:, t], before[:, t]), strict=True):
-            assert abs(sum(law.values()) - 1) < 1e-12
-            found[-1] += mismatches(law, Counter(zip(given.tolist(), *here, strict=True)))
+        for distribution, given in zip(distributions, (so_far[:, t], before[:, t]), strict=True):
+            assert abs(sum(distribution.values()) - 1) < 1e-12
+            found[-1] += mismatches(distribution, Counter(zip(given.tolist(), *here, strict=True)))
     return found
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
-def test_tokens_and_rejections_follow_their_law(pair, decoder):
+def test_tokens_and_rejections_follow_their_distribution(pair, decoder):
     """False alarm below 6e-6: six comparisons of 1e-6 each."""
     assert 12 * STATES**2 > LARGE_STEP
     assert contradictions(pair, decoder, build_tables(pair, decoder), seed=2) == [[], [], []]

@@ -24,7 +24,7 @@ NEITHER = 7
 
 
 def aimed(word):
-    """A state whose next spare word is `word`: rotating s3 by 23 places gives it, as s0 = 0."""
+    """A state whose next spare word is `word`: rotating s3 by 23 positions gives it, as s0 = 0."""
     state = seed_state(np.random.SeedSequence(0))
     state[:, LANES] = 0, 1, 2, (word >> 23) | ((word << 41) & MASK)
     return state
@@ -131,7 +131,7 @@ def test_another_try_drafts_and_verifies_with_words_of_its_own(count, m):
 
 
 def expected_tries(alias, ratios, limits, last, begin, places, lanes):
-    """(place, (token, failed)) of one more try of each trajectory; limits: (V, 2) of this try."""
+    """(position, (token, failed)) of one more try of each trajectory; limits: (V, 2) of this try."""
     states, count = len(limits), len(places)
     origins = np.zeros(padded(U(count)), np.uint16)  # the padding is drawn for too: its ties take spare words
     origins[:count] = last[begin + places]

@@ -1,4 +1,4 @@
-"""Trajectories are independent: the joint law of pairs of neighbours; coupled ones are caught."""
+"""Trajectories are independent: the joint distribution of pairs of neighbours; coupled ones are caught."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simlab.decoders import Autoregressive, BatchSpeculative, BiasedSpeculative,
 from simlab.decoding import sample_paths
 from simlab.decoding.core.chunks import CHUNK
 from simlab.decoding.core.randomness import LANES, seed_state
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches
 
@@ -33,15 +33,16 @@ independent = cache(codes)
 
 
 def contradictions(codes, decoder, lag):
-    """Where pairs (i, i + lag) that share no trajectory contradict the product of their laws; error 1e-6."""
+    """Where pairs (i, i + lag) that share no trajectory contradict the product of their distributions; error
+    1e-6."""
     single = {
         sum((y * 2 + r) * 4**t for t, (y, r) in enumerate(zip(*cell, strict=True))): mass
-        for cell, mass in joint_law(*CHAINS, decoder).items()
+        for cell, mass in joint_distribution(*CHAINS, decoder).items()
     }
-    law = {16 * a + b: single[a] * single[b] for a in single for b in single}
+    distribution = {16 * a + b: single[a] * single[b] for a in single for b in single}
     left = np.arange(N - lag)
     left = left[left // lag % 2 == 0]
-    return mismatches(law, Counter((16 * codes[left] + codes[left + lag]).tolist()))
+    return mismatches(distribution, Counter((16 * codes[left] + codes[left + lag]).tolist()))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 4, LANES, 2 * LANES, 4 * LANES, CHUNK])

@@ -231,7 +231,7 @@ from simlab.decoding import build_tables, simulate_batch
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
 for pair in (paper(3, 3), paper(2, 9), as_pair(*rational_chains(2, 3, 1)), paper(1, 1)):
-    biased = [BiasedSpeculative(0.05, law) for law in ("optimal", "target", "draft")]
+    biased = [BiasedSpeculative(0.05, distribution) for distribution in ("optimal", "target", "draft")]
     trees = [TreeSpeculative(5), TreeSpeculative(2, "draft"), TreeSpeculative(3, "draft", "chain")]
     table = np.random.default_rng(2).integers(0, 3, (pair.horizon, pair.states))
     windows = [Speculative(1), Speculative(2, True), AdaptiveSpeculative(table), ConfidenceSpeculative(0.35)]

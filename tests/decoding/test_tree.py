@@ -1,4 +1,4 @@
-"""Decoding with draft trees: its joint law, its target calls, and its trees node by node."""
+"""Decoding with draft trees: its joint distribution, its target calls, and its trees node by node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from simlab.pairs import ChainPair, corpus
 from simlab.reference.tree import draft_tree
 from simlab.theory import predict
 from tests.decoding.test_simulate import paper, seeded
-from tests.oracles.enumerate import joint_law, target_calls
+from tests.oracles.enumerate import joint_distribution, target_calls
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
 from tests.strategies import examples, pairs
@@ -63,7 +63,7 @@ def disjoint_chains():
 def chains_of(horizon, states, zeros):
     """Of a few random instances the one with the most sequences, for some give next to none."""
     some = [rational_chains(horizon, states, seed, zeros) for seed in range(11, 16)]
-    return max(some, key=lambda chains: len(joint_law(*chains, Autoregressive())))
+    return max(some, key=lambda chains: len(joint_distribution(*chains, Autoregressive())))
 
 
 SIZES = [(3, 3, 0.3), (4, 2, 0.0), (3, 4, 0.4), (1, 5, 0.2), (1, 1, 0.0), (4, 1, 0.0)]
@@ -76,9 +76,9 @@ CHAINS |= {
 }
 
 
-def law_of_calls(law: dict) -> dict:
+def law_of_calls(distribution: dict) -> dict:
     calls: dict[int, Fraction] = {}
-    for (_, rejected), mass in law.items():
+    for (_, rejected), mass in distribution.items():
         calls[target_calls(rejected)] = calls.get(target_calls(rejected), Fraction(0)) + mass
     return calls
 
@@ -91,12 +91,13 @@ def histogram(counts: np.ndarray) -> Counter:
 @pytest.mark.parametrize("decoder", DECODERS, ids=str)
 @pytest.mark.parametrize("chains", CHAINS)
 def test_tokens_bonus_tokens_and_calls_follow_the_oracle(chains, decoder):
-    """False alarm at most 2e-6: the joint law of tokens and bonus tokens, and the law of the calls."""
+    """False alarm at most 2e-6: the joint distribution of tokens and bonus tokens, and the distribution of
+    the calls."""
     chains = CHAINS[chains]
-    tables, law = build_tables(as_pair(*chains), decoder), joint_law(*chains, decoder)
+    tables, distribution = build_tables(as_pair(*chains), decoder), joint_distribution(*chains, decoder)
     paths, counts = record_paths(tables, N, seeded(5)), simulate_batch(tables, N, seeded(5))
-    assert not mismatches(law, outcomes(paths.tokens, paths.rejected))
-    assert not mismatches(law_of_calls(law), histogram(counts.target_calls))
+    assert not mismatches(distribution, outcomes(paths.tokens, paths.rejected))
+    assert not mismatches(law_of_calls(distribution), histogram(counts.target_calls))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,8 +106,8 @@ def test_each_start_has_the_law_of_its_own(seed):
     tables = build_tables(as_pair(*chains), decoder)
     for x in range(3):
         paths = record_paths(starting_from(tables, x), N, seeded(seed))
-        law = joint_law(*chains[:2], [int(x == y) for y in range(3)], decoder)
-        assert not mismatches(law, outcomes(paths.tokens, paths.rejected))
+        distribution = joint_distribution(*chains[:2], [int(x == y) for y in range(3)], decoder)
+        assert not mismatches(distribution, outcomes(paths.tokens, paths.rejected))
 
 
 # Negative controls: the same test must catch each of these, on the production kernels with spoilt tables.
@@ -119,7 +120,7 @@ def dense():
 
 def spoilt(decoder, chains, change):
     paths = record_paths(change(build_tables(as_pair(*chains), decoder)), N, seeded(1))
-    return mismatches(joint_law(*chains, decoder), outcomes(paths.tokens, paths.rejected))
+    return mismatches(joint_distribution(*chains, decoder), outcomes(paths.tokens, paths.rejected))
 
 
 @pytest.mark.parametrize("decoder", [TreeSpeculative(4), TreeSpeculative(2, "draft", "chain")], ids=str)
@@ -156,10 +157,10 @@ def test_catches_a_tree_that_ignores_the_horizon(dense):
     roots[1:3] = roots[:2]  # with two tokens left, then one, those of three and two
     longer = replace(tables, forest=tables.forest._replace(roots=roots))
     chains = [target.tolist()] * 3, [target.tolist()] * 3, [1, 0, 0]
-    law = joint_law(*chains, TreeSpeculative(3))
+    distribution = joint_distribution(*chains, TreeSpeculative(3))
     for spoilt_tables, caught in ((tables, False), (longer, True)):
         paths = record_paths(spoilt_tables, N, seeded(2))
-        assert bool(mismatches(law, outcomes(paths.tokens, paths.rejected))) == caught
+        assert bool(mismatches(distribution, outcomes(paths.tokens, paths.rejected))) == caught
 
 
 @pytest.mark.parametrize("wrong", [False, True])
@@ -181,7 +182,7 @@ def test_catches_bonus_tokens_drawn_from_the_draft(dense, wrong):
         tokens.append(last)
         rejected.append(bonus)
     sample = outcomes(np.array(tokens).T, np.array(rejected).T)
-    assert bool(mismatches(joint_law(*dense, decoder), sample)) == wrong
+    assert bool(mismatches(joint_distribution(*dense, decoder), sample)) == wrong
 
 
 def test_catches_tokens_of_the_draft(dense):
@@ -195,7 +196,7 @@ def test_catches_calls_that_are_off_by_one_at_the_horizon(dense):
     """A call that ends with the last token, bonus or not, counts once: neither never nor twice."""
     decoder = TreeSpeculative(3)
     counts = simulate_batch(build_tables(as_pair(*dense), decoder), N, seeded(6))
-    calls = law_of_calls(joint_law(*dense, decoder))
+    calls = law_of_calls(joint_distribution(*dense, decoder))
     assert not mismatches(calls, histogram(counts.target_calls))
     bonus = np.append(counts.rejections, 0)
     for wrong in (bonus[:-1], np.append(0, bonus)):  # the last call forgotten; one too many after a bonus

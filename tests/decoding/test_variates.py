@@ -1,9 +1,9 @@
 """exp, log, uniforms, normals and gammas: against exact ones, with controls that are broken on purpose.
 
-Samples are held against their law by the inequality of Dvoretzky, Kiefer and Wolfowitz (Massart's constant):
-the empirical distribution function strays from the true one by more than sqrt(log(2/error) / (2 n)) anywhere
-with probability below `error`, whatever the law; what strays by twice that is missed with no more. Squares
-of normals add up to a chi-square, which sees what is too little for that.
+Samples are held against their distribution by the inequality of Dvoretzky, Kiefer and Wolfowitz (Massart's
+constant): the empirical distribution function strays from the true one by more than sqrt(log(2/error) / (2
+n)) anywhere with probability below `error`, whatever the distribution; what strays by twice that is missed
+with no more. Squares of normals add up to a chi-square, which sees what is too little for that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MANY = 1_000_000
 
 
 def strays(sample: np.ndarray, cdf) -> bool:
-    """Whether the sample (n,) contradicts a continuous law with this distribution function."""
+    """Whether the sample (n,) contradicts a continuous distribution with this distribution function."""
     ordered = np.sort(sample)
     expected = cdf(ordered)
     n = len(ordered)

@@ -1,5 +1,5 @@
-"""Windows, compiled: the joint law against brute force, calls and places recounted from the paths; spoilt
-samplers are caught.
+"""Windows, compiled: the joint distribution against brute force, calls and positions recounted from the
+paths; spoilt samplers are caught.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from simlab.decoders import (
 )
 from simlab.decoders.policy import Policy
 from simlab.decoding import Counts, build_tables, sample_paths, simulate_batch
-from simlab.decoding.core.calls import FEW_PLACES
+from simlab.decoding.core.calls import FEW_POSITIONS
 from simlab.decoding.core.chunks import CHUNK
 from simlab.decoding.core.tables import alias_table
 from simlab.decoding.simulate import BLOCK, record_paths
@@ -32,7 +32,7 @@ from simlab.pairs import ChainPair
 from tests.decoding.test_simulate import paper, seeded
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
-from tests.oracles.windows import call_law, expected_by_position, marginal
+from tests.oracles.windows import call_distribution, expected_by_position, marginal
 from tests.strategies import examples, pairs
 
 N = 200_000
@@ -71,19 +71,22 @@ SHAPES = [(4, 3, 0.0), (3, 3, 0.3), (5, 2, 0.2), (2, 4, 0.5), (1, 4, 0.2), (3, 1
 @pytest.mark.statistical
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("horizon", "states", "zeros"), SHAPES)
-def test_tokens_calls_and_drafted_tokens_follow_their_law(name, horizon, states, zeros):
+def test_tokens_calls_and_drafted_tokens_follow_their_distribution(name, horizon, states, zeros):
     chains, decoder = rational_chains(horizon, states, seed=21, zeros=zeros), decoders(horizon, states)[name]
-    law, tables = call_law(*chains, decoder), build_tables(as_pair(*chains), decoder)
+    distribution, tables = call_distribution(*chains, decoder), build_tables(as_pair(*chains), decoder)
     paths = record_paths(tables, N, seeded(5))
-    joint = marginal(law, lambda tokens, rejected, calls: (tokens, rejected))
+    joint = marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
     assert not mismatches(joint, outcomes(paths.tokens, paths.rejected))
-    assert not disagreements(law, simulate_batch(tables, N, seeded(6)), longest_window(decoder, horizon))
+    assert not disagreements(
+        distribution, simulate_batch(tables, N, seeded(6)), longest_window(decoder, horizon)
+    )
 
 
-def disagreements(law: dict, counts: Counts, longest: int) -> list:
-    """Where calls, rejections, drafted tokens or places contradict the law: at most 4e-6 for a sound sampler.
+def disagreements(distribution: dict, counts: Counts, longest: int) -> list:
+    """Where calls, rejections, drafted tokens or positions contradict the distribution: at most 4e-6 for a
+    sound sampler.
 
-    The sums by place are normal to that precision: 6 standard errors, of the exact variance, each.
+    The sums by position are normal to that precision: 6 standard errors, of the exact variance, each.
     """
     of = {
         "target_calls": lambda tokens, rejected, calls: len(calls),
@@ -93,10 +96,10 @@ def disagreements(law: dict, counts: Counts, longest: int) -> list:
     found = []
     for name, function in of.items():
         sample = Counter({n: int(c) for n, c in enumerate(getattr(counts, name)) if c})
-        found += [(name, *each) for each in mismatches(marginal(law, function), sample)]
-    for name, means in expected_by_position(law, longest).items():
+        found += [(name, *each) for each in mismatches(marginal(distribution, function), sample)]
+    for name, means in expected_by_position(distribution, longest).items():
         for place, mean in enumerate(means):
-            cell = marginal(law, lambda t, r, calls, n=name, i=place + 1: _calls_at(calls, n, i))
+            cell = marginal(distribution, lambda t, r, calls, n=name, i=place + 1: _calls_at(calls, n, i))
             spread = sum(mass * (value - mean) ** 2 for value, mass in cell.items())
             observed = getattr(counts, f"{name}_by_position")[place] / counts.trajectories
             if abs(observed - mean) > 6 * math.sqrt(spread / counts.trajectories) + 1e-12:
@@ -105,7 +108,7 @@ def disagreements(law: dict, counts: Counts, longest: int) -> list:
 
 
 def _calls_at(calls, name: str, i: int) -> int:
-    """How many of a trajectory's calls draft, reach or accept place i."""
+    """How many of a trajectory's calls draft, reach or accept position i."""
     drafted = [call for call in calls if call[0] >= i]
     least = {"drafted": 0, "reached": i - 1, "accepted": i}[name]
     return sum(accepted >= least for _, accepted in drafted)
@@ -119,13 +122,14 @@ def test_disjoint_supports_and_equal_rows(name, equal):
     chains = target if equal else [[[0.5, 0.5, 0, 0]] * 4] * 3, target, [1, 0, 0, 0]
     decoder = decoders(3, 4)[name]
     counts = simulate_batch(build_tables(as_pair(*chains), decoder), 20_000, seeded(2))
-    assert not disagreements(call_law(*chains, decoder), counts, longest_window(decoder, 3))
+    assert not disagreements(call_distribution(*chains, decoder), counts, longest_window(decoder, 3))
     assert counts.accepted_by_position.sum() == (counts.reached_by_position.sum() if equal else 0)
 
 
 def recounted(pair: ChainPair, decoder, paths) -> dict:
-    """Calls and places told from the paths alone: where a call begins, what it drafts and how it ends follows
-    from the last tokens and the rejections; but for the tokens that a draft in doubt adds behind a rejection.
+    """Calls and positions told from the paths alone: where a call begins, what it drafts and how it ends
+    follows from the last tokens and the rejections; but for the tokens that a draft in doubt adds behind a
+    rejection.
     """
     horizon, longest, bonus = pair.horizon, longest_window(decoder, pair.horizon), has_bonus(decoder)
     unsure = np.zeros((horizon, pair.states), bool)
@@ -221,10 +225,11 @@ def test_calls_are_those_of_the_paths_in_chunks_of_any_size(name, trajectories):
     assert_recounted(paper(4, states=9), decoders(4, 9)[name], trajectories)
 
 
-@pytest.mark.parametrize("horizon", [FEW_PLACES - 1, FEW_PLACES + 2, 60])
+@pytest.mark.parametrize("horizon", [FEW_POSITIONS - 1, FEW_POSITIONS + 2, 60])
 @pytest.mark.parametrize("kind", ["bonus", "without", "adaptive", "sure"])
 def test_long_windows_are_counted_by_position(kind, horizon):
-    """Counting by comparing up to FEW_PLACES places and by incrementing beyond; mostly accepted tokens."""
+    """Counting by comparing up to FEW_POSITIONS positions and by incrementing beyond; mostly accepted
+    tokens."""
     random = np.random.default_rng(3)
     draft, noise = random.dirichlet(np.full(5, 0.3), size=(2, horizon, 5))
     pair = ChainPair(draft, 0.95 * draft + 0.05 * noise, np.full(5, 0.2))
@@ -236,7 +241,7 @@ def test_long_windows_are_counted_by_position(kind, horizon):
         "sure": ConfidenceSpeculative(0.35, None),
     }[kind]
     counts = assert_recounted(pair, decoder, 250)
-    assert counts.reached_by_position[FEW_PLACES - 4 :].any() or kind == "sure"
+    assert counts.reached_by_position[FEW_POSITIONS - 4 :].any() or kind == "sure"
 
 
 @pytest.mark.statistical
@@ -386,12 +391,13 @@ def dense():
 
 
 def caught(decoder, change, chains) -> tuple[bool, bool]:
-    """Whether spoilt tables are caught by the law of tokens and rejections, and by the counts of calls."""
+    """Whether spoilt tables are caught by the distribution of tokens and rejections, and by the counts of
+    calls."""
     tables = change(build_tables(as_pair(*chains), decoder))
-    law, paths = call_law(*chains, decoder), record_paths(tables, N, seeded(1))
-    joint = marginal(law, lambda tokens, rejected, calls: (tokens, rejected))
+    distribution, paths = call_distribution(*chains, decoder), record_paths(tables, N, seeded(1))
+    joint = marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
     counts = simulate_batch(tables, N, seeded(2))
-    wrong = disagreements(law, counts, longest_window(decoder, len(chains[0])))
+    wrong = disagreements(distribution, counts, longest_window(decoder, len(chains[0])))
     return bool(mismatches(joint, outcomes(paths.tokens, paths.rejected))), bool(wrong)
 
 
@@ -460,8 +466,8 @@ def test_catches_confidence_read_at_the_wrong_token(dense):
 def test_catches_a_draft_that_never_goes_on_behind_a_rejection(dense):
     """The counts of drafted tokens, which nothing else sees."""
     decoder = ConfidenceSpeculative(0.45, 3)
-    law, tables = call_law(*dense, decoder), build_tables(as_pair(*dense), decoder)
+    distribution, tables = call_distribution(*dense, decoder), build_tables(as_pair(*dense), decoder)
     counts = simulate_batch(tables, N, seeded(2))
     assert counts.drafted_by_position.sum() > counts.reached_by_position.sum()
     short = replace(counts, drafted_by_position=counts.reached_by_position)
-    assert disagreements(law, short, 3)
+    assert disagreements(distribution, short, 3)

@@ -65,12 +65,12 @@ def test_the_unit_makes_no_difference(values, unit, error):
 def test_simulated_coverage_and_its_control():
     """At 80%, of 120 samples a valid interval misses more than 47 with probability 4.1e-7 (Bin(120, 1/5))."""
     random = np.random.default_rng(21)
-    laws = [
+    distributions = [
         (lambda n: random.random(n), 0.5),
         (lambda n: random.beta(0.05, 5, n), 0.05 / 5.05),
         (lambda n: np.where(random.random(n) < 0.05, random.random(n), 0.0), 0.025),
     ]
-    for draw, mean in laws:
+    for draw, mean in distributions:
         intervals = [sample_mean_interval(draw(150), 1, 0.8) for _ in range(120)]
         assert sum(not low <= mean <= high for _, low, high in intervals) <= 47
         narrow = [(e, e - (e - low) / 8, e + (high - e) / 8) for e, low, high in intervals]

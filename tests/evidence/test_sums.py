@@ -43,11 +43,11 @@ def test_coverage_is_not_below_what_is_said():
 @pytest.mark.parametrize("seed", range(3))
 def test_verdicts_pass_and_a_wrong_mean_is_caught(seed):
     sums, n, most, exact = dependent(seed, n=200_000)
-    named = {"resolution": 0.2, "cell": "E[accepted at place {0}]"}
+    named = {"resolution": 0.2, "cell": "E[accepted at position {0}]"}
     verdict = sums_verdict("x", sums, n, most, exact, **named)
     assert verdict.status == Status.PASS and verdict.detectable < 0.2 and verdict.trajectories == n
     wrong = sums_verdict("x", sums, n, most, [5.0, 2.5, 1 / 11 + 0.02], **named)
-    assert wrong.status == Status.FAIL and wrong.statistic.startswith("E[accepted at place 3]")
+    assert wrong.status == Status.FAIL and wrong.statistic.startswith("E[accepted at position 3]")
     few = sums_verdict("x", *dependent(seed, n=50), **named)
     assert few.status == Status.INCONCLUSIVE
 
@@ -64,7 +64,7 @@ def test_it_is_the_share_interval_of_one_sum():
 
 
 def test_several_sums_share_the_error_and_so_do_looks():
-    """Four sums at 99% are each as one alone at 99.75%; what could be detected is a place's own."""
+    """Four sums at 99% are each as one alone at 99.75%; what could be detected is a position's own."""
     sums, most, n = [30, 5, 0, 700], [1, 1, 2, 10], 100
     together = np.array(sums_interval(sums, n, most, 0.99))
     looked = np.array(sums_interval(sums, n, most, 0.9, looks=10))

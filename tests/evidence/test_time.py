@@ -19,19 +19,19 @@ def histograms(pairs):
     return np.bincount(calls, minlength=CALLS + 1), np.bincount(drafted, minlength=DRAFTED + 1)
 
 
-def miss(interval, law, size, draft_cost, target_cost):
+def miss(interval, distribution, size, draft_cost, target_cost):
     """The probability that the interval misses the mean time, over all samples of that size.
 
-    law: {(calls, drafted): probability}.
+    distribution: {(calls, drafted): probability}.
     """
-    mean = sum(p * (draft_cost * d + target_cost * n) for (n, d), p in law.items())
+    mean = sum(p * (draft_cost * d + target_cost * n) for (n, d), p in distribution.items())
     missed = 0.0
-    for counts in itertools.product(range(size + 1), repeat=len(law)):
+    for counts in itertools.product(range(size + 1), repeat=len(distribution)):
         if sum(counts) != size:
             continue
         ways = math.factorial(size) / math.prod(math.factorial(k) for k in counts)
-        probability = ways * math.prod(p**k for p, k in zip(law.values(), counts, strict=True))
-        sample = [pair for pair, k in zip(law, counts, strict=True) for _ in range(k)]
+        probability = ways * math.prod(p**k for p, k in zip(distribution.values(), counts, strict=True))
+        sample = [pair for pair, k in zip(distribution, counts, strict=True) for _ in range(k)]
         _, low, high = interval(*histograms(sample), draft_cost, target_cost)
         missed += probability * (not low <= mean <= high)
     return missed

@@ -1,4 +1,4 @@
-"""experiment=correctness: the split, the mistakes and what is said of them, for other laws too."""
+"""experiment=correctness: the split, the mistakes and what is said of them, for other distributions too."""
 
 from __future__ import annotations
 
@@ -69,16 +69,18 @@ def test_the_split_is_exact(outcome):
 
 
 def test_every_biased_law_is_caught_against_the_target(outcome):
-    """Negative control of the verdicts: what follows its own law does not follow the target."""
+    """Negative control of the verdicts: what follows its own distribution does not follow the target."""
     table = _table(outcome, "correctness_mistakes")
     by_mistake = table.groupby(["case", "mistake"], sort=False)
     assert len(by_mistake) == 2 * len(MISTAKES)
     for (case, mistake), rows in by_mistake:
         hidden = (case, mistake) == ("first pair", "shared uniform")  # its residual is a single token
-        assert rows.bias.iloc[0] == pytest.approx(np.abs(rows.law - rows.target).sum() / 2, abs=1e-12)
+        assert rows.bias.iloc[0] == pytest.approx(
+            np.abs(rows.distribution - rows.target).sum() / 2, abs=1e-12
+        )
         assert rows.acceptance.iloc[0] == pytest.approx(rows.accepted.sum(), abs=1e-12)
         noticed = None if hidden else rows.noticed_at.iloc[0]
-        assert noticed == trajectories_to_notice(rows.target, rows.law)
+        assert noticed == trajectories_to_notice(rows.target, rows.distribution)
         assert (rows.bias.iloc[0] < 1e-12) == hidden == bool(np.isnan(rows.noticed_at.iloc[0]))
         assert (rows.against_the_target.iloc[0] == "FAIL") == (not hidden)
         told = [note for note in outcome.notes if note.startswith(f"{case}, {mistake}:")]
@@ -92,11 +94,15 @@ def test_too_few_steps_are_told(tmp_path):
     assert told.endswith("about 6,376 steps on, but not here.")
 
 
-@pytest.mark.parametrize("laws", [([1], [1]), ([0, 0.5, 0.5], [0.2, 0.8, 0])], ids=["one token", "zeros"])
-def test_any_two_laws(tmp_path, laws):
-    outcome = presented({"draft": laws[0], "target": laws[1], "other": None}, tmp_path, trajectories=20_000)
+@pytest.mark.parametrize(
+    "distributions", [([1], [1]), ([0, 0.5, 0.5], [0.2, 0.8, 0])], ids=["one token", "zeros"]
+)
+def test_any_two_distributions(tmp_path, distributions):
+    outcome = presented(
+        {"draft": distributions[0], "target": distributions[1], "other": None}, tmp_path, trajectories=20_000
+    )
     assert not [one for one in (*outcome.verdicts, *outcome.checks) if one.status == "FAIL"]
-    assert len(_table(outcome, "correctness")) == len(laws[0])
+    assert len(_table(outcome, "correctness")) == len(distributions[0])
 
 
 def test_it_may_stop_at_a_half_width(tmp_path):
@@ -159,9 +165,13 @@ def test_bars_stack_to_what_comes_out(tmp_path):
 
 
 def test_long_laws_do_not_fill_the_heading(tmp_path):
-    laws = ["experiment.draft=" + "[" + ",".join(["0.02"] * 50) + "]"]
+    distributions = ["experiment.draft=" + "[" + ",".join(["0.02"] * 50) + "]"]
     settings = point(
-        "correctness", {}, output=tmp_path, trajectories=1, command=" ".join(["simlab", "run", *laws])
+        "correctness",
+        {},
+        output=tmp_path,
+        trajectories=1,
+        command=" ".join(["simlab", "run", *distributions]),
     )
     case = correctness.Case("first pair", np.full(50, 0.02), np.full(50, 0.02))
-    assert correctness._title(settings, case) == "One step, two laws of 50 tokens"
+    assert correctness._title(settings, case) == "One step, two distributions of 50 tokens"

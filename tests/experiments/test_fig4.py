@@ -1,4 +1,4 @@
-"""Figure 4: its jobs, its exact places and fronts, what it says in words, and what it refuses."""
+"""Figure 4: its jobs, its exact positions and fronts, what it says in words, and what it refuses."""
 
 from __future__ import annotations
 
@@ -109,16 +109,19 @@ def test_random_algorithms_are_algorithms():
 
 
 def test_a_coin_attains_its_line():
-    """The law of a coin per sequence, on a pair of one start, as a chain of one step over whole sequences."""
+    """The distribution of a coin per sequence, on a pair of one start, as a chain of one step over whole
+    sequences."""
     pair = paper(2, 3)
-    law = {
+    distribution = {
         name: np.einsum("ab,bc->abc", chain[0], chain[1]).reshape(3, 9)
         for name, chain in (("draft", pair.draft), ("target", pair.target))
     }
-    alone = 0.5 * np.abs(law["draft"] - law["target"]).sum(1).mean()
+    alone = 0.5 * np.abs(distribution["draft"] - distribution["target"]).sum(1).mean()
     for part in (0.2, 0.7):
-        mixed = part * law["draft"] + (1 - part) * law["target"]
-        assert 0.5 * np.abs(mixed - law["target"]).sum(1).mean() == pytest.approx(part * alone, abs=1e-15)
+        mixed = part * distribution["draft"] + (1 - part) * distribution["target"]
+        assert 0.5 * np.abs(mixed - distribution["target"]).sum(1).mean() == pytest.approx(
+            part * alone, abs=1e-15
+        )
     assert chains_total_variation(pair.draft, pair.target, pair.initial).middle == pytest.approx(alone)
 
 

@@ -84,8 +84,8 @@ def test_every_law_is_judged_at_every_capacity(outcome):
     assert len(set(names)) == len(names)
     assert not [verdict for verdict in outcome.verdicts if verdict.status == "FAIL"]
     kinds = [verdict.kind for verdict in outcome.verdicts]
-    # Two laws with a sharper bound at six capacities, three with a dual bound, two with a renewal bound, and
-    # four random families.
+    # Two distributions with a sharper bound at six capacities, three with a dual bound, two with a renewal
+    # bound, and four random families.
     assert kinds.count("bound") == 2 * 6 + 3 + 2 + 4
     assert kinds.count("rate") == 2 and kinds.count("equality") == 2 * 3
     for capacity in OPTIONS["capacities"]:
@@ -129,7 +129,7 @@ LEVELS = Judging()
 
 @pytest.fixture(scope="module")
 def measured(settings, results):
-    """The first law, Dirichlet(8, 0.3)."""
+    """The first distribution, Dirichlet(8, 0.3)."""
     law = Dirichlet(8, 0.3)
     jobs = light_judge.environment_jobs(law, OPTIONS["capacities"], OPTIONS["environments"], settings.seed)
     return light_judge.measure(law, jobs, told(settings, results))
@@ -172,7 +172,7 @@ def test_a_slope_that_is_far_from_its_limit_is_not_held_against_it(settings, mea
 
 
 def test_wrong_moments_fail(measured):
-    """Control: rows of another law than the one whose moments are told."""
+    """Control: rows of another distribution than the one whose moments are told."""
     assert [one.status for one in light_judge.moment_verdicts(measured, 0, LEVELS)] == ["PASS", "PASS"]
     other = dataclasses.replace(measured, law=Dirichlet(8, 0.4))
     assert [one.status for one in light_judge.moment_verdicts(other, 0, LEVELS)] == ["FAIL", "FAIL"]
@@ -265,8 +265,14 @@ def test_settings_without_effect_are_told(settings, measured):
         ({"laws": []}, r"experiment.laws = \[\]: give a list"),
         ({"laws": {"name": "zipf"}}, "experiment.laws = .*: give a list"),
         ({"laws": ["zipf"]}, "experiment.laws has 'zipf': give {name: NAME"),
-        ({"laws": [{"name": "gauss"}]}, "experiment.laws: no law 'gauss': known are dirichlet, softmax"),
-        ({"laws": [{"name": "zipf", "scale": 1}]}, "experiment.laws: law zipf has no option 'scale'"),
+        (
+            {"laws": [{"name": "gauss"}]},
+            "experiment.laws: no distribution 'gauss': known are dirichlet, softmax",
+        ),
+        (
+            {"laws": [{"name": "zipf", "scale": 1}]},
+            "experiment.laws: distribution zipf has no option 'scale'",
+        ),
         ({"laws": [{"name": "zipf", "states": math.inf}]}, "experiment.laws: states = inf"),
         ({"laws": [{"name": "dirichlet", "concentration": 0}]}, "concentration = 0"),
         ({"laws": [{"name": "softmax", "scale": 10001}]}, "experiment.laws: scale = 10001"),

@@ -18,7 +18,7 @@ from simlab.experiments.common import outcome as outcomes
 from simlab.experiments.common.draft_quality import dial_pair
 from simlab.experiments.common.estimates import speedup_of
 from simlab.experiments.common.jobs import instance
-from simlab.experiments.windows import acceptance_by_position as windows_places
+from simlab.experiments.windows import acceptance_by_position
 from simlab.experiments.windows import best_window_map as windows_map
 from simlab.experiments.windows import block_verification as windows_block
 from simlab.experiments.windows import policies as windows_policies
@@ -269,10 +269,10 @@ def test_another_window_is_caught(tmp_path):
 
 
 def test_wrong_counts_by_position_are_caught(tmp_path):
-    """Negative control: the first place counts as accepted what the second one does."""
+    """Negative control: the first position counts as accepted what the second one does."""
     one = place(tmp_path, trajectories=100_000)
     options = options_of(one)
-    planned = windows_places.places_job(one, options)
+    planned = acceptance_by_position.positions_job(one, options)
     result = simulated([planned])[planned.task.id]
     counts = result.counts
     shifted = counts.accepted_by_position.copy()
@@ -282,8 +282,8 @@ def test_wrong_counts_by_position_are_caught(tmp_path):
         patch.setattr(outcomes, "save_figure", lambda *_: [])
         for found, status in ((result, Status.PASS), (wrong, Status.FAIL)):
             there = told(one, {planned.task.id: found})
-            _, verdicts, _ = windows_places.present_places(there, options, planned)
-            assert verdicts[2].name == "x, window 3: calls that accept by place"
+            _, verdicts, _ = acceptance_by_position.present_positions(there, options, planned)
+            assert verdicts[2].name == "x, window 3: calls that accept by position"
             assert verdicts[2].status == status
 
 
@@ -293,11 +293,11 @@ def test_no_trajectory_has_more_calls_at_a_place_than_said():
         for window in (1, 2, 3, 9):
             decoder = Speculative(window, True)
             longest = min(window, horizon - 1)
-            most = windows_places.most_calls(horizon, longest)
+            most = acceptance_by_position.most_calls(horizon, longest)
             same = predict(bernoulli(0.5, 0.5, horizon), decoder)
             never = predict(bernoulli(1.0, 0.0, horizon), decoder)
             for exact in (same, never):
-                for name in windows_places.COUNTED:
+                for name in acceptance_by_position.COUNTED:
                     assert (getattr(exact, f"{name}_by_position") <= most[name] + 1e-12).all()
             np.testing.assert_allclose(never.drafted_by_position, most["drafted"], atol=1e-12)
             if longest:

@@ -53,14 +53,14 @@ def text(tmp_path):
         ("softmax", {"scale": -1}, "scale = -1: give a finite number >= 0"),
         ("softmax", {"scale": "3"}, "scale = '3'"),
         ("zipf", {"exponent": -0.1}, "exponent = -0.1: give a finite number >= 0"),
-        ("zipf", {"scale": 1}, "law zipf has no option 'scale': known are states, exponent"),
+        ("zipf", {"scale": 1}, "distribution zipf has no option 'scale': known are states, exponent"),
         ("pair", {"generator": "none"}, "no pair 'none': known are paper,"),
         ("pair", {"generator": "paper", "size": 1}, "pair paper has no option 'size'"),
         ("pair", {"model": "both"}, "model = 'both': give one of target, draft"),
         ("text", {"context": -1}, "context = -1: give a whole number of at least 0"),
         ("text", {"path": "/nowhere/at/all"}, "no text /nowhere/at/all"),
-        ("poisson", {}, "no law 'poisson': known are dirichlet, softmax, zipf, pair, text"),
-        (None, {}, "no law None"),
+        ("poisson", {}, "no distribution 'poisson': known are dirichlet, softmax, zipf, pair, text"),
+        (None, {}, "no distribution None"),
     ],
 )
 def test_a_mistake_is_one_line(name, options, message):
@@ -93,7 +93,7 @@ def test_rows_that_are_none_are_refused(rows, weights, message):
 
 def test_what_is_no_law_has_no_identity():
     for what in (None, "dirichlet", simlab.pairs.bernoulli(), {"law": "dirichlet"}):
-        with pytest.raises(SimlabError, match="law is of type .*: give one of simlab.laws"):
+        with pytest.raises(SimlabError, match="distribution is of type .*: give one of simlab.laws"):
             law_identity(what)
 
 

@@ -1,8 +1,9 @@
-"""The law of block verification by brute force, in rational arithmetic, call by call; and of mistaken ones.
+"""The distribution of block verification by brute force, in rational arithmetic, call by call; and of
+mistaken ones.
 
-Each call drafts a whole window: every sequence of drafted tokens is a branch, and so is every place at which
-verification may stop, with the probability that the printed coins (Sun et al. 2024, arXiv 2403.10444) give
-it.
+Each call drafts a whole window: every sequence of drafted tokens is a branch, and so is every position at
+which verification may stop, with the probability that the printed coins (Sun et al. 2024, arXiv 2403.10444)
+give it.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ def excess(share: Fraction, target, draft) -> tuple[Fraction, ...]:
 
 
 def block_chance(share: Fraction, target, draft) -> Fraction:
-    """h_i at a place before the window's end."""
+    """h_i at a position before the window's end."""
     whole = sum(excess(share, target, draft))
     return whole / (whole + 1 - share) if whole + 1 != share else ONE
 
 
 def separate(chances: list[Fraction]) -> list[Fraction]:
     """P(tau = i): the last i whose own uniform is at most h_i; chances: h_0 = 1 .. h_g."""
-    law = []
+    distribution = []
     for i, chance in enumerate(chances):
         for later in chances[i + 1 :]:
             chance *= 1 - later
-        law.append(chance)
-    return law
+        distribution.append(chance)
+    return distribution
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def greedy_chance(share: Fraction, target, draft) -> Fraction:
 
 
 def one_uniform(chances: list[Fraction]) -> list[Fraction]:
-    """P(tau = i) where one uniform serves all places."""
+    """P(tau = i) where one uniform serves all positions."""
     highest = [max(chances[i:], default=ZERO) for i in range(len(chances) + 1)]
     return [now - later for now, later in pairwise(highest)]
 
@@ -91,7 +92,7 @@ MISTAKES = {
 }
 
 
-def call_law(draft, target, initial, decoder, rules: Rules = BLOCK) -> dict[tuple, Fraction]:
+def call_distribution(draft, target, initial, decoder, rules: Rules = BLOCK) -> dict[tuple, Fraction]:
     """P(tokens, rejected, calls), the initial token summed out; arguments as `enumerate.joint_law`.
 
     calls: a tuple of (drafted tokens, accepted tokens), one for each target call, in order.
@@ -127,21 +128,21 @@ def call_law(draft, target, initial, decoder, rules: Rules = BLOCK) -> dict[tupl
 
     @cache
     def rest(t: int, x: int) -> tuple:
-        """The law from position t on, after token x, where a call begins."""
+        """The distribution from position t on, after token x, where a call begins."""
         if t == horizon:
             return (((), (), (), ONE),)
-        law: dict[tuple, Fraction] = defaultdict(Fraction)
+        distribution: dict[tuple, Fraction] = defaultdict(Fraction)
         room = horizon - t - 1 if decoder.window is None else min(decoder.window, horizon - t - 1)
         for window, proposed in windows(t, x, room):
             for tau, z, mass in verified(t, (x, *window)):
                 flags = (*[False] * tau, tau < room)
                 for after, later, calls, tail in rest(t + tau + 1, z):
                     cell = (*window[:tau], z, *after), flags + later, ((room, tau), *calls)
-                    law[cell] += proposed * mass * tail
-        return tuple((*cell, mass) for cell, mass in law.items())
+                    distribution[cell] += proposed * mass * tail
+        return tuple((*cell, mass) for cell, mass in distribution.items())
 
-    law: dict[tuple, Fraction] = defaultdict(Fraction)
+    distribution: dict[tuple, Fraction] = defaultdict(Fraction)
     for x, mass in _outcomes(_row(initial)):
         for *cell, share in rest(0, x):
-            law[tuple(cell)] += mass * share
-    return dict(law)
+            distribution[tuple(cell)] += mass * share
+    return dict(distribution)

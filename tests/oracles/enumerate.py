@@ -1,4 +1,4 @@
-"""The law of every decoder by brute force, in rational arithmetic, from the printed algorithms.
+"""The distribution of every decoder by brute force, in rational arithmetic, from the printed algorithms.
 
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
 q^(M+1) used once after the last failure, and Section 4 (biased decoding); Pankratov and Alistarh 2026
@@ -34,7 +34,7 @@ from simlab.decoders import (
 ZERO, ONE = Fraction(0), Fraction(1)
 
 
-def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Fraction]:
+def joint_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Fraction]:
     """P(tokens, rejected) for all sequences of positive probability, the initial token summed out.
 
     draft, target: (T, V, V) and initial: (V,), nested sequences of anything that Fraction takes (floats are
@@ -45,16 +45,16 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
     if isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative) and not is_plain(
         decoder
     ):
-        from tests.oracles.windows import call_law, marginal  # here: it is made of the parts below
+        from tests.oracles.windows import call_distribution, marginal  # here: it is made of the parts below
 
-        law = call_law(draft, target, initial, decoder)
-        return marginal(law, lambda tokens, rejected, calls: (tokens, rejected))
+        distribution = call_distribution(draft, target, initial, decoder)
+        return marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
     if isinstance(decoder, BlockSpeculative):
         from tests.oracles import blocks
         from tests.oracles.windows import marginal
 
-        law = blocks.call_law(draft, target, initial, decoder)
-        return marginal(law, lambda tokens, rejected, calls: (tokens, rejected))
+        distribution = blocks.call_distribution(draft, target, initial, decoder)
+        return marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
     draft = [[_row(row) for row in step] for step in draft]
     target = [[_row(row) for row in step] for step in target]
     horizon = len(target)
@@ -68,7 +68,7 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
 
     @cache
     def speculative(t: int, x: int) -> tuple:
-        """The law of the rest from position t on, after token x: one drafted token, verified."""
+        """The distribution of the rest from position t on, after token x: one drafted token, verified."""
 
         def branches():
             for y, mass, accepted in _verified(draft[t][x], target[t][x]):
@@ -89,22 +89,22 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
 
         def branches():
             tries = decoder.drafts if fresh else 1
-            law = draft[t][x]
-            for first_tokens in product(range(len(law)), repeat=tries):
+            distribution = draft[t][x]
+            for first_tokens in product(range(len(distribution)), repeat=tries):
                 drafted = ONE
                 for y in first_tokens:
-                    drafted *= law[y]
+                    drafted *= distribution[y]
                 if not drafted:
                     continue
                 goal, failed = target[t][x], drafted
                 for y in first_tokens:
-                    accept = min(ONE, goal[y] / law[y])
+                    accept = min(ONE, goal[y] / distribution[y])
                     if accept:
                         yield failed * accept, y, False, following(t + 1, y, False)
                     failed *= ONE - accept
                     if not failed:
                         break
-                    goal = _residual(goal, law)
+                    goal = _residual(goal, distribution)
                 else:
                     for z, replaced in _outcomes(goal):
                         yield failed * replaced, z, True, following(t + 1, z, True)
@@ -116,7 +116,8 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
 
     @cache
     def biased(t: int, x: int) -> tuple:
-        """The same for a drafted token that is accepted too often, and replaced by a law of choice."""
+        """The same for a drafted token that is accepted too often, and replaced by a distribution of
+        choice."""
         epsilon = Fraction(decoder.epsilon)
 
         def branches():
@@ -162,15 +163,15 @@ def joint_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple], Frac
         start = starts[type(decoder)]
     else:
         raise TypeError(f"no decoder: {decoder!r}")
-    law: dict[tuple[tuple, tuple], Fraction] = defaultdict(Fraction)
+    distribution: dict[tuple[tuple, tuple], Fraction] = defaultdict(Fraction)
     for x, mass in _outcomes(_row(initial)):
         for tokens, rejected, rest in start(0, x):
-            law[tokens, rejected] += mass * rest
-    return dict(law)
+            distribution[tokens, rejected] += mass * rest
+    return dict(distribution)
 
 
 END = (((), (), ONE),)
-"""The law of nothing: the empty sequence, for certain."""
+"""The distribution of nothing: the empty sequence, for certain."""
 
 
 def target_calls(rejected: tuple) -> int:
@@ -183,9 +184,9 @@ def drafted_tree(chooser, time: int, token: int, decoder) -> list[tuple[int, ...
 
     chooser: (T, V, V) of Fractions. No search: all sequences of positive probability up to the horizon are
     listed and sorted by falling probability, and the first are taken. Equally probable ones: those whose
-    parents are more probable than they are come first, by their parents' places, then by the token's place in
-    its row; after them those that are as probable as their parents (certain tokens), each generation in the
-    order of the one before.
+    parents are more probable than they are come first, by their parents' positions, then by the token's
+    position in its row; after them those that are as probable as their parents (certain tokens), each
+    generation in the order of the one before.
     """
     rows = chooser[time:]
     paths = _continuations(rows, token)
@@ -231,8 +232,8 @@ def _row(row) -> tuple[Fraction, ...]:
     return exact
 
 
-def _outcomes(law) -> list[tuple[int, Fraction]]:
-    return [(y, mass) for y, mass in enumerate(law) if mass]
+def _outcomes(distribution) -> list[tuple[int, Fraction]]:
+    return [(y, mass) for y, mass in enumerate(distribution) if mass]
 
 
 def _verified(draft, target):
@@ -264,22 +265,23 @@ def _replacement(draft, target, decoder) -> tuple[Fraction, ...]:
 
 
 def total_variation(draft, target, initial, decoder) -> Fraction:
-    """Total variation of the tokens' law and the target's given x_0, averaged over x_0; as `joint_law`."""
+    """Total variation of the tokens' distribution and the target's given x_0, averaged over x_0; as
+    `joint_law`."""
     whole = ZERO
     for x, mass in _outcomes(_row(initial)):
         start = [int(x == z) for z in range(len(initial))]
         excess: dict[tuple, Fraction] = defaultdict(Fraction)
         for sign, each in ((1, decoder), (-1, Autoregressive())):
-            for (tokens, _), share in joint_law(draft, target, start, each).items():
+            for (tokens, _), share in joint_distribution(draft, target, start, each).items():
                 excess[tokens] += sign * share
         whole += mass * sum(max(value, ZERO) for value in excess.values())
     return whole
 
 
 def _collect(branches) -> tuple:
-    """Sum branches (mass, token, rejected, law of the rest) into ((tokens, rejected, mass), ...)."""
-    law: dict[tuple[tuple, tuple], Fraction] = defaultdict(Fraction)
+    """Sum branches (mass, token, rejected, distribution of the rest) into ((tokens, rejected, mass), ...)."""
+    distribution: dict[tuple[tuple, tuple], Fraction] = defaultdict(Fraction)
     for mass, token, rejected, rest in branches:
         for tokens, flags, tail in rest:
-            law[(token, *tokens), (rejected, *flags)] += mass * tail
-    return tuple((tokens, flags, mass) for (tokens, flags), mass in law.items())
+            distribution[(token, *tokens), (rejected, *flags)] += mass * tail
+    return tuple((tokens, flags, mass) for (tokens, flags), mass in distribution.items())

@@ -1,4 +1,5 @@
-"""The law of E[X | environment] in rationals, by going through all environments that make a difference."""
+"""The distribution of E[X | environment] in rationals, by going through all environments that make a
+difference."""
 
 from __future__ import annotations
 
@@ -7,17 +8,17 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 
-def accepted_law(rows: Sequence[Sequence], weights: Sequence, capacities: Sequence[int]) -> dict:
+def accepted_distribution(rows: Sequence[Sequence], weights: Sequence, capacities: Sequence[int]) -> dict:
     """{(E[X | environment] for each of the ascending capacities): its probability}, all of them rationals.
 
     A node has row k with probability weights[k], independently of all others. Which rows the nodes below the
     last one chosen have makes no difference, so that there are K^P cases for the largest capacity P.
     """
-    law: dict = defaultdict(Fraction)
+    distribution: dict = defaultdict(Fraction)
 
     def choose(frontier: list, sums: tuple, probability: Fraction) -> None:
         if len(sums) > capacities[-1]:
-            law[tuple(sums[capacity] for capacity in capacities)] += probability
+            distribution[tuple(sums[capacity] for capacity in capacities)] += probability
             return
         best = max(frontier)
         rest = list(frontier)
@@ -28,7 +29,7 @@ def accepted_law(rows: Sequence[Sequence], weights: Sequence, capacities: Sequen
 
     for row, weight in zip(rows, weights, strict=True):  # the root's
         choose([Fraction(entry) for entry in row if entry], (Fraction(0),), Fraction(weight))
-    return dict(law)
+    return dict(distribution)
 
 
 def accepted_alone(row: Sequence, capacities: Sequence[int]) -> list[Fraction]:

@@ -1,4 +1,4 @@
-"""Tiny pairs with rational rows, for tests that compare with exact laws."""
+"""Tiny pairs with rational rows, for tests that compare with exact distributions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The law of decoders with windows by brute force, in rational arithmetic, call by call.
+"""The distribution of decoders with windows by brute force, in rational arithmetic, call by call.
 
 Each call drafts a whole window: every sequence of drafted tokens is a branch, those behind a rejection
 included, and so is each acceptance coin, each replacement and each bonus token. Nothing is simplified by
@@ -18,7 +18,7 @@ from tests.oracles.enumerate import ONE, _outcomes, _residual, _row
 Paths = tuple[tuple[tuple, tuple, tuple, Fraction], ...]
 
 
-def call_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple, tuple], Fraction]:
+def call_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tuple, tuple], Fraction]:
     """P(tokens, rejected, calls), the initial token summed out; arguments as `joint_law`.
 
     calls: a tuple of (drafted tokens, accepted tokens), one for each target call, in order.
@@ -59,24 +59,24 @@ def call_law(draft, target, initial, decoder) -> dict[tuple[tuple, tuple, tuple]
 
     @cache
     def rest(t: int, x: int) -> Paths:
-        """The law from position t on, after token x, where a call begins."""
+        """The distribution from position t on, after token x, where a call begins."""
         if t == horizon:
             return (((), (), (), ONE),)
-        law: dict[tuple, Fraction] = defaultdict(Fraction)
+        distribution: dict[tuple, Fraction] = defaultdict(Fraction)
         room = _room(decoder, t, x, horizon - t - (1 if bonus else 0))
         for window, proposed in drafted(t, x, room):
             for tokens, flags, mass in verified(t, x, window):
                 accepted = len(tokens) - (1 if flags[-1] or len(tokens) > len(window) else 0)
                 for after, later, calls, tail in rest(t + len(tokens), tokens[-1]):
                     cell = tokens + after, flags + later, ((len(window), accepted), *calls)
-                    law[cell] += proposed * mass * tail
-        return tuple((*cell, mass) for cell, mass in law.items())
+                    distribution[cell] += proposed * mass * tail
+        return tuple((*cell, mass) for cell, mass in distribution.items())
 
-    law: dict[tuple, Fraction] = defaultdict(Fraction)
+    distribution: dict[tuple, Fraction] = defaultdict(Fraction)
     for x, mass in _outcomes(_row(initial)):
         for *cell, share in rest(0, x):
-            law[tuple(cell)] += mass * share
-    return dict(law)
+            distribution[tuple(cell)] += mass * share
+    return dict(distribution)
 
 
 def _room(decoder, t: int, x: int, left: int) -> int:
@@ -85,19 +85,19 @@ def _room(decoder, t: int, x: int, left: int) -> int:
     return left if window is None else min(int(window), left)
 
 
-def marginal(law: dict, of) -> dict:
-    """The law of of(*cell): a function of the cells of `call_law`."""
+def marginal(distribution: dict, of) -> dict:
+    """The distribution of of(*cell): a function of the cells of `call_law`."""
     found: dict = defaultdict(Fraction)
-    for cell, mass in law.items():
+    for cell, mass in distribution.items():
         found[of(*cell)] += mass
     return dict(found)
 
 
-def expected_by_position(law: dict, longest: int) -> dict[str, list[Fraction]]:
-    """Expected numbers of calls by place i = 1..longest in the window: those that draft i tokens or more
+def expected_by_position(distribution: dict, longest: int) -> dict[str, list[Fraction]]:
+    """Expected numbers of calls by position i = 1..longest in the window: those that draft i tokens or more
     ("drafted"), of those the ones whose first i - 1 ("reached") and first i ("accepted") are accepted."""
     found = {name: [Fraction(0)] * longest for name in ("drafted", "reached", "accepted")}
-    for (_, _, calls), mass in law.items():
+    for (_, _, calls), mass in distribution.items():
         for drafted, accepted in calls:
             for i in range(1, drafted + 1):
                 found["drafted"][i - 1] += mass

@@ -1,4 +1,4 @@
-"""The joint law of the references against brute force, and broken samplers that must be caught."""
+"""The joint distribution of the references against brute force, and broken samplers that must be caught."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from simlab.errors import SimlabError
 from simlab.reference import tree
 from simlab.reference.draws import draw, residual
 from simlab.reference.tree import draft_tree
-from tests.oracles.enumerate import drafted_tree, joint_law
+from tests.oracles.enumerate import drafted_tree, joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches
 
@@ -42,30 +42,34 @@ def cells(paths):
     "decoder", [Autoregressive(), Speculative(), BatchSpeculative(1), BatchSpeculative(3)], ids=str
 )
 @pytest.mark.parametrize(("horizon", "states"), [(3, 3), (1, 2), (2, 1)])
-def test_the_references_follow_the_joint_law(decoder, horizon, states):
+def test_the_references_follow_the_joint_distribution(decoder, horizon, states):
     chains = rational_chains(horizon, states, seed=horizon)
     paths = reference.simulate(as_pair(*chains), decoder, N, random.Random(7))
-    assert not mismatches(joint_law(*chains, decoder), cells(paths))
+    assert not mismatches(joint_distribution(*chains, decoder), cells(paths))
 
 
 @pytest.mark.parametrize("replacement", REPLACEMENTS)
 @pytest.mark.parametrize("epsilon", [0.0, 0.125, 1.0])
 @pytest.mark.parametrize(("horizon", "states", "seed"), [(3, 3, 3), (2, 4, 8), (2, 1, 2)])
-def test_the_reference_of_biased_decoding_follows_the_joint_law(replacement, epsilon, horizon, states, seed):
+def test_the_reference_of_biased_decoding_follows_the_joint_distribution(
+    replacement, epsilon, horizon, states, seed
+):
     chains, decoder = rational_chains(horizon, states, seed), BiasedSpeculative(epsilon, replacement)
     paths = reference.simulate(as_pair(*chains), decoder, N, random.Random(seed))
-    assert not mismatches(joint_law(*chains, decoder), cells(paths))
+    assert not mismatches(joint_distribution(*chains, decoder), cells(paths))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("drafted_by", DRAFTED_BY)
 @pytest.mark.parametrize("capacity", [1, 3, 50])
 @pytest.mark.parametrize(("horizon", "states", "seed"), [(3, 3, 3), (2, 4, 8), (2, 1, 2), (1, 2, 4)])
-def test_the_reference_of_trees_follows_the_joint_law(capacity, drafted_by, shape, horizon, states, seed):
+def test_the_reference_of_trees_follows_the_joint_distribution(
+    capacity, drafted_by, shape, horizon, states, seed
+):
     chains = rational_chains(horizon, states, seed, zeros=0.1)
     decoder = TreeSpeculative(capacity, drafted_by, shape)
     paths = reference.simulate(as_pair(*chains), decoder, 10_000, random.Random(seed))
-    assert not mismatches(joint_law(*chains, decoder), cells(paths))
+    assert not mismatches(joint_distribution(*chains, decoder), cells(paths))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -85,7 +89,7 @@ def test_the_references_trees_are_the_oracles_node_by_node(shape, zeros, denomin
 def test_takes_a_numpy_generator_too():
     chains = rational_chains(2, 2, seed=1)
     paths = reference.simulate(as_pair(*chains), Speculative(), 2000, np.random.default_rng(3))
-    assert not mismatches(joint_law(*chains, Speculative()), cells(paths))
+    assert not mismatches(joint_distribution(*chains, Speculative()), cells(paths))
 
 
 def test_a_draw_past_the_end_gives_the_last_token_of_positive_mass():
@@ -111,9 +115,10 @@ def test_refuses_what_it_cannot_run():
 # Negative controls: one step of samplers broken as others broke theirs. The test above must catch each.
 
 
-def invert(law, level):
-    """An inverse distribution function without the clamp: one past the end where the law falls short."""
-    return bisect_right(list(accumulate(law)), level)
+def invert(distribution, level):
+    """An inverse distribution function without the clamp: one past the end where the distribution falls
+    short."""
+    return bisect_right(list(accumulate(distribution)), level)
 
 
 def shared_uniform(draft, target, rng):
@@ -153,13 +158,13 @@ def correct(draft, target, rng):
     return draw(residual(target, draft), rng), True
 
 
-def biased(draft, target, rng, epsilon=0.125, law=None, shared=False):
+def biased(draft, target, rng, epsilon=0.125, distribution=None, shared=False):
     """A step of BiasedSpeculative(0.125, "optimal"), for the test's own ways to break it."""
     y, level = draw(draft, rng), rng.random()
     if level < min(1.0, (target[y] + epsilon) / draft[y]):
         return y, False
-    law = residual(target, draft) if law is None else law(draft, target)
-    return (invert(law, level) if shared else draw(law, rng)), True
+    distribution = residual(target, draft) if distribution is None else distribution(draft, target)
+    return (invert(distribution, level) if shared else draw(distribution, rng)), True
 
 
 def epsilon_ignored(draft, target, rng):
@@ -167,16 +172,18 @@ def epsilon_ignored(draft, target, rng):
 
 
 def replaced_by_the_target(draft, target, rng):
-    return biased(draft, target, rng, law=lambda draft, target: target)
+    return biased(draft, target, rng, distribution=lambda draft, target: target)
 
 
 def replaced_by_the_draft(draft, target, rng):
-    return biased(draft, target, rng, law=lambda draft, target: draft)
+    return biased(draft, target, rng, distribution=lambda draft, target: draft)
 
 
 def replaced_by_the_residual_of_the_widened_target(draft, target, rng):
     """[target + epsilon - draft]_+: what one gets who widens the target everywhere."""
-    return biased(draft, target, rng, law=lambda draft, target: residual([q + 0.125 for q in target], draft))
+    return biased(
+        draft, target, rng, distribution=lambda draft, target: residual([q + 0.125 for q in target], draft)
+    )
 
 
 def one_uniform_for_both(draft, target, rng):
@@ -212,11 +219,11 @@ SPREAD = SPREAD_DRAFT, SPREAD_TARGET
     ],
 )
 def test_broken_samplers_are_caught(step, decoder, draft, target, caught):
-    law = joint_law([[draft] * 4], [[target] * 4], [1, 0, 0, 0], decoder)
+    distribution = joint_distribution([[draft] * 4], [[target] * 4], [1, 0, 0, 0], decoder)
     rng = random.Random(5)
     steps = (step(draft, target, rng) for _ in range(N))
     sample = Counter(((y,), (rejected,)) for y, rejected in steps)
-    assert bool(mismatches(law, sample)) == caught
+    assert bool(mismatches(distribution, sample)) == caught
 
 
 def missing_node(tree):
@@ -241,7 +248,7 @@ def test_spoilt_trees_are_caught(spoil, caught):
         tree.walk(chain, 0, lambda time, token: spoil(draft_tree(chain, time, token, decoder)), rng)
         for _ in range(N)
     ]
-    assert bool(mismatches(joint_law(chain, chain, start, decoder), cells(paths))) == caught
+    assert bool(mismatches(joint_distribution(chain, chain, start, decoder), cells(paths))) == caught
 
 
 def test_one_uniform_row_worked_by_hand():

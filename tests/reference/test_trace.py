@@ -146,7 +146,7 @@ def test_each_try_of_batch_decoding_has_the_residual_of_the_one_before(data):
     pair, _, trace, _ = data.draw(traced("batch"))
     for call in trace.calls:
         goal = pair.target[call.position, call.prefix]
-        law = pair.draft[call.position, call.prefix]
+        distribution = pair.draft[call.position, call.prefix]
         for one in call.drafted:
             if one.position > call.position or one.coin is None:
                 assert one.residual_target is None
@@ -154,7 +154,7 @@ def test_each_try_of_batch_decoding_has_the_residual_of_the_one_before(data):
             assert one.residual_target == pytest.approx(goal, rel=1e-12)
             assert one.acceptance == min(1.0, one.residual_target[one.token] / one.draft_probability)
             if one.outcome == "rejected":
-                rest = np.maximum(np.array(one.residual_target) - law, 0.0)
+                rest = np.maximum(np.array(one.residual_target) - distribution, 0.0)
                 goal = rest / rest.sum()
         if call.replacement and call.replacement.position == call.position:
             assert call.replacement.distribution == pytest.approx(goal, rel=1e-12)
@@ -192,11 +192,11 @@ def test_a_trees_nodes_are_the_drafted_ones_and_the_walk_ends_where_it_must(data
 
 def test_a_biased_decoders_replacement_is_the_one_it_asks_for():
     pair = simlab.ChainPair.stationary([[0.9, 0.1]] * 2, [[0.2, 0.8]] * 2, [1.0, 0.0], horizon=8)
-    laws = {"target": (0.2, 0.8), "draft": (0.9, 0.1), "residual": (0, 1), "optimal": (0, 1)}
-    for replacement, law in laws.items():
+    distributions = {"target": (0.2, 0.8), "draft": (0.9, 0.1), "residual": (0, 1), "optimal": (0, 1)}
+    for replacement, distribution in distributions.items():
         trace = simlab.trace_one(pair, simlab.BiasedSpeculative(0.1, replacement), seed=2)
         drawn = [call.replacement.distribution for call in trace.calls if call.replacement]
-        assert drawn and all(one == pytest.approx(law) for one in drawn)
+        assert drawn and all(one == pytest.approx(distribution) for one in drawn)
 
 
 @given(data=st.data())

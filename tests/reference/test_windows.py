@@ -17,10 +17,10 @@ from simlab.errors import SimlabError
 from simlab.reference.draws import draw, residual
 from simlab.reference.windows import decode_calls
 from tests.decoding.test_windows import NAMES, decoders
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches
-from tests.oracles.windows import call_law
+from tests.oracles.windows import call_distribution
 
 N = 6_000
 
@@ -35,7 +35,7 @@ def test_the_reference_follows_the_law_of_tokens_and_calls(name, horizon, states
     for _ in range(N):
         tokens, rejected, calls = decode_calls(draft, target, draw(initial, rng), decoder, rng)
         sample[tuple(tokens), tuple(rejected), tuple(map(tuple, calls))] += 1
-    assert not mismatches(call_law(*chains, decoder), sample)
+    assert not mismatches(call_distribution(*chains, decoder), sample)
 
 
 def _arrays(chains):
@@ -48,7 +48,7 @@ def test_simulate_takes_windows():
     for decoder in decoders(3, 2).values():
         paths = reference.simulate(as_pair(*chains), decoder, N // 4, np.random.default_rng(3))
         sample = Counter((tuple(tokens), tuple(rejected)) for tokens, rejected in paths)
-        assert not mismatches(joint_law(*chains, decoder), sample)
+        assert not mismatches(joint_distribution(*chains, decoder), sample)
 
 
 def test_a_policy_that_does_not_fit_is_refused():
@@ -123,9 +123,9 @@ TWO, SURE = Speculative(2, bonus=True), ConfidenceSpeculative(0.4375, 2)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_broken_windows_are_caught(decoder, mistake, seed):
     chains = [DRAFT] * 3, [TARGET] * 3, [1, 0, 0]
-    law, rng = joint_law(*chains, decoder), random.Random(seed)
+    distribution, rng = joint_distribution(*chains, decoder), random.Random(seed)
     sample = Counter(decode(*chains[:2], decoder, rng, mistake) for _ in range(2 * N))
-    assert bool(mismatches(law, sample)) == (mistake is not None)
+    assert bool(mismatches(distribution, sample)) == (mistake is not None)
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_broken_windows_are_caught(decoder, mistake, seed):
 def test_which_mistakes_bias_the_tokens(decoder, mistake, biased):
     """Most do, and the tokens alone tell; a window too long costs calls only."""
     chains = [DRAFT] * 3, [TARGET] * 3, [1, 0, 0]
-    law, rng = Counter(), random.Random(3)
-    for (tokens, _), mass in joint_law(*chains, decoder).items():
-        law[tokens] += mass
+    distribution, rng = Counter(), random.Random(3)
+    for (tokens, _), mass in joint_distribution(*chains, decoder).items():
+        distribution[tokens] += mass
     sample = Counter(decode(*chains[:2], decoder, rng, mistake)[0] for _ in range(2 * N))
-    assert bool(mismatches(law, sample)) == biased
+    assert bool(mismatches(distribution, sample)) == biased

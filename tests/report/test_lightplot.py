@@ -61,7 +61,7 @@ def test_entropies_with_a_tick_at_each_bound(axes):
     draw_entropies(axes, {"family": (entropies, ESTIMATES, bounds)}, (entropies, 4 / entropies))
     drawn = lines(axes)
     np.testing.assert_array_equal(drawn["family"].get_ydata(), ESTIMATES)
-    np.testing.assert_array_equal(drawn["dual bound of each law"].get_ydata(), bounds)
+    np.testing.assert_array_equal(drawn["dual bound of each distribution"].get_ydata(), bounds)
     np.testing.assert_array_equal(drawn[BOUNDS["first_order"][0]].get_ydata(), 4 / entropies)
     axes.figure.draw_without_rendering()
     texts = [label.get_text() for label in axes.get_xticklabels()]

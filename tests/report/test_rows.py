@@ -58,7 +58,10 @@ def test_a_bound_is_a_close_call_from_above_only_and_a_rate_beyond_its_allowance
 
 
 def test_the_page_sums_up_each_experiment_first():
-    verdicts = [verdict("drafts: E[N_rej]", estimate=1, low=0, high=2, exact=1.7), verdict("drafts: law")]
+    verdicts = [
+        verdict("drafts: E[N_rej]", estimate=1, low=0, high=2, exact=1.7),
+        verdict("drafts: distribution"),
+    ]
     text = render_page([experiment(verdicts=verdicts, checks=[check()])], [], [])
     row = text[text.index('<th scope="row"><a href="#drafts">drafts</a>') :].partition("</tr>")[0]
     assert "2 PASS" in row and "1 PASS" in row and "0.7<" in row and ">E[N_rej]<" in row

@@ -82,7 +82,7 @@ def test_every_missing_end_is_noticed(some, data):
         b"SLC3" + bytes([1, 1, 1, 0, 1, 1, 1, 0, 1, 0]),
         b"SLC4" + bytes([1, 1, 1, 0]),  # lengths missing
         b"SLC4" + bytes([1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 1]),  # no numbers of drafted tokens
-        b"SLC4" + bytes([1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 0]),  # a place too few, one too many
+        b"SLC4" + bytes([1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 0]),  # a position too few, one too many
         b"SLC4" + bytes([1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0]),
         b"SLC4" + b"\xff" * 8 + b"\x7f" + b"\x01" * 16,
         b"SLC5" + bytes([1, 1, 1, 0, 1, 1, 1]),
@@ -117,7 +117,7 @@ def test_the_bytes_of_target_calls_are_fixed():
 
 
 def test_the_bytes_of_windows_are_fixed():
-    """The lengths stand at the beginning: D + 1 = 3 numbers of drafted tokens, K = 2 places."""
+    """The lengths stand at the beginning: D + 1 = 3 numbers of drafted tokens, K = 2 positions."""
     parts = np.array([5, 300]), np.array([[128, 177]]), np.array([300]), 305
     by_position = np.array([300, 5]), np.array([200, 4]), np.array([3, 2])
     counts = Counts(

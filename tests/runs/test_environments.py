@@ -115,10 +115,10 @@ def test_a_batch_takes_about_as_long_whatever_the_capacity():
     [
         (lambda: task(-1), "seed = -1"),
         (lambda: task(size=0), "batch_size = 0"),
-        (lambda: task(law="dirichlet"), "law is of type str"),
+        (lambda: task(law="dirichlet"), "distribution is of type str"),
         (lambda: EnvironmentTask(LAW, (3, 2)), "capacities: 2 comes after 3"),
-        (lambda: Job(task(), Dirichlet(9, 0.4), Trajectories(1)), "of another law than Dirichlet"),
-        (lambda: Job(task(), simlab.pairs.bernoulli(), Trajectories(1)), "law is of type ChainPair"),
+        (lambda: Job(task(), Dirichlet(9, 0.4), Trajectories(1)), "of another distribution than Dirichlet"),
+        (lambda: Job(task(), simlab.pairs.bernoulli(), Trajectories(1)), "distribution is of type ChainPair"),
         (lambda: Job(Task({}, simlab.Speculative()), LAW, Trajectories(1)), "Dirichlet is not a pair"),
         (
             lambda: Job(task(), LAW, HalfWidth(0.1)),

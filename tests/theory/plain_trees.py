@@ -62,12 +62,12 @@ def prefixes(nodes: list) -> set[tuple[int, ...]]:
     return set(paths)
 
 
-def calls_law(pair: ChainPair, tree) -> dict[tuple[int, tuple[bool, ...]], Fraction]:
+def calls_distribution(pair: ChainPair, tree) -> dict[tuple[int, tuple[bool, ...]], Fraction]:
     """P(number of calls, which tokens are bonus tokens), by walking every path of T tokens through its trees.
 
     tree(time, token): the nodes as above. In rationals; floats are taken at their exact value.
     """
-    law: dict = {}
+    distribution: dict = {}
     trees = {(t, x): prefixes(tree(t, x)) for t in range(pair.horizon) for x in range(pair.states)}
     for first, *path in product(range(pair.states), repeat=pair.horizon + 1):
         mass, last = Fraction(float(pair.initial[first])), first
@@ -87,8 +87,8 @@ def calls_law(pair: ChainPair, tree) -> dict[tuple[int, tuple[bool, ...]], Fract
                     place += 1
                 last = path[place - 1]
             key = (calls, tuple(bonus))
-            law[key] = law.get(key, Fraction(0)) + mass
-    return law
+            distribution[key] = distribution.get(key, Fraction(0)) + mass
+    return distribution
 
 
 def all_trees(pair: ChainPair, time: int, token: int, capacity: int) -> set[frozenset[tuple[int, ...]]]:

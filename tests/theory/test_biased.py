@@ -22,7 +22,7 @@ from simlab.theory import (
     single_token_tradeoff,
 )
 from tests.exact import close
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs
 
@@ -36,14 +36,14 @@ def sure(state: int, states: int) -> list[int]:
 
 
 def law_of_tokens(chains, decoder) -> dict[tuple, Fraction]:
-    law: dict[tuple, Fraction] = {}
-    for (tokens, _), mass in joint_law(*chains, decoder).items():
-        law[tokens] = law.get(tokens, Fraction(0)) + mass
-    return law
+    distribution: dict[tuple, Fraction] = {}
+    for (tokens, _), mass in joint_distribution(*chains, decoder).items():
+        distribution[tokens] = distribution.get(tokens, Fraction(0)) + mass
+    return distribution
 
 
 def divergence(draft, target, initial, decoder) -> float:
-    """KL of the whole sequences from the enumerated laws, x_0 by x_0."""
+    """KL of the whole sequences from the enumerated distributions, x_0 by x_0."""
     total = 0.0
     for x, mass in enumerate(initial):
         if not mass:
@@ -65,7 +65,7 @@ def test_equals_brute_force_over_the_algorithm(replacement, epsilon, horizon, st
     chains, decoder = rational_chains(horizon, states, seed), BiasedSpeculative(epsilon, replacement)
     pmf, positions = np.zeros(horizon + 1), np.zeros(horizon)
     marginals = np.zeros((horizon, states))
-    for (tokens, rejected), mass in joint_law(*chains, decoder).items():
+    for (tokens, rejected), mass in joint_distribution(*chains, decoder).items():
         pmf[sum(rejected)] += mass
         positions += float(mass) * np.array(rejected)
         marginals[range(horizon), tokens] += float(mass)
@@ -88,19 +88,21 @@ def test_whole_sequences_follow_the_output_chain(replacement, epsilon, horizon, 
     chain = predict(as_pair(draft, target, initial), decoder).output_chain
     assert chain.shape == (horizon, states, states)
     for start in np.flatnonzero([float(mass) for mass in initial]):
-        law = law_of_tokens((draft, target, sure(start, states)), decoder)
+        distribution = law_of_tokens((draft, target, sure(start, states)), decoder)
         for tokens in np.ndindex(*[states] * horizon):
             mass = np.prod([chain[t, x, y] for t, (x, y) in enumerate(itertools.pairwise((start, *tokens)))])
-            assert mass == pytest.approx(float(law.get(tokens, 0)), abs=1e-12)
+            assert mass == pytest.approx(float(distribution.get(tokens, 0)), abs=1e-12)
 
 
 def test_the_oracle_sees_what_another_replacement_or_epsilon_would_change():
     """The comparison above is no tautology: predictions of neighbouring settings differ by far more."""
     chains = rational_chains(3, 3, 4)
-    laws = [law_of_tokens(chains, BiasedSpeculative(0.125, each)) for each in ("optimal", "target", "draft")]
-    laws.append(law_of_tokens(chains, BiasedSpeculative(0.0625, "optimal")))
-    for i, one in enumerate(laws):
-        for other in laws[:i]:
+    distributions = [
+        law_of_tokens(chains, BiasedSpeculative(0.125, each)) for each in ("optimal", "target", "draft")
+    ]
+    distributions.append(law_of_tokens(chains, BiasedSpeculative(0.0625, "optimal")))
+    for i, one in enumerate(distributions):
+        for other in distributions[:i]:
             assert max(abs(one.get(key, 0) - other.get(key, 0)) for key in {*one, *other}) > 1e-3
 
 
@@ -116,12 +118,12 @@ def test_every_prediction_is_a_law_and_its_parts_agree(pair, epsilon, replacemen
     close(output_chain(pair, decoder), chain, 1e-14)
     assert (chain >= 0).all() and not chain.flags.writeable
     np.testing.assert_allclose(chain.sum(axis=-1), 1, atol=1e-12)
-    law = pair.initial
+    distribution = pair.initial
     for t in range(pair.horizon):
         lost = np.maximum(pair.draft[t] - pair.target[t] - epsilon, 0).sum(axis=-1)
-        assert positions[t] == pytest.approx(law @ lost, abs=1e-12)
-        law = law @ chain[t]
-        np.testing.assert_allclose(prediction.token_marginals[t], law, atol=1e-12)
+        assert positions[t] == pytest.approx(distribution @ lost, abs=1e-12)
+        distribution = distribution @ chain[t]
+        np.testing.assert_allclose(prediction.token_marginals[t], distribution, atol=1e-12)
     assert prediction.sequence_kl >= 0
 
 
@@ -240,10 +242,10 @@ def test_a_stationary_pair_has_one_step_of_output():
     assert predict(pair, decoder).output_chain.strides[0] == 0
     steps = [ChainPair(pair.draft[:1], pair.target[:1], pair.initial) for _ in range(1)]
     close(predict(pair, decoder).output_chain[3], output_chain(steps[0], decoder)[0], 1e-14)
-    law, total = pair.initial, 0.0
+    distribution, total = pair.initial, 0.0
     for now, goal in zip(predict(pair, decoder).output_chain, pair.target, strict=True):
-        total += law @ (now * np.log(now / goal)).sum(axis=-1)
-        law = law @ now
+        total += distribution @ (now * np.log(now / goal)).sum(axis=-1)
+        distribution = distribution @ now
     assert predict(pair, decoder).sequence_kl == pytest.approx(total, abs=1e-12)
 
 

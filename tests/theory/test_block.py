@@ -19,8 +19,8 @@ from simlab.theory.block import block_gain, masses
 from simlab.theory.block import calls as block_calls
 from simlab.theory.block.masses import WORK, block_masses
 from tests.oracles import windows
-from tests.oracles.blocks import BLOCK, MISTAKES, call_law
-from tests.oracles.enumerate import joint_law
+from tests.oracles.blocks import BLOCK, MISTAKES, call_distribution
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.windows import expected_by_position, marginal
 from tests.strategies import examples, pairs
@@ -40,15 +40,15 @@ def odd_chains(kind: str):
     return [draft[0]] * 4, [target[0]] * 4, initial
 
 
-def target_law(chains) -> dict:
-    return marginal(joint_law(*chains, Autoregressive()), lambda tokens, rejected: tokens)
+def target_distribution(chains) -> dict:
+    return marginal(joint_distribution(*chains, Autoregressive()), lambda tokens, rejected: tokens)
 
 
 def of_tokens(tokens, rejected, calls):
     return tokens
 
 
-# The output's law, in rationals.
+# The output's distribution, in rationals.
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -56,8 +56,8 @@ def of_tokens(tokens, rejected, calls):
 def test_the_output_is_the_targets_over_several_iterations(window, horizon, states, seed):
     for zeros in (0.0, 0.4):
         chains = rational_chains(horizon, states, seed, zeros)
-        law = call_law(*chains, BlockSpeculative(window), BLOCK)
-        assert marginal(law, of_tokens) == target_law(chains)
+        distribution = call_distribution(*chains, BlockSpeculative(window), BLOCK)
+        assert marginal(distribution, of_tokens) == target_distribution(chains)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -67,8 +67,8 @@ def test_every_mistake_is_biased(mistake, seed):
     is nothing to get wrong."""
     chains = rational_chains(3, 3, seed, zeros=0.0)
     for window, biased in ((2, True), (None, True), (1, False)):
-        law = call_law(*chains, BlockSpeculative(window), MISTAKES[mistake])
-        assert (marginal(law, of_tokens) != target_law(chains)) == biased
+        distribution = call_distribution(*chains, BlockSpeculative(window), MISTAKES[mistake])
+        assert (marginal(distribution, of_tokens) != target_distribution(chains)) == biased
 
 
 def test_greedy_accepts_more_of_one_call_which_is_why_its_target_must_change():
@@ -79,7 +79,7 @@ def test_greedy_accepts_more_of_one_call_which_is_why_its_target_must_change():
     chains = *chains, [1, 0]
     decoder = BlockSpeculative(2)
     greedy, block = (
-        sum(m * calls[0][1] for (_, _, calls), m in call_law(*chains, decoder, rules).items())
+        sum(m * calls[0][1] for (_, _, calls), m in call_distribution(*chains, decoder, rules).items())
         for rules in (MISTAKES["greedy, target unchanged"], BLOCK)
     )
     assert greedy > block
@@ -89,23 +89,23 @@ def test_greedy_accepts_more_of_one_call_which_is_why_its_target_must_change():
 
 
 def compare(chains, decoder):
-    law, pair = call_law(*chains, decoder), as_pair(*chains)
+    distribution, pair = call_distribution(*chains, decoder), as_pair(*chains)
     found, horizon = predict(pair, decoder), len(chains[0])
     for of, pmf in (
         (lambda tokens, rejected, calls: len(calls), found.target_calls_pmf),
         (lambda tokens, rejected, calls: sum(rejected), found.rejections_pmf),
     ):
-        counted = marginal(law, of)
+        counted = marginal(distribution, of)
         np.testing.assert_allclose(pmf, [float(counted.get(n, 0)) for n in range(horizon + 1)], atol=1e-12)
-    rejected = [sum(m for (_, flags, _), m in law.items() if flags[t]) for t in range(horizon)]
+    rejected = [sum(m for (_, flags, _), m in distribution.items() if flags[t]) for t in range(horizon)]
     np.testing.assert_allclose(found.rejections_per_position, np.array(rejected, float), atol=1e-12)
-    calls = sum(m * len(calls) for (*_, calls), m in law.items())
-    drafted = sum(m * sum(g for g, _ in calls) for (*_, calls), m in law.items())
+    calls = sum(m * len(calls) for (*_, calls), m in distribution.items())
+    drafted = sum(m * sum(g for g, _ in calls) for (*_, calls), m in distribution.items())
     np.testing.assert_allclose(found.expected_target_calls, float(calls), atol=1e-12)
     np.testing.assert_allclose(found.expected_drafted_tokens, float(drafted), atol=1e-12)
     np.testing.assert_allclose(found.expected_accepted_tokens, float(horizon - calls), atol=1e-12)
     longest = longest_window(decoder, horizon)
-    for name, values in expected_by_position(law, longest).items():
+    for name, values in expected_by_position(distribution, longest).items():
         expected = np.array([float(value) for value in values])
         np.testing.assert_allclose(getattr(found, f"{name}_by_position"), expected, atol=1e-12)
     assert found.error_bound == 0.0
@@ -132,8 +132,8 @@ def test_the_comparison_sees_a_mistaken_verification(mistake):
     wrong = []
     for seed in (12, 13, 14):
         chains, decoder = rational_chains(4, 3, seed, zeros=0.0), BlockSpeculative(2)
-        law = call_law(*chains, decoder, MISTAKES[mistake])
-        rejected = [float(sum(m for (_, flags, _), m in law.items() if flags[t])) for t in range(4)]
+        distribution = call_distribution(*chains, decoder, MISTAKES[mistake])
+        rejected = [float(sum(m for (_, flags, _), m in distribution.items() if flags[t])) for t in range(4)]
         found = predict(as_pair(*chains), decoder).rejections_per_position
         wrong.append(np.abs(found - rejected).max())
     assert max(wrong) > 1e-5  # against the 1e-12 up to which they agree
@@ -142,10 +142,10 @@ def test_the_comparison_sees_a_mistaken_verification(mistake):
 def test_given_the_output_a_call_accepts_as_far_as_the_least_ratio_of_a_prefix():
     """P(first call accepts i or more | output) = min over j <= i of draft(x^j)/target(x^j), in rationals."""
     draft, target, _ = rational_chains(4, 3, 6, zeros=0.2)
-    law = call_law(draft, target, [1, 0, 0], BlockSpeculative(None))
-    outputs = target_law((draft, target, [1, 0, 0]))
+    distribution = call_distribution(draft, target, [1, 0, 0], BlockSpeculative(None))
+    outputs = target_distribution((draft, target, [1, 0, 0]))
     for i in range(1, 4):
-        reached = marginal(law, lambda tokens, rejected, calls, i=i: (tokens, calls[0][1] >= i))
+        reached = marginal(distribution, lambda tokens, rejected, calls, i=i: (tokens, calls[0][1] >= i))
         for tokens, mass in outputs.items():
             path, ratio, least = (0, *tokens), Fraction(1), Fraction(1)
             for j in range(i):
@@ -163,17 +163,17 @@ def test_given_the_output_its_calls_are_stochastically_fewer(horizon, states, se
     """In rationals, for each sequence of tokens: P(n calls or fewer) is at least that of token by token."""
     for window in (1, 2, 3):
         chains = rational_chains(horizon, states, seed, zeros=0.1)
-        laws = []
-        for law in (
-            call_law(*chains, BlockSpeculative(window)),
-            windows.call_law(*chains, Speculative(window, True)),
+        distributions = []
+        for distribution in (
+            call_distribution(*chains, BlockSpeculative(window)),
+            windows.call_distribution(*chains, Speculative(window, True)),
         ):
             below: dict = defaultdict(Fraction)
-            for (tokens, _, calls), mass in law.items():
+            for (tokens, _, calls), mass in distribution.items():
                 for n in range(len(calls), horizon + 1):
                     below[tokens, n] += mass
-            laws.append(below)
-        block, token = laws
+            distributions.append(below)
+        block, token = distributions
         assert all(block[cell] >= mass for cell, mass in token.items())
         if window == 1:
             assert block == token
@@ -185,7 +185,7 @@ def test_never_more_calls_than_token_by_token(pair, window):
     token, block = (
         predict(pair, decoder) for decoder in (Speculative(window, True), BlockSpeculative(window))
     )
-    tails = [np.cumsum(law.target_calls_pmf) for law in (block, token)]
+    tails = [np.cumsum(distribution.target_calls_pmf) for distribution in (block, token)]
     assert (tails[0] >= tails[1] - 1e-12).all()
     if window == 1:
         np.testing.assert_allclose(block.target_calls_pmf, token.target_calls_pmf, atol=1e-12)
@@ -304,7 +304,7 @@ def test_more_work_is_done_where_the_bracket_is_wide(monkeypatch):
 
 
 def test_ratios_that_repeat_lose_nothing():
-    """Two ratios, 2/3 and 3/2, make few prefixes: 30 places are exact, and few cells too."""
+    """Two ratios, 2/3 and 3/2, make few prefixes: 30 positions are exact, and few cells too."""
     draft, target = np.array([[0.6, 0.4]] * 2), np.array([[0.4, 0.6]] * 2)
     found = predict(ChainPair.stationary(draft, target, [1, 0], 31), BlockSpeculative(None))
     assert found.error_bound < 1e-9

@@ -20,7 +20,7 @@ ODD = [0.0, 1e-300, 1e-12, 0.3, 0.5, 0.9, 1 - 1e-12, 1.0]
 
 
 def by_recursion(pair, drafts):
-    """TV less the rejections of `drafts` drafts, both from the law of N_rej at T = 1."""
+    """TV less the rejections of `drafts` drafts, both from the distribution of N_rej at T = 1."""
     return (
         predict(pair, BatchSpeculative(1)).expected_rejections
         - predict(pair, BatchSpeculative(drafts)).expected_rejections
@@ -77,7 +77,7 @@ def test_uniform_is_the_recursion(some, more):
 
 
 def test_the_printed_form_and_no_other():
-    """Control: neither an exponent of M nor the tokens' places exchanged would have passed."""
+    """Control: neither an exponent of M nor the tokens' positions exchanged would have passed."""
     assert batch_improvement_bernoulli(0.75, 0.5, 3) == pytest.approx(0.25 * (1 - 0.75**2), rel=1e-14)
     assert abs(0.25 * (1 - 0.75**3) - by_recursion(bernoulli(0.75, 0.5), 3)) > 0.01
     assert abs(0.25 * (1 - 0.25**2) - by_recursion(bernoulli(0.25, 0.5), 3)) > 0.01

@@ -15,7 +15,7 @@ from simlab.decoders import Autoregressive, BatchSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, dirichlet, paper
 from simlab.theory import expected_rejections_per_position, kernels, predict, theorem3_expected_rejections
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs
 
@@ -37,7 +37,7 @@ def test_equals_brute_force_over_the_printed_algorithm(decoder, horizon, states,
     pmf = [Fraction(0)] * (horizon + 1)
     marginals = np.zeros((horizon, states), dtype=object)
     positions = np.zeros(horizon, dtype=object)
-    for (tokens, rejected), mass in joint_law(*chains, decoder).items():
+    for (tokens, rejected), mass in joint_distribution(*chains, decoder).items():
         pmf[sum(rejected)] += mass
         for t in range(horizon):
             marginals[t, tokens[t]] += mass
@@ -54,15 +54,16 @@ def test_equals_brute_force_over_the_printed_algorithm(decoder, horizon, states,
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_joint_output_law_is_the_targets(seed):
-    """What token marginals rest on: the oracle's law of whole sequences, exactly, for every decoder."""
+    """What token marginals rest on: the oracle's distribution of whole sequences, exactly, for every
+    decoder."""
     chains = rational_chains(3, 2, seed)
-    laws = []
+    distributions = []
     for decoder in DECODERS:
-        law: dict[tuple, Fraction] = {}
-        for (tokens, _), mass in joint_law(*chains, decoder).items():
-            law[tokens] = law.get(tokens, Fraction(0)) + mass
-        laws.append({tokens: mass for tokens, mass in law.items() if mass})
-    assert all(law == laws[0] for law in laws)
+        distribution: dict[tuple, Fraction] = {}
+        for (tokens, _), mass in joint_distribution(*chains, decoder).items():
+            distribution[tokens] = distribution.get(tokens, Fraction(0)) + mass
+        distributions.append({tokens: mass for tokens, mass in distribution.items() if mass})
+    assert all(distribution == distributions[0] for distribution in distributions)
 
 
 @pytest.mark.parametrize(("horizon", "table"), [(50, TABLE_50), (100, TABLE_100)])
@@ -83,18 +84,18 @@ def test_every_prediction_is_a_law_and_its_parts_agree(pair):
         assert pmf @ np.arange(pair.horizon + 1) == pytest.approx(prediction.expected_rejections, abs=1e-12)
         means = expected_rejections_per_position(pair, decoder)
         np.testing.assert_allclose(means, prediction.rejections_per_position, atol=1e-12)
-        law = pair.initial
+        distribution = pair.initial
         for t in range(pair.horizon):
-            law = law @ pair.target[t]
-            np.testing.assert_allclose(prediction.token_marginals[t], law, atol=1e-12)
+            distribution = distribution @ pair.target[t]
+            np.testing.assert_allclose(prediction.token_marginals[t], distribution, atol=1e-12)
 
 
 @given(pairs(most_steps=6))
 def test_theorem_1_is_the_total_variation_along_the_targets_chain(pair):
-    law, total = pair.initial, 0.0
+    distribution, total = pair.initial, 0.0
     for draft, target in zip(pair.draft, pair.target, strict=True):
-        total += law @ (0.5 * np.abs(draft - target).sum(-1))
-        law = law @ target
+        total += distribution @ (0.5 * np.abs(draft - target).sum(-1))
+        distribution = distribution @ target
     assert predict(pair, Speculative()).expected_rejections == pytest.approx(total, abs=1e-12)
 
 
@@ -133,7 +134,7 @@ def _residual_in_many_digits(draft, target, drafts: int) -> list[float]:
         lost, left = Decimal(0), drafts
         while left > 0:
             active = [i for i, goal in enumerate(target) if goal - draft[i] * lost > Decimal("1e-60")]
-            a, b = (sum((law[i] for i in active), Decimal(0)) for law in (target, draft))
+            a, b = (sum((distribution[i] for i in active), Decimal(0)) for distribution in (target, draft))
             first = a - b * lost
             if not active:
                 break
@@ -235,7 +236,7 @@ def test_one_chain_may_be_stationary_and_the_other_not(which):
         assert found == pytest.approx(printed, abs=1e-12)
 
 
-def test_a_long_horizon_stays_a_law():
+def test_a_long_horizon_stays_a_distribution():
     pair = dirichlet(4000, 3, stationary=True)
     prediction = predict(pair, Speculative())
     assert prediction.rejections_pmf.sum() == pytest.approx(1, abs=1e-10)

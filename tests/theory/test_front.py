@@ -98,7 +98,8 @@ def test_finer_grids_close_in_from_both_sides():
 
 @pytest.mark.parametrize("weight", [0.5, 1.0, 5.0, 20.0])
 def test_the_lower_bound_is_not_vacuous_where_the_value_is_flat(weight):
-    """After 50 tokens the two laws have next to nothing in common: drafting alone costs the weight itself.
+    """After 50 tokens the two distributions have next to nothing in common: drafting alone costs the weight
+    itself.
 
     The value of a prefix is then flat at the weight up to ratios far beyond the last node.
     """

@@ -278,8 +278,8 @@ def test_rates_by_position():
 
 @pytest.mark.parametrize(
     ("rates", "told"),
-    [([0.5, 0.6], "rate of place 2 is larger"), ([1.5], r"in \[0, 1\]"), ([[0.5]], "one a place"),
-     ([float("nan")], r"in \[0, 1\]"), ([True], "one a place")],
+    [([0.5, 0.6], "rate of position 2 is larger"), ([1.5], r"in \[0, 1\]"), ([[0.5]], "one a position"),
+     ([float("nan")], r"in \[0, 1\]"), ([True], "one a position")],
     ids=["rising", "above 1", "a table", "nan", "truth"],
 )  # fmt: skip
 def test_rates_that_are_none(rates, told):

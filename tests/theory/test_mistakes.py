@@ -23,14 +23,14 @@ SAME_RATE = ("no residual", "shared uniform", "not normalised")
 
 
 @st.composite
-def rational_laws(draw):
-    """Two laws of up to five tokens as fractions, zeros and equal laws among them."""
+def rational_distributions(draw):
+    """Two distributions of up to five tokens as fractions, zeros and equal distributions among them."""
     states = draw(st.integers(1, 5))
-    laws = []
+    distributions = []
     for _ in range(2):
         weights = draw(st.lists(st.integers(0, 4), min_size=states, max_size=states).filter(any))
-        laws.append([Fraction(weight, sum(weights)) for weight in weights])
-    return (laws[0], laws[0]) if draw(st.integers(0, 9)) == 0 else tuple(laws)
+        distributions.append([Fraction(weight, sum(weights)) for weight in weights])
+    return (distributions[0], distributions[0]) if draw(st.integers(0, 9)) == 0 else tuple(distributions)
 
 
 def brute(mistake, draft, target):
@@ -44,9 +44,9 @@ def brute(mistake, draft, target):
     if mistake == "greedy draft":
         proposals = [Fraction(int(y == draft.index(max(draft)))) for y in states]
     excess = [max(a - b, Fraction(0)) for a, b in zip(over, under, strict=True)]
-    law = target if mistake == "no residual" else excess
-    whole = 1 if mistake == "not normalised" else sum(law)
-    ends = [sum(law[: z + 1], Fraction(0)) / whole if whole else None for z in states]
+    distribution = target if mistake == "no residual" else excess
+    whole = 1 if mistake == "not normalised" else sum(distribution)
+    ends = [sum(distribution[: z + 1], Fraction(0)) / whole if whole else None for z in states]
     accepted, replaced = [Fraction(0)] * len(draft), [Fraction(0)] * len(draft)
     for y in states:
         bound = min(Fraction(1), over[y] / under[y]) if under[y] else Fraction(1)
@@ -68,18 +68,18 @@ def step_of(mistake, draft, target) -> Step:
 
 @pytest.mark.parametrize("mistake", [None, *MISTAKES])
 @examples(50)
-@given(laws=rational_laws())
-def test_each_step_is_the_sum_over_all_that_can_happen(mistake, laws):
-    step = step_of(mistake, *(np.array(law, float) for law in laws))
-    accepted, replaced = brute(mistake, *laws)
+@given(distributions=rational_distributions())
+def test_each_step_is_the_sum_over_all_that_can_happen(mistake, distributions):
+    step = step_of(mistake, *(np.array(distribution, float) for distribution in distributions))
+    accepted, replaced = brute(mistake, *distributions)
     np.testing.assert_allclose(step.accepted, np.array(accepted, float), atol=1e-12)
     np.testing.assert_allclose(step.replaced, np.array(replaced, float), atol=1e-12)
     assert sum(accepted) + sum(replaced) == 1
     if mistake is None:
-        assert [a + b for a, b in zip(accepted, replaced, strict=True)] == laws[1]
-        assert 1 - sum(accepted) == sum(abs(a - b) for a, b in zip(*laws, strict=True)) / 2
+        assert [a + b for a, b in zip(accepted, replaced, strict=True)] == distributions[1]
+        assert 1 - sum(accepted) == sum(abs(a - b) for a, b in zip(*distributions, strict=True)) / 2
     if mistake in SAME_RATE:
-        assert accepted == brute(None, *laws)[0]
+        assert accepted == brute(None, *distributions)[0]
 
 
 def test_the_worked_case():
@@ -94,10 +94,10 @@ def test_the_worked_case():
 
 def test_no_residual_is_replacement_by_the_target():
     """Decoding-UNO of Yin et al. at epsilon = 0, by the theory of biased decoding."""
-    rows = [np.tile(law, (4, 1)) for law in TELLING]
+    rows = [np.tile(distribution, (4, 1)) for distribution in TELLING]
     pair = simlab.ChainPair.stationary(*rows, np.full(4, 0.25), 1)
     exact = simlab.predict(pair, simlab.BiasedSpeculative(0, "target")).token_marginals[0]
-    np.testing.assert_allclose(mistaken_step("no residual", *TELLING).law, exact, atol=1e-14)
+    np.testing.assert_allclose(mistaken_step("no residual", *TELLING).distribution, exact, atol=1e-14)
 
 
 ODD = {
@@ -113,19 +113,19 @@ ODD = {
 
 @pytest.mark.parametrize("mistake", [None, *MISTAKES], ids=str)
 @pytest.mark.parametrize("name", ODD)
-def test_the_simulation_has_that_law(name, mistake):
-    """The joint law of token and acceptance; false alarms of 1e-6, at three seeds."""
-    laws = [np.array(law, float) for law in ODD[name]]
-    exact = np.concatenate(step_of(mistake, *laws))
+def test_the_simulation_has_that_distribution(name, mistake):
+    """The joint distribution of token and acceptance; false alarms of 1e-6, at three seeds."""
+    distributions = [np.array(distribution, float) for distribution in ODD[name]]
+    exact = np.concatenate(step_of(mistake, *distributions))
     for seed in range(3):
-        counts = simulate_step(*laws, 40_000, np.random.default_rng(seed), mistake)
-        assert counts.shape == (2, len(laws[0])) and counts.sum() == 40_000
+        counts = simulate_step(*distributions, 40_000, np.random.default_rng(seed), mistake)
+        assert counts.shape == (2, len(distributions[0])) and counts.sum() == 40_000
         assert pmf_verdict("step", counts.ravel(), exact, resolution=0.03).status == "PASS"
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_and_no_other(mistake):
-    """Negative control: neither the target's law nor that of another mistake passes."""
+    """Negative control: neither the target's distribution nor that of another mistake passes."""
     others = {other: step_of(other, *TELLING) for other in (None, *MISTAKES) if other != mistake}
     for seed in range(3):
         counts = simulate_step(*TELLING, 40_000, np.random.default_rng(seed), mistake)

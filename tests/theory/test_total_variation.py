@@ -91,25 +91,25 @@ def test_the_papers_instance_lies_between_what_its_affinity_allows():
     pair = paper(50)
     for epsilon in (0.003, 0.05, 0.2):
         decoder = BiasedSpeculative(epsilon)
-        law = pair.initial
+        distribution = pair.initial
         for now, goal in zip(output_chain(pair, decoder), pair.target, strict=True):
-            law = law @ np.sqrt(now * goal)
+            distribution = distribution @ np.sqrt(now * goal)
         low, high = sequence_total_variation(pair, decoder, cells=4000)
-        assert 1 - law.sum() < low < high < np.sqrt(1 - law.sum() ** 2)
+        assert 1 - distribution.sum() < low < high < np.sqrt(1 - distribution.sum() ** 2)
         assert high - low < 5e-5
         assert low <= np.sqrt(predict(pair, decoder).sequence_kl / 2)  # Pinsker
 
 
 def test_two_independent_roads_at_a_size_that_only_one_could_enumerate():
-    """V = 2 and equal rows: the count of ones is all that matters, so the law is a binomial one."""
+    """V = 2 and equal rows: the count of ones is all that matters, so the distribution is a binomial one."""
     horizon = 40
     draft, target = np.array([0.45, 0.55]), np.array([0.5, 0.5])
     pair = ChainPair.stationary([draft] * 2, [target] * 2, [1.0, 0.0], horizon)
     low, high = sequence_total_variation(pair, BiasedSpeculative(1.0))
     ones = np.arange(horizon + 1)
     choose = np.cumprod(np.r_[1.0, (horizon - ones[:-1]) / (ones[:-1] + 1)])
-    laws = [choose * row[1] ** ones * row[0] ** (horizon - ones) for row in (draft, target)]
-    exact = 0.5 * np.abs(laws[0] - laws[1]).sum()
+    distributions = [choose * row[1] ** ones * row[0] ** (horizon - ones) for row in (draft, target)]
+    exact = 0.5 * np.abs(distributions[0] - distributions[1]).sum()
     assert low < exact < high and high - low < 2e-5
 
 
@@ -130,8 +130,8 @@ def test_disjoint_supports_share_nothing():
 
 
 @pytest.mark.parametrize("cells", [None, 300])
-def test_rows_that_are_a_bit_off_one_are_taken_as_laws(cells):
-    """Their defects, 9e-10 each, would add up over the steps; and the initial law's counts once."""
+def test_rows_that_are_a_bit_off_one_are_taken_as_distributions(cells):
+    """Their defects, 9e-10 each, would add up over the steps; and the initial distribution's counts once."""
     pair = dirichlet(8, 3, seed=6)
     off = pair.draft * (1 + 9e-10), pair.target * (1 - 9e-10), pair.initial * (1 + 9e-10)
     ends = [

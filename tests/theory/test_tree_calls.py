@@ -1,4 +1,5 @@
-"""The law of the target calls: against every path of tokens walked through its trees, and by another road."""
+"""The distribution of the target calls: against every path of tokens walked through its trees, and by another
+road."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from simlab.theory.trees import calls
 from tests.exact import close
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import examples, pairs
-from tests.theory.plain_trees import calls_law, plain_chain, plain_tree
+from tests.theory.plain_trees import calls_distribution, plain_chain, plain_tree
 
 DECODERS = [
     TreeSpeculative(capacity, drafted_by, shape)
@@ -29,10 +30,10 @@ def walked(pair, decoder):
     """(pmf of the calls (T+1,), pmf of the bonus tokens (T+1,), P(token t is one) (T,)), by brute force."""
     make = plain_tree if decoder.shape == "tree" else plain_chain
     size, drafted_by = decoder.capacity, decoder.drafted_by
-    law = calls_law(pair, lambda time, token: make(pair, time, token, size, drafted_by))
+    distribution = calls_distribution(pair, lambda time, token: make(pair, time, token, size, drafted_by))
     horizon = pair.horizon
     pmf, bonus_pmf, positions = np.zeros(horizon + 1), np.zeros(horizon + 1), np.zeros(horizon)
-    for (count, bonus), mass in law.items():
+    for (count, bonus), mass in distribution.items():
         pmf[count] += float(mass)
         bonus_pmf[sum(bonus)] += float(mass)
         positions += float(mass) * np.array(bonus)
@@ -87,10 +88,10 @@ def test_the_walk_sees_trees_that_are_one_node_short_and_a_horizon_that_is_off()
     pmf, _, _ = walked(pair, TreeSpeculative(4))
     assert np.abs(predict(pair, TreeSpeculative(3)).target_calls_pmf - pmf).max() > 1e-3
     assert np.abs(predict(pair, TreeSpeculative(4, "draft")).target_calls_pmf - pmf).max() > 1e-3
-    law = calls_law(
+    distribution = calls_distribution(
         pair, lambda time, token: [node for node in plain_tree(pair, time, token, 4) if node[2] < 3]
     )
-    mean = sum(count * float(mass) for (count, _), mass in law.items())
+    mean = sum(count * float(mass) for (count, _), mass in distribution.items())
     assert abs(predict(pair, TreeSpeculative(4)).expected_target_calls - mean) > 1e-3
 
 

@@ -18,7 +18,7 @@ from simlab.theory import win_rates
 from simlab.theory.bias import win_rate
 from simlab.theory.bias.win_rate import win_rates_by_start
 from tests.exact import close
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import pairs
 
@@ -28,15 +28,15 @@ MATCHES = [(OPTIMAL, TARGET), (TARGET, OPTIMAL), (OPTIMAL, DRAFT), (TARGET, Spec
 
 
 def laws_of_likelihood(draft, target, start: int, decoder) -> dict[Fraction, Fraction]:
-    """The law of the target's probability of the response, in fractions."""
+    """The distribution of the target's probability of the response, in fractions."""
     initial = [int(x == start) for x in range(len(target[0]))]
-    law: dict[Fraction, Fraction] = {}
-    for (tokens, _), mass in joint_law(draft, target, initial, decoder).items():
+    distribution: dict[Fraction, Fraction] = {}
+    for (tokens, _), mass in joint_distribution(draft, target, initial, decoder).items():
         likelihood = Fraction(1)
         for t, (x, y) in enumerate(zip((start, *tokens[:-1]), tokens, strict=True)):
             likelihood *= target[t][x][y]
-        law[likelihood] = law.get(likelihood, Fraction(0)) + mass
-    return law
+        distribution[likelihood] = distribution.get(likelihood, Fraction(0)) + mass
+    return distribution
 
 
 def exact(chains, match) -> Fraction:
@@ -132,7 +132,7 @@ def test_permuted_steps_tie():
     alone = BiasedSpeculative(1.0)
     ((low, high),) = win_rates(pair, [(alone, alone)])
     assert low == high == pytest.approx(0.5, abs=1e-12)
-    laws = {}
+    distributions = {}
     for counts in np.ndindex(9, 9):
         ones, twos = counts
         if ones + twos <= 8:
@@ -141,11 +141,11 @@ def test_permuted_steps_tie():
             )
             mass = ways * 0.3**ones * 0.3**twos * 0.4 ** (8 - ones - twos)
             score = ones * np.log(0.1) + twos * np.log(0.2) + (8 - ones - twos) * np.log(0.7)
-            laws[counts] = (score, mass, ways * 0.1**ones * 0.2**twos * 0.7 ** (8 - ones - twos))
+            distributions[counts] = (score, mass, ways * 0.1**ones * 0.2**twos * 0.7 ** (8 - ones - twos))
     wanted = sum(
         mine * other * (0.5 if abs(one - two) < 1e-9 else one > two)
-        for one, mine, _ in laws.values()
-        for two, _, other in laws.values()
+        for one, mine, _ in distributions.values()
+        for two, _, other in distributions.values()
     )
     ((low, high),) = win_rates(pair, [(alone, Speculative())])
     assert low == high == pytest.approx(wanted, abs=1e-12)
@@ -193,7 +193,8 @@ def test_given_the_start_and_on_average():
 @pytest.mark.parametrize("defect", [-9e-10, 9e-10])
 @pytest.mark.parametrize("frequencies", [None, 300])
 def test_rows_that_are_a_bit_off_one_make_no_difference(defect, frequencies):
-    """As laws they are what they were; the defects of T steps would add up, and equals would not be even."""
+    """As distributions they are what they were; the defects of T steps would add up, and equals would not be
+    even."""
     pair = dirichlet(5, 4, seed=1)
     off = ChainPair(pair.draft * (1 + defect), pair.target * (1 + defect), pair.initial)
     matches = [(OPTIMAL, OPTIMAL), (Speculative(), Speculative()), (DRAFT, OPTIMAL)]

@@ -32,9 +32,9 @@ from simlab.theory import (
     sequence_total_variation,
     win_rates,
 )
-from tests.oracles.enumerate import joint_law
+from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.oracles.windows import call_law, expected_by_position
+from tests.oracles.windows import call_distribution, expected_by_position
 from tests.strategies import examples, pairs
 
 WINDOWED = {
@@ -85,12 +85,12 @@ def test_equals_brute_force_on_odd_pairs(name, kind):
 
 def _compare_with_brute_force(chains, decoder) -> None:
     horizon, states = len(chains[0]), len(chains[2])
-    law = call_law(*chains, decoder)
-    assert sum(law.values()) == 1
+    distribution = call_distribution(*chains, decoder)
+    assert sum(distribution.values()) == 1
     calls, rejections = np.zeros((2, horizon + 1))
     per_position, marginals = np.zeros(horizon), np.zeros((horizon, states))
     drafted = accepted = Fraction(0)
-    for (tokens, rejected, made), mass in law.items():
+    for (tokens, rejected, made), mass in distribution.items():
         calls[len(made)] += mass
         rejections[sum(rejected)] += mass
         per_position += np.array(rejected) * float(mass)
@@ -98,7 +98,7 @@ def _compare_with_brute_force(chains, decoder) -> None:
         drafted += mass * sum(g for g, _ in made)
         accepted += mass * sum(a for _, a in made)
     longest = longest_window(decoder, horizon)
-    places = expected_by_position(law, longest)
+    places = expected_by_position(distribution, longest)
     found = predict(as_pair(*chains), decoder)
     for name, value in [
         ("target_calls_pmf", calls),
@@ -266,7 +266,7 @@ OLD = [
 def test_places_of_decoders_that_draft_to_the_horizon(decoder, horizon, states, seed):
     chains = rational_chains(horizon, states, seed)
     drafted, reached, accepted = np.zeros((3, horizon))
-    for (_, rejected), mass in joint_law(*chains, decoder).items():
+    for (_, rejected), mass in joint_distribution(*chains, decoder).items():
         starts = [0, *(t + 1 for t in range(horizon - 1) if rejected[t])]
         for start in starts:
             taken = next((t for t in range(start, horizon) if rejected[t]), horizon) - start
@@ -319,7 +319,7 @@ def test_the_output_is_the_targets(name):
     assert bracket.low <= 0.5 + 1e-9 and bracket.high >= 0.5 - 1e-9
 
 
-def test_a_long_horizon_stays_a_law():
+def test_a_long_horizon_stays_a_distribution():
     pair = dirichlet(300, 3, stationary=True)
     for decoder in (Speculative(4, True), ConfidenceSpeculative(0.5, 8), Speculative(None, True)):
         found = predict(pair, decoder)

@@ -236,12 +236,12 @@ BROKEN = {
         "theorem 5, any b between", theorem5, "between_rules", acceptance.any_rules
     ),
     "the residual twice": (
-        "algorithm 4 as proved, 2 drafts", algorithm4, "token_law",
-        lambda *a, literally, law=algorithm4.token_law: law(*a, literally=True),
+        "algorithm 4 as proved, 2 drafts", algorithm4, "token_distribution",
+        lambda *a, literally, distribution=algorithm4.token_distribution: distribution(*a, literally=True),
     ),
     "the residual once": (
-        "algorithm 4 as printed, 2 drafts", algorithm4, "token_law",
-        lambda *a, literally, law=algorithm4.token_law: law(*a, literally=False),
+        "algorithm 4 as printed, 2 drafts", algorithm4, "token_distribution",
+        lambda *a, literally, distribution=algorithm4.token_distribution: distribution(*a, literally=False),
     ),
     "no bias foreseen": (
         "algorithm 4 as printed, 2 drafts", algorithm4, "predicted_bias", lambda p, q, _: np.zeros(len(p))
@@ -273,10 +273,10 @@ BROKEN = {
 
 def _along_the_target(pair, decoder):
     """E[N_rej] as it would be if the prefixes of biased decoding followed the target."""
-    law, total = pair.initial, 0.0
+    distribution, total = pair.initial, 0.0
     for draft, target in zip(pair.draft, pair.target, strict=True):
-        total += law @ np.maximum(draft - target - decoder.epsilon, 0).sum(1)
-        law = law @ target
+        total += distribution @ np.maximum(draft - target - decoder.epsilon, 0).sum(1)
+        distribution = distribution @ target
     return total
 
 
@@ -318,29 +318,31 @@ def test_the_law_of_the_printed_algorithm_by_brute_force(drafts, seed):
     draft, target, _ = rational_chains(1, 3, seed)
     pair = as_pair(*rational_chains(1, 3, seed))
     for literally in (False, True):
-        law = algorithm4.token_law(pair.draft[0], pair.target[0], drafts, literally=literally)
+        distribution = algorithm4.token_distribution(
+            pair.draft[0], pair.target[0], drafts, literally=literally
+        )
         for x in range(3):
-            brute = _brute_law(draft[0][x], target[0][x], drafts, literally)
-            np.testing.assert_allclose(law[x], np.array(brute, float), atol=1e-14)
+            brute = _brute_distribution(draft[0][x], target[0][x], drafts, literally)
+            np.testing.assert_allclose(distribution[x], np.array(brute, float), atol=1e-14)
             if not literally:
                 assert brute == target[0][x]
 
 
-def _brute_law(draft, target, drafts, literally):
-    law = [Fraction(0)] * len(draft)
+def _brute_distribution(draft, target, drafts, literally):
+    distribution = [Fraction(0)] * len(draft)
     for tokens in product(range(len(draft)), repeat=drafts):
         mass, goal = math.prod((draft[y] for y in tokens), start=Fraction(1)), target
         for y in tokens:
             if not mass:
                 break
             accept = min(Fraction(1), goal[y] / draft[y])
-            law[y] += mass * accept
+            distribution[y] += mass * accept
             mass *= 1 - accept
             goal = _residual(goal, draft)
         if mass:
             last = _residual(goal, draft) if literally else goal
-            law = [have + mass * part for have, part in zip(law, last, strict=True)]
-    return law
+            distribution = [have + mass * part for have, part in zip(distribution, last, strict=True)]
+    return distribution
 
 
 def _residual(goal, draft):

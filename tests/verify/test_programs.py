@@ -36,7 +36,7 @@ def _distance(one, other) -> float:
 
 
 def _drafting_alone(pair: ChainPair) -> float:
-    """TV between the laws of whole sequences of draft and target, by a loop over all of them."""
+    """TV between the distributions of whole sequences of draft and target, by a loop over all of them."""
     total = 0.0
     for path in product(range(pair.states), repeat=pair.horizon + 1):
         drafted = targeted = pair.initial[path[0]]
@@ -66,8 +66,8 @@ def _cost(pair: ChainPair, random: np.random.Generator) -> tuple[float, float]:
         replacement = residual * random.random(pair.states) ** (noise * random.choice([0.0, 1.0]))
         rejected = 1 - accept @ draft
         rejections += reached * rejected
-        law = accept * draft + rejected * replacement / replacement.sum()
-        stack += [((*prefix, y), reached * law[y], wanted * target[y]) for y in range(pair.states)]
+        distribution = accept * draft + rejected * replacement / replacement.sum()
+        stack += [((*prefix, y), reached * distribution[y], wanted * target[y]) for y in range(pair.states)]
     return rejections, distance
 
 
@@ -238,10 +238,10 @@ def test_a_point_of_the_front_is_attained_by_an_algorithm(seed):
         accept = np.divide(kept, proposed, out=np.zeros_like(kept), where=proposed > 1e-12)
         assert accept.min() > -1e-9 and accept.max() < 1 + 1e-9
         rejected = (proposed * (1 - accept)).sum(axis=1)
-        law = np.divide(drawn, drawn.sum(axis=1, keepdims=True), out=np.full_like(drawn, 0.5),
+        distribution = np.divide(drawn, drawn.sum(axis=1, keepdims=True), out=np.full_like(drawn, 0.5),
                         where=drawn.sum(axis=1, keepdims=True) > 1e-12)  # fmt: skip
         rejections += rejected.sum()
-        reached = (proposed * accept + rejected[:, None] * law).ravel()
+        reached = (proposed * accept + rejected[:, None] * distribution).ravel()
         wanted = (wanted[:, None] * pair.target[t][last]).ravel()
         last = np.tile(np.arange(2), len(last))
         start += width

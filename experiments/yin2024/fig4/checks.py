@@ -54,11 +54,11 @@ def step_check(pair: ChainPair, options: Options) -> Check:
     left, right = [], []
     for decoder in decoders(options, "optimal"):
         chain = output_chain(pair, decoder)
-        law, losses, distances = pair.initial, 0.0, 0.0
+        distribution, losses, distances = pair.initial, 0.0, 0.0
         for draft, target, output in zip(pair.draft, pair.target, chain, strict=True):
-            losses += float(law @ (0.5 * np.abs(output - target).sum(axis=1)))
-            distances += float(law @ (0.5 * np.abs(draft - target).sum(axis=1)))
-            law = law @ output
+            losses += float(distribution @ (0.5 * np.abs(output - target).sum(axis=1)))
+            distances += float(distribution @ (0.5 * np.abs(draft - target).sum(axis=1)))
+            distribution = distribution @ output
         left.append(predict(pair, decoder).expected_rejections + losses)
         right.append(distances)
     return _equal(

@@ -1,11 +1,11 @@
 """Figure 4 on whole sequences: is the front of rejections and bias still a line? (own)
 
 Three roads to the front over all rejection-based algorithms. A coin that picks the draft (with probability c)
-or speculative decoding for a whole sequence attains every point of a straight line: its output has the law
-c draft + (1 - c) target, so total variation c TV(draft, target), and E[N_rej] is 1 - c times that of
-speculative decoding. The dynamic programme of `simlab.theory.sequence_front` has an algorithm on one side and
-a bound for all on the other. On a horizon that is short enough the linear program of `simlab.verify.programs`
-ranges over all algorithms.
+or speculative decoding for a whole sequence attains every point of a straight line: its output has the
+distribution c draft + (1 - c) target, so total variation c TV(draft, target), and E[N_rej] is 1 - c times
+that of speculative decoding. The dynamic programme of `simlab.theory.sequence_front` has an algorithm on one
+side and a bound for all on the other. On a horizon that is short enough the linear program of
+`simlab.verify.programs` ranges over all algorithms.
 """
 
 from __future__ import annotations
@@ -163,10 +163,10 @@ def _place(pair: ChainPair, epsilon: np.ndarray) -> tuple[float, float]:
     whole = missing.sum(axis=-1, keepdims=True)
     rejected = (pair.draft - accepted).sum(axis=-1, keepdims=True)
     output = accepted + rejected * np.divide(missing, whole, out=np.array(pair.target), where=whole > 0)
-    law, rejections = pair.initial, 0.0
+    distribution, rejections = pair.initial, 0.0
     for step, lost in zip(output, rejected[..., 0], strict=True):
-        rejections += float(law @ lost)
-        law = law @ step
+        rejections += float(distribution @ lost)
+        distribution = distribution @ step
     return rejections, chains_total_variation(output, pair.target, pair.initial).middle
 
 

@@ -1,4 +1,4 @@
-"""Rejections against bias: the points that Figure 4 simulates, their exact places, and exact curves."""
+"""Rejections against bias: the points that Figure 4 simulates, their exact positions, and exact curves."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A draw splits one 48-bit uniform into a slot (uniform on 0..V-1) and a coin (uni
 is kept if the coin is below the slot's threshold, else its alias is taken. The coin is exact to 2^-48 given
 its threshold. The threshold, a slot's share, is off by the rounding of floats, which adds up from slot to
 slot: by some 1e5 * 2^-48 in uneven rows of V = 65536. A slot comes up once in V draws, so that each token's
-law was within 2^-45 there.
+distribution was within 2^-45 there.
 
 A threshold is stored in two pieces, the upper 16 bits beside the alias in one 32-bit entry, the lower 32 bits
 in a table of their own, which is read only where the coin's upper 16 bits equal the threshold's: once in
@@ -61,9 +61,9 @@ def alias_row(weights, shares, aliases, stack):
             small += 1
     # What is left has a share of 1 up to rounding. The rich keep their slots; a poor one keeps its share
     # (0 if its mass is 0) and gives the rest to the most probable token, as set above.
-    for place in range(large, states):
-        shares[stack[place]] = 1.0
-        aliases[stack[place]] = stack[place]
+    for index in range(large, states):
+        shares[stack[index]] = 1.0
+        aliases[stack[index]] = stack[index]
 
 
 @compiled

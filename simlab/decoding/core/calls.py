@@ -2,8 +2,8 @@
 
 A call that begins drafts some tokens, `goal`, and ends with a rejection, with the bonus token, or, where
 there is none, with the last drafted token. `accepted` is how many of its tokens are accepted so far: 0 at its
-first step and at no other, so that it tells where a call begins, and it is the place in the window, from 0,
-of the token that comes next.
+first step and at no other, so that it tells where a call begins, and it is the position in the window, from
+0, of the token that comes next.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from simlab.jit import compiled
 
 MOST_COUNTED = 2**24
 """So many numbers of drafted tokens can be told apart: 128 MB of counts."""
-FEW_PLACES = 24
-"""Up to so many places are counted by comparing, place by place; more, by incrementing counters."""
+FEW_POSITIONS = 24
+"""Up to so many positions are counted by comparing, position by position; more, by incrementing counters."""
 
 
 class Calls(NamedTuple):
@@ -37,12 +37,12 @@ class Calls(NamedTuple):
     verified: np.ndarray  # uint16 (CHUNK,): 1 where a drafted token is verified
 
 
-class Places(NamedTuple):
-    """Calls by the place in the window, from 0: int64 (4, K+1), to be summed over the rows."""
+class Positions(NamedTuple):
+    """Calls by the position in the window, from 0: int64 (4, K+1), to be summed over the rows."""
 
     begun: np.ndarray  # calls that draft so many tokens
-    further: np.ndarray  # tokens drafted at this place behind a rejection; not for calls in `begun`
-    reached: np.ndarray  # drafted tokens verified at this place
+    further: np.ndarray  # tokens drafted at this position behind a rejection; not for calls in `begun`
+    reached: np.ndarray  # drafted tokens verified at this position
     rejected: np.ndarray  # of those, rejected
 
 
@@ -73,10 +73,10 @@ def new_calls(block):
 
 
 @compiled
-def new_places(longest):
+def new_positions(longest):
     """No calls counted yet; longest: K."""
     shape = (4, longest + 1)
-    return Places(
+    return Positions(
         np.zeros(shape, np.int64),
         np.zeros(shape, np.int64),
         np.zeros(shape, np.int64),
@@ -105,18 +105,18 @@ def begin_calls(limits, last, begin, count, calls):
 
 
 @compiled
-def count_begun(limits, begin, count, calls, places):
+def count_begun(limits, begin, count, calls, positions):
     """Count what the calls that begin here draft: for rules that know it beforehand."""
     drafted, begun, allowed = calls.drafted[begin:], calls.begun, calls.limits
     for i in range(count):
         drafted[i] += np.uint32(np.uint32(allowed[i]) * np.uint32(begun[i]))
     if limits.size > 1:
-        count_places(allowed, begun, count, places.begun)
+        count_positions(allowed, begun, count, positions.begun)
     else:
         number = np.uint16(0)
         for i in range(count):
             number = np.uint16(number + begun[i])
-        places.begun[0, limits[0]] += number
+        positions.begun[0, limits[0]] += number
 
 
 @compiled
@@ -146,25 +146,25 @@ def end_calls(begin, count, has_bonus, calls, scratch):
 
 
 @compiled
-def count_places(places, flags, count, found):
-    """found[:, v] += the number of i with places[i] == v and flags[i] == 1; found: int64 (4, K+1)."""
-    if found.shape[1] <= FEW_PLACES:
+def count_positions(positions, flags, count, found):
+    """found[:, v] += the number of i with positions[i] == v and flags[i] == 1; found: int64 (4, K+1)."""
+    if found.shape[1] <= FEW_POSITIONS:
         for v in range(found.shape[1]):
-            place, number = np.uint16(v), np.uint16(0)
+            position, number = np.uint16(v), np.uint16(0)
             for i in range(count):
-                number = np.uint16(number + np.uint16(np.uint16(places[i] == place) & flags[i]))
+                number = np.uint16(number + np.uint16(np.uint16(positions[i] == position) & flags[i]))
             found[0, v] += number
         return
     # Neighbours count in different rows, as in `chunks.count_many`.
     first, second, third, fourth = found[0], found[1], found[2], found[3]
     whole = count & ~U3
     for i in range(U0, whole, U4):
-        first[places[i]] += flags[i]
-        second[places[i + U1]] += flags[i + U1]
-        third[places[i + U2]] += flags[i + U2]
-        fourth[places[i + U3]] += flags[i + U3]
+        first[positions[i]] += flags[i]
+        second[positions[i + U1]] += flags[i + U1]
+        third[positions[i + U2]] += flags[i + U2]
+        fourth[positions[i + U3]] += flags[i + U3]
     for i in range(whole, count):
-        first[places[i]] += flags[i]
+        first[positions[i]] += flags[i]
 
 
 @compiled
@@ -176,14 +176,14 @@ def count_calls(size, calls, tally):
 
 
 @compiled
-def finish_places(places, known, tally):
-    """Add what was counted by place to the tally. known: whether `begun` tells what calls draft; if not, they
-    draft what is verified, and further tokens behind a rejection."""
+def finish_positions(positions, known, tally):
+    """Add what was counted by position to the tally. known: whether `begun` tells what calls draft; if not,
+    they draft what is verified, and further tokens behind a rejection."""
     longest = tally.drafted_by_position.size
     drafted = 0
     for v in range(longest, 0, -1):
-        drafted += places.begun[:, v].sum()
-        reached, rejected = places.reached[:, v - 1].sum(), places.rejected[:, v - 1].sum()
-        tally.drafted_by_position[v - 1] += drafted if known else reached + places.further[:, v - 1].sum()
+        drafted += positions.begun[:, v].sum()
+        reached, rejected = positions.reached[:, v - 1].sum(), positions.rejected[:, v - 1].sum()
+        tally.drafted_by_position[v - 1] += drafted if known else reached + positions.further[:, v - 1].sum()
         tally.reached_by_position[v - 1] += reached
         tally.accepted_by_position[v - 1] += reached - rejected

@@ -44,12 +44,12 @@ class Scratch(NamedTuple):
     pieces: np.ndarray  # uint16: the same words, by quarters
     tokens: np.ndarray  # uint16: the tokens of this step
     rejected: np.ndarray  # uint16: 1 where the token was rejected
-    chosen: np.ndarray  # uint32: places in the chunk of the trajectories whose token is replaced
+    chosen: np.ndarray  # uint32: positions in the chunk of the trajectories whose token is replaced
     origins: np.ndarray  # uint16: their last tokens
     replacements: np.ndarray  # uint16: their new tokens
     slots: np.ndarray  # uint32
     coins: np.ndarray  # uint16: their upper 16 bits
-    places: np.ndarray  # uint32: flat index of row and slot
+    indices: np.ndarray  # uint32: flat index of row and slot
     entries: np.ndarray  # uint32: the alias entries found there
     records: np.ndarray  # uint64: the draft records found there
     halves: np.ndarray  # uint32: the same records, as pairs (alias entry, acceptance thresholds)
@@ -86,10 +86,10 @@ def padded(count):
 
 
 @compiled
-def locate(last, begin, uniforms, states, count, slots, coins, places):
+def locate(last, begin, uniforms, states, count, slots, coins, indices):
     """Slots and coins: integer part and fraction of V * uniforms[i] / 2^32, the fraction cut to 16 bits.
 
-    places[i] is the slot's flat index in row last[begin + i]. V * 2^32 does not fit 32 bits, so the uniform
+    indices[i] is the slot's flat index in row last[begin + i]. V * 2^32 does not fit 32 bits, so the uniform
     is multiplied by halves, which gives the same floor.
     """
     wide = np.uint32(states)
@@ -100,14 +100,14 @@ def locate(last, begin, uniforms, states, count, slots, coins, places):
         slot = np.uint32(product >> HALF)
         slots[i] = slot
         coins[i] = np.uint16(product & SHORT)
-        places[i] = np.uint32(np.uint32(np.uint32(last[begin + i]) * wide) + slot)
+        indices[i] = np.uint32(np.uint32(np.uint32(last[begin + i]) * wide) + slot)
 
 
 @compiled
-def look_up(table, places, count, found):
-    """found[i] = table[places[i]]: nothing else, so that many cache misses are under way at once."""
+def look_up(table, indices, count, found):
+    """found[i] = table[indices[i]]: nothing else, so that many cache misses are under way at once."""
     for i in range(count):
-        found[i] = table[places[i]]
+        found[i] = table[indices[i]]
 
 
 @compiled
@@ -154,15 +154,16 @@ def any_of(flags, count):
 
 @compiled
 def exact_draw(entries, lows, x, states, uniform, more):
-    """(token, place, slot kept?) of a draw whose uniform has the upper 32 bits of `more` as further bits."""
+    """(token, position, slot kept?) of a draw whose uniform has the upper 32 bits of `more` as further
+    bits."""
     tail = (more >> U32) * states
     product = U(uniform) * states + (tail >> U32)
-    place = U(x) * states + (product >> U32)
+    index = U(x) * states + (product >> U32)
     coin = ((product & LOW32) << U16) | ((tail & LOW32) >> U16)
-    entry = U(entries[place]) & LOW32
-    if coin < (((entry & LOW16) << U32) | U(lows[place])):
-        return product >> U32, place, True
-    return entry >> U16, place, False
+    entry = U(entries[index]) & LOW32
+    if coin < (((entry & LOW16) << U32) | U(lows[index])):
+        return product >> U32, index, True
+    return entry >> U16, index, False
 
 
 @compiled
@@ -181,8 +182,8 @@ def mend_verified(table, last, begin, states, count, scratch, state):
         if not scratch.ties[i]:
             continue
         x, more = last[begin + U(i)], spare_word(state)
-        token, place, kept = exact_draw(table.records, table.lows, x, states, scratch.uniforms[i], more)
-        bars = table.records[place] >> U32
+        token, index, kept = exact_draw(table.records, table.lows, x, states, scratch.uniforms[i], more)
+        bars = table.records[index] >> U32
         bar = (bars & LOW16) if kept else (bars >> U16)
         needed = (bar << U32) | U(table.acceptance_lows[U(x) * states + token])
         chance = (U(scratch.pieces[U2 * count + U(i)]) << U32) | (more & LOW32)
@@ -192,16 +193,16 @@ def mend_verified(table, last, begin, states, count, scratch, state):
 
 @compiled
 def draw(table, last, states, count, scratch, state, tokens):
-    """tokens[i] ~ the law of row last[i], for i < count.
+    """tokens[i] ~ the distribution of row last[i], for i < count.
 
     table: AliasTable of one step. last, tokens: two uint16 arrays of `padded(count)` elements, all of `last`
     legal tokens. states, count: uint64.
     """
     count = padded(count)
-    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    slots, coins, indices, ties = scratch.slots, scratch.coins, scratch.indices, scratch.ties
     fill(state, scratch.words, count // U2)
-    locate(last, U0, scratch.uniforms, states, count, slots, coins, places)
-    look_up(table.entries, places, count, scratch.entries)
+    locate(last, U0, scratch.uniforms, states, count, slots, coins, indices)
+    look_up(table.entries, indices, count, scratch.entries)
     select(scratch.entries, U1, slots, coins, count, tokens, ties)
     if any_of(ties, count):
         mend_draws(table.entries, table.lows, last, states, count, scratch, state, tokens)
@@ -211,10 +212,10 @@ def draw(table, last, states, count, scratch, state, tokens):
 def draft(table, last, states, count, scratch, state, tokens):
     """`draw` from a DraftTable of one step, without verifying."""
     count = padded(count)
-    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    slots, coins, indices, ties = scratch.slots, scratch.coins, scratch.indices, scratch.ties
     fill(state, scratch.words, count // U2)
-    locate(last, U0, scratch.uniforms, states, count, slots, coins, places)
-    look_up(table.records, places, count, scratch.records)
+    locate(last, U0, scratch.uniforms, states, count, slots, coins, indices)
+    look_up(table.records, indices, count, scratch.records)
     select(scratch.halves, U2, slots, coins, count, tokens, ties)
     if any_of(ties, count):
         mend_draws(table.records, table.lows, last, states, count, scratch, state, tokens)
@@ -228,10 +229,10 @@ def draft_and_verify(table, last, begin, states, count, scratch, state):
     count: uint64.
     """
     count = padded(count)
-    slots, coins, places, ties = scratch.slots, scratch.coins, scratch.places, scratch.ties
+    slots, coins, indices, ties = scratch.slots, scratch.coins, scratch.indices, scratch.ties
     fill(state, scratch.words, U3 * count // U4)
-    locate(last, begin, scratch.uniforms, states, count, slots, coins, places)
-    look_up(table.records, places, count, scratch.records)
+    locate(last, begin, scratch.uniforms, states, count, slots, coins, indices)
+    look_up(table.records, indices, count, scratch.records)
     verify(scratch.halves, slots, coins, scratch.pieces, count, scratch.tokens, scratch.rejected, ties)
     if any_of(ties, count):
         mend_verified(table, last, begin, states, count, scratch, state)
@@ -239,7 +240,7 @@ def draft_and_verify(table, last, begin, states, count, scratch, state):
 
 @compiled
 def choose(flags, count, chosen):
-    """Write the places of the set flags to `chosen`; return how many there are."""
+    """Write the positions of the set flags to `chosen`; return how many there are."""
     found = U0
     for i in range(count):
         chosen[found] = np.uint32(i)

@@ -1,4 +1,4 @@
-"""The draft trees that a sampler walks: found once for each place where a call may begin, and laid out.
+"""The draft trees that a sampler walks: found once for each position where a call may begin, and laid out.
 
 *Search.* Best first. The candidates are the next child of each node that is chosen already, the root among
 them, in the order of the row sorted by falling probability; the most probable one is chosen, of equal ones
@@ -10,8 +10,8 @@ one tree for each token and R, and if none is deeper than D, all R >= D share on
 for the horizon is walked no further than the horizon: one will do.
 
 *Layout.* The children of a node lie side by side in the order of its row, and are the first ones of it: a
-token that stands at place r of the sorted row is a child if r < the number of children, and lies r behind the
-first. A node is one word: where its first child lies, and how many there are.
+token that stands at position r of the sorted row is a child if r < the number of children, and lies r behind
+the first. A node is one word: where its first child lies, and how many there are.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NODE_BYTES, _SEARCH_BYTES = 8, 80
 class Forest(NamedTuple):
     """All trees.
 
-    nodes: uint64 (N,), the place of the first child << CHILDREN | the number of children. roots: uint64
+    nodes: uint64 (N,), the position of the first child << CHILDREN | the number of children. roots: uint64
     (T+1,): the root at time t after token x is nodes[roots[t] + x]; roots[T], where no call begins, is 0.
     """
 
@@ -50,14 +50,14 @@ class Search(NamedTuple):
 
     tokens: np.ndarray  # int64
     parents: np.ndarray  # int64: _ROOT for the root's children
-    ranks: np.ndarray  # int64: places in the sorted row
+    ranks: np.ndarray  # int64: positions in the sorted row
     depths: np.ndarray  # int64: from 1
     probabilities: np.ndarray  # float64: products along the path
     children: np.ndarray  # int64: how many were chosen
     firsts: np.ndarray  # int64: where they lie
     candidates: np.ndarray  # float64: a heap of probabilities, with
     origins: np.ndarray  # int64: parents, and
-    places: np.ndarray  # int64: ranks
+    indices: np.ndarray  # int64: ranks
 
 
 def new_search(nodes: int) -> Search:
@@ -122,13 +122,13 @@ def _sizes(rows: np.ndarray, horizon: int, capacity: int) -> Iterator[np.ndarray
 
 def sorted_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(order, ranks) of rows (S, V, V), uint16 (S, V, V) each: the tokens by falling probability, equal ones
-    by number; and at each token its place among them.
+    by number; and at each token its position among them.
     """
     order, ranks = (np.empty(rows.shape, np.uint16) for _ in range(2))
-    places = np.broadcast_to(np.arange(rows.shape[1], dtype=np.uint16), rows.shape[1:])
+    indices = np.broadcast_to(np.arange(rows.shape[1], dtype=np.uint16), rows.shape[1:])
     for step in range(len(rows)):
         order[step] = np.argsort(-rows[step], axis=-1, kind="stable")
-        np.put_along_axis(ranks[step], order[step].astype(np.int64), places, axis=-1)
+        np.put_along_axis(ranks[step], order[step].astype(np.int64), indices, axis=-1)
     return order, ranks
 
 
@@ -160,7 +160,7 @@ def _depth(order, rows, time, horizon, capacity, search):
 
 @compiled
 def _plant(order, rows, left, horizon, capacity, chain, search, nodes):
-    """Grow and lay out a tree for each number of tokens left and each last token; the places used."""
+    """Grow and lay out a tree for each number of tokens left and each last token; the positions used."""
     states = rows.shape[1]
     used = left.size * states
     for level in range(left.size):
@@ -179,7 +179,7 @@ def grow(order, rows, time, token, horizon, capacity, chain, search):
     waiting = propose(order, rows, time, token, 0, 1.0, _ROOT, search, 0)
     size = 0
     while waiting > 0 and size < capacity:
-        probability, parent, rank = search.candidates[0], search.origins[0], search.places[0]
+        probability, parent, rank = search.candidates[0], search.origins[0], search.indices[0]
         waiting = drop(search, waiting)
         depth, above, last = 0, 1.0, token
         if parent != _ROOT:
@@ -205,14 +205,14 @@ def propose(order, rows, time, last, rank, above, parent, search, waiting):
     probability = above * rows[step, last, order[step, last, rank]]
     if not probability > 0.0:
         return waiting
-    place = waiting
-    while place > 0:
-        over = (place - 1) // 2
+    index = waiting
+    while index > 0:
+        over = (index - 1) // 2
         if not comes_first(probability, parent, search.candidates[over], search.origins[over]):
             break
-        move(search, over, place)
-        place = over
-    search.candidates[place], search.origins[place], search.places[place] = probability, parent, rank
+        move(search, over, index)
+        index = over
+    search.candidates[index], search.origins[index], search.indices[index] = probability, parent, rank
     return waiting + 1
 
 
@@ -220,10 +220,10 @@ def propose(order, rows, time, last, rank, above, parent, search, waiting):
 def drop(search, waiting):
     """Take the first candidate away; returns the number of those left."""
     waiting -= 1
-    probability, parent, rank = search.candidates[waiting], search.origins[waiting], search.places[waiting]
-    place = 0
-    while 2 * place + 1 < waiting:
-        under = 2 * place + 1
+    probability, parent, rank = search.candidates[waiting], search.origins[waiting], search.indices[waiting]
+    index = 0
+    while 2 * index + 1 < waiting:
+        under = 2 * index + 1
         beside = under + 1
         if beside < waiting and comes_first(
             search.candidates[beside], search.origins[beside], search.candidates[under], search.origins[under]
@@ -231,9 +231,9 @@ def drop(search, waiting):
             under = beside
         if not comes_first(search.candidates[under], search.origins[under], probability, parent):
             break
-        move(search, under, place)
-        place = under
-    search.candidates[place], search.origins[place], search.places[place] = probability, parent, rank
+        move(search, under, index)
+        index = under
+    search.candidates[index], search.origins[index], search.indices[index] = probability, parent, rank
     return waiting
 
 
@@ -244,11 +244,11 @@ def comes_first(probability, parent, other_probability, other_parent):
 
 
 @compiled
-def move(search, place, to):
+def move(search, index, to):
     """Move a candidate within the heap."""
-    search.candidates[to] = search.candidates[place]
-    search.origins[to] = search.origins[place]
-    search.places[to] = search.places[place]
+    search.candidates[to] = search.candidates[index]
+    search.origins[to] = search.origins[index]
+    search.indices[to] = search.indices[index]
 
 
 @compiled

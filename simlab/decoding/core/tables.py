@@ -21,7 +21,8 @@ LARGEST = 65535
 
 
 class AliasTable(NamedTuple):
-    """Rows to draw from: entries, lows uint32 (S, V * V), or (V,) for the initial law; see alias.py."""
+    """Rows to draw from: entries, lows uint32 (S, V * V), or (V,) for the initial distribution; see
+    alias.py."""
 
     entries: np.ndarray
     lows: np.ndarray

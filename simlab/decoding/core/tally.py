@@ -49,13 +49,13 @@ class Block(NamedTuple):
 
 
 class Room(NamedTuple):
-    """How many levels of deviation, numbers of target calls, numbers of drafted tokens and places in the
+    """How many levels of deviation, numbers of target calls, numbers of drafted tokens and positions in the
     window a decoder counts."""
 
     levels: int = 0
     calls: int = 0
     drafted: int = 0
-    places: int = 0
+    positions: int = 0
 
 
 def new_tally(horizon: int, states: int, room: Room, recorded: int) -> Tally:
@@ -67,9 +67,9 @@ def new_tally(horizon: int, states: int, room: Room, recorded: int) -> Tally:
         np.zeros(room.levels, np.int64),
         np.zeros(room.calls, np.int64),
         np.zeros(room.drafted, np.int64),
-        np.zeros(room.places, np.int64),
-        np.zeros(room.places, np.int64),
-        np.zeros(room.places, np.int64),
+        np.zeros(room.positions, np.int64),
+        np.zeros(room.positions, np.int64),
+        np.zeros(room.positions, np.int64),
         np.zeros((horizon, recorded), np.uint16),
         np.zeros((horizon, recorded), np.uint8),
         np.zeros(recorded, np.uint16),

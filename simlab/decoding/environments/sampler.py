@@ -1,11 +1,11 @@
 """Random environments, compiled: the best tree in an infinite tree whose rows are drawn as they are needed.
 
-Each node's next-token distribution is an independent draw from one law. Given the environment, the best tree
-of P nodes has the P most probable prefixes (a child is never more probable than its parent), and E[X] is the
-sum of their probabilities: exact, so that the only noise is the environment's. A best-first search draws a
-node's row when the node is chosen and not before. What it has seen until then does not depend on that row, so
-the rows it draws are independent, each of the law. One search up to the largest capacity answers all, since
-the trees are nested.
+Each node's next-token distribution is an independent draw from one distribution. Given the environment, the
+best tree of P nodes has the P most probable prefixes (a child is never more probable than its parent), and
+E[X] is the sum of their probabilities: exact, so that the only noise is the environment's. A best-first
+search draws a node's row when the node is chosen and not before. What it has seen until then does not depend
+on that row, so the rows it draws are independent, each of the distribution. One search up to the largest
+capacity answers all, since the trees are nested.
 
 What is not drawn, and why nothing is lost by it (own):
 
@@ -19,7 +19,8 @@ What is not drawn, and why nothing is lost by it (own):
   of the symmetric Dirichlet(a) divides between two groups as Beta(m_1 a, m_2 a), each group being again
   Dirichlet; and its first token in size-biased order takes Beta(1 + a, (m - 1) a) of it. Tokens have no names
   here, so that any order will do. Large masses are halved, small ones broken off token by token.
-- Rows of a finite law are sorted once; reading one ends at the first entry that is not above the floor.
+- Rows of a finite distribution are sorted once; reading one ends at the first entry that is not above the
+floor.
 
 Probabilities are floats, multiplied along the path. A capacity's sum is accumulated in the order of choice
 with Neumaier's compensation and rounded to 2^-32 token.
@@ -51,7 +52,7 @@ _MARGIN = 0.1  # of the first floor: rounding, and rows whose sums are off 1 by 
 
 
 class LawTables(NamedTuple):
-    """What the search knows of a law.
+    """What the search knows of a distribution.
 
     kind: one of DIRICHLET, SOFTMAX, ROWS. states: V. parameter: concentration or scale. rows: float64 (K, V),
     each sorted, largest first. lengths: int64 (K,), how many entries are positive. shares, aliases: (K,), see
@@ -69,7 +70,7 @@ class LawTables(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EnvironmentTables:
-    """A law and the capacities (K,), ascending, of which E[X | environment] is asked."""
+    """A distribution and the capacities (K,), ascending, of which E[X | environment] is asked."""
 
     law: LawTables
     capacities: np.ndarray
@@ -78,7 +79,8 @@ class EnvironmentTables:
 def environment_tables(law: Law, capacities: Sequence[int]) -> EnvironmentTables:
     """What `simulate_environments_batch` looks up, built once for any number of environments.
 
-    Raises SimlabError for what is no law, for bad capacities, and where a search would not fit into memory.
+    Raises SimlabError for what is no distribution, for bad capacities, and where a search would not fit into
+    memory.
     """
     law_identity(law)
     capacities = check_capacities(capacities)
@@ -174,9 +176,9 @@ def _draw_row(shares, aliases, stream):
     count = shares.size
     if count == 1:
         return 0
-    place = uniform(stream) * count
-    slot = min(np.int64(place), count - 1)
-    return slot if place - slot < shares[slot] else aliases[slot]
+    index = uniform(stream) * count
+    slot = min(np.int64(index), count - 1)
+    return slot if index - slot < shares[slot] else aliases[slot]
 
 
 @compiled
@@ -254,31 +256,31 @@ def _pop(heap, counts):
 
 
 @compiled
-def _rise(heap, top, place, node):
-    """Put a node where it belongs between a place that is free and the one at `top` above it."""
-    while place > top:
-        parent = (place - 1) >> 1
+def _rise(heap, top, index, node):
+    """Put a node where it belongs between a position that is free and the one at `top` above it."""
+    while index > top:
+        parent = (index - 1) >> 1
         if heap[parent] >= node:
             break
-        heap[place] = heap[parent]
-        place = parent
-    heap[place] = node
+        heap[index] = heap[parent]
+        index = parent
+    heap[index] = node
 
 
 @compiled
 def _sink(heap, top, size, node):
-    """Put a node where it belongs at or below the place `top`, which is free."""
+    """Put a node where it belongs at or below the position `top`, which is free."""
     # Down to a leaf without looking at the node, and up again: what is put in is small, mostly.
-    place = top
-    while 2 * place + 2 < size:
-        child = 2 * place + 1
+    index = top
+    while 2 * index + 2 < size:
+        child = 2 * index + 1
         child += np.int64(heap[child + 1] > heap[child])  # a branch here is foretold wrongly
-        heap[place] = heap[child]
-        place = child
-    if 2 * place + 2 == size:
-        heap[place] = heap[size - 1]
-        place = size - 1
-    _rise(heap, top, place, node)
+        heap[index] = heap[child]
+        index = child
+    if 2 * index + 2 == size:
+        heap[index] = heap[size - 1]
+        index = size - 1
+    _rise(heap, top, index, node)
 
 
 @compiled
@@ -287,12 +289,12 @@ def _cut(heap, counts, floor):
     keep = counts[1]
     _select(heap, counts[0], keep)
     least = heap[0]
-    for place in range(keep):
-        least = min(least, heap[place])
+    for index in range(keep):
+        least = min(least, heap[index])
     floor[0] = least
     counts[0] = keep
-    for place in range(keep // 2 - 1, -1, -1):
-        _sink(heap, place, keep, heap[place])
+    for index in range(keep // 2 - 1, -1, -1):
+        _sink(heap, index, keep, heap[index])
 
 
 @compiled

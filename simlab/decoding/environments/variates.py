@@ -84,7 +84,9 @@ def uniform(stream):
 def normal(stream):
     """Standard normal."""
     while True:
-        word = next_uint(stream)  # the layer from bits 0-7, the place in it, with its sign, from bits 11-63
+        word = next_uint(
+            stream
+        )  # the layer from bits 0-7, the position in it, with its sign, from bits 11-63
         layer = word & _LAYER
         x = np.float64(np.uint64(word).view(np.int64) >> _SHIFT) * _SIGNED_UNIT * _WIDTHS[layer]
         if abs(x) < _WIDTHS[layer + _BIT]:

@@ -1,9 +1,9 @@
 """The front of rejections and bias on whole sequences, over all rejection-based algorithms (own).
 
 Yin et al. 2024, Theorem 5, draws it for one token, where it is a line, and leaves sequences open. Here: which
-E[N_rej] and which total variation TV between the laws of x_1..x_T (given x_0, averaged) can be had together,
-by whatever rules of acceptance and replacement, which may depend on the whole prefix, on what was rejected
-before and on coins?
+E[N_rej] and which total variation TV between the distributions of x_1..x_T (given x_0, averaged) can be had
+together, by whatever rules of acceptance and replacement, which may depend on the whole prefix, on what was
+rejected before and on coins?
 
 *A dynamic programme.* Let a prefix w have mass k = P(output starts with w) and q = P(target does), ending in
 x at step t. The algorithm chooses the masses k_y of its continuations, sum_y k_y = k. As k draft(y | x) is
@@ -199,8 +199,8 @@ def _point(pair: ChainPair, weight: float, ratios: np.ndarray) -> FrontPoint:
         slopes = np.diff(replaced + weight * loss, axis=1) / np.diff(ratios)
         slopes = np.maximum.accumulate(np.clip(slopes, -weight, 0.0), axis=1)
         proposed = ratios[:, None] * draft[:, None, :]  # of a prefix with k/q at that node, (V, G, V)
-        masses, place = _masses(slopes, ratios, target, proposed, multipliers, steps)
-        heights = _lines(draft, target, proposed, multipliers[place], heights, weight)
+        masses, index = _masses(slopes, ratios, target, proposed, multipliers, steps)
+        heights = _lines(draft, target, proposed, multipliers[index], heights, weight)
         replaced, loss = _costs(masses, proposed, target, ratios, replaced, loss)
     initial = pair.initial / pair.initial.sum()
     one = int(np.searchsorted(ratios, 1.0))
@@ -224,9 +224,9 @@ def _masses(slopes, ratios, target, proposed, multipliers, steps) -> tuple[np.nd
     goal = np.where(target > 0, target, 1.0)[:, None, :]
     has_target = (target > 0)[:, None, :]
 
-    def at(place: np.ndarray) -> np.ndarray:
-        least = np.where(has_target, goal * below[every, place[..., None]], 0.0)
-        most = wanted[every, place[..., None]]
+    def at(index: np.ndarray) -> np.ndarray:
+        least = np.where(has_target, goal * below[every, index[..., None]], 0.0)
+        most = wanted[every, index[..., None]]
         most = np.where(has_target | (most == np.inf), goal * most, 0.0)
         return np.minimum(most, np.maximum(least, proposed))
 
@@ -245,12 +245,12 @@ def _masses(slopes, ratios, target, proposed, multipliers, steps) -> tuple[np.nd
 def _costs(masses, proposed, target, ratios, replaced, loss) -> tuple[np.ndarray, np.ndarray]:
     """(E[replacements], loss) of a prefix at each node, (V, G) each, for the masses chosen there."""
     ratio = np.minimum(_divided(masses, target, 0.0), ratios[-1])
-    place = np.clip(np.searchsorted(ratios, ratio, side="right") - 1, 0, len(ratios) - 2)
-    part = (ratio - ratios[place]) / np.diff(ratios)[place]
+    index = np.clip(np.searchsorted(ratios, ratio, side="right") - 1, 0, len(ratios) - 2)
+    part = (ratio - ratios[index]) / np.diff(ratios)[index]
     every = np.arange(len(target))
     later = []
     for table in (replaced, loss):
-        value = table[every, place] + part * (table[every, place + 1] - table[every, place])
+        value = table[every, index] + part * (table[every, index + 1] - table[every, index])
         later.append((target[:, None, :] * value).sum(axis=-1))
     return np.maximum(masses - proposed, 0.0).sum(axis=-1) + later[0], later[1]
 

@@ -57,7 +57,8 @@ class Bracket(NamedTuple):
 
 
 def sequence_total_variation(pair: ChainPair, decoder: Decoder, *, cells: int | None = None) -> Bracket:
-    """Total variation of the decoder's and the target's law of x_1..x_T given x_0, averaged over x_0.
+    """Total variation of the decoder's and the target's distribution of x_1..x_T given x_0, averaged over
+    x_0.
 
     Returns a Bracket: 0 and 0 for an unbiased decoder; equal ends, exact to rounding, where no more than
     ENUMERATED prefixes of one length can still matter; else a certified bracket by splitting and merging on
@@ -76,7 +77,7 @@ def sequence_total_variation(pair: ChainPair, decoder: Decoder, *, cells: int | 
 
 
 def chains_total_variation(output, target, initial, *, cells: int | None = None) -> Bracket:
-    """The same for any two chains: output, target (T, V, V), and the law of x_0, (V,)."""
+    """The same for any two chains: output, target (T, V, V), and the distribution of x_0, (V,)."""
     steps = _Steps(output, target)
     initial = np.asarray(initial, float) / np.sum(initial)
     future = _future(steps)
@@ -206,9 +207,9 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> 
     for t in range(len(steps) - 1):
         output, target, live, shift = steps[t]
         good, lost = _settled(grid, future, t + 1)
-        places = np.clip(shift / grid.step, -cells, cells)
-        whole = np.floor(places).astype(np.int64)
-        part = places - whole
+        indices = np.clip(shift / grid.step, -cells, cells)
+        whole = np.floor(indices).astype(np.int64)
+        part = indices - whole
         weight = np.sqrt(output) * np.sqrt(target) / np.sinh(grid.step / 2)
         weights = weight * np.sinh((1 - part) * grid.step / 2), weight * np.sinh(part * grid.step / 2)
         k_above = _sums_from(mass * half)
@@ -292,6 +293,6 @@ def _sums_below(masses: np.ndarray) -> np.ndarray:
     return _sums_from(masses[:, ::-1])[:, ::-1]
 
 
-def _moved(weights: np.ndarray, sums: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """For each next token y the sum over x of weights[x, y] sums[x, places[x, y]], (V,)."""
-    return (weights * np.take_along_axis(sums, places, axis=1)).sum(axis=0)
+def _moved(weights: np.ndarray, sums: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """For each next token y the sum over x of weights[x, y] sums[x, indices[x, y]], (V,)."""
+    return (weights * np.take_along_axis(sums, indices, axis=1)).sum(axis=0)

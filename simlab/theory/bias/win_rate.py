@@ -78,25 +78,25 @@ def win_rates_by_start(
     if frequencies is not None:
         frequencies = check_count("frequencies", frequencies)
     decoders = list(dict.fromkeys(decoder for match in matches for decoder in match))
-    chains = [_laws(output_chain(pair, decoder)) for decoder in decoders]
-    places = [tuple(decoders.index(decoder) for decoder in match) for match in matches]
+    chains = [_distributions(output_chain(pair, decoder)) for decoder in decoders]
+    indices = [tuple(decoders.index(decoder) for decoder in match) for match in matches]
     if frequencies is None and pair.horizon * np.log(pair.states) <= np.log(ENUMERATED):
-        return _enumerated(pair, chains, places)
+        return _enumerated(pair, chains, indices)
     if frequencies is None:
         work = pair.horizon * pair.states**2 * len(chains)
         frequencies = int(np.clip(WORK / work, LEAST_FREQUENCIES, MOST_FREQUENCIES))
-    return _by_frequencies(pair, chains, places, frequencies)
+    return _by_frequencies(pair, chains, indices, frequencies)
 
 
-def _laws(chain: np.ndarray) -> np.ndarray:
+def _distributions(chain: np.ndarray) -> np.ndarray:
     """The chain with rows divided by their sums, which T steps would carry to T times 1e-9 off 1."""
     distinct = chain[:1] if chain.strides[0] == 0 else chain
     return np.broadcast_to(distinct / distinct.sum(axis=-1, keepdims=True), chain.shape)
 
 
-def _enumerated(pair: ChainPair, chains, places) -> tuple[np.ndarray, np.ndarray]:
+def _enumerated(pair: ChainPair, chains, indices) -> tuple[np.ndarray, np.ndarray]:
     """W = (P(D > TIE) + P(D >= -TIE)) / 2, with TIE a rounding of the scores larger and smaller."""
-    low, high = np.empty((2, len(places), pair.states))
+    low, high = np.empty((2, len(indices), pair.states))
     for start in range(pair.states):
         last, score = np.array([start]), np.zeros(1)
         shares = np.ones((len(chains), 1))
@@ -113,24 +113,24 @@ def _enumerated(pair: ChainPair, chains, places) -> tuple[np.ndarray, np.ndarray
         rounding = 4 * np.finfo(float).eps * pair.horizon * (1.0 - lowest)
         near, far = TIE - rounding, TIE + rounding
         reached = [np.searchsorted(score, score - ahead, side="right") for ahead in (far, -near, near, -far)]
-        for match, (first, second) in enumerate(places):
+        for match, (first, second) in enumerate(indices):
             below = np.concatenate([[0.0], np.cumsum(shares[second])])
             won = [shares[first] @ below[ranks] for ranks in reached]
             low[match, start], high[match, start] = (won[0] + won[1]) / 2, (won[2] + won[3]) / 2
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
-def _by_frequencies(pair: ChainPair, chains, places, frequencies: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_frequencies(pair: ChainPair, chains, indices, frequencies: int) -> tuple[np.ndarray, np.ndarray]:
     """Vaaler's approximation of each match, less and more its error."""
     shares, means = _moments(pair, chains)
-    period, tail = _period(pair, chains, places)
+    period, tail = _period(pair, chains, indices)
     period = max(period, 16 * frequencies * TIE)
     values = _characteristic(pair, chains, 2 * np.pi / period * np.arange(1, frequencies + 1))
     orders = np.arange(1, frequencies + 1)
     part = orders / (frequencies + 1)
     weights = (np.pi * part * (1 - part) / np.tan(np.pi * part) + part) / (np.pi * orders)
-    centres, widths = np.empty((2, len(places), pair.states))
-    for match, (first, second) in enumerate(places):
+    centres, widths = np.empty((2, len(indices), pair.states))
+    for match, (first, second) in enumerate(indices):
         both = shares[first] * shares[second]
         product = values[first] * values[second].conj()  # (V, N)
         centres[match] = both / 2 + product.imag @ weights
@@ -170,7 +170,7 @@ def _same(pair: ChainPair, first, second) -> np.ndarray:
     return same
 
 
-def _period(pair: ChainPair, chains, places) -> tuple[float, float]:
+def _period(pair: ChainPair, chains, indices) -> tuple[float, float]:
     """(P, at most what differences of P and beyond change in W), for all matches and all x_0.
 
     Beyond P sign(D)/2 is off by at most |D|/P, and for theta >= 1/P u/P <= exp(theta (u - P)) at u >= P; so
@@ -179,11 +179,11 @@ def _period(pair: ChainPair, chains, places) -> tuple[float, float]:
     reach = 1.0001 * _range(pair, chains)
     if reach == 0:
         return 1.0, 0.0
-    needed = np.full((len(places), pair.states), np.inf)
+    needed = np.full((len(indices), pair.states), np.inf)
     for theta in np.geomspace(1e-3, 4.0, 24):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             up, down = (_characteristic(pair, chains, [sign * theta])[:, :, 0] for sign in (-1j, 1j))
-            for match, (first, second) in enumerate(places):
+            for match, (first, second) in enumerate(indices):
                 moments = up[first] * down[second] + down[first] * up[second]
                 bounds = np.maximum(np.log(moments / TAIL), 1.0) / theta
                 needed[match] = np.fmin(needed[match], bounds)  # not where it overflowed

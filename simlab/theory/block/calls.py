@@ -1,4 +1,4 @@
-"""The law of the calls of block verification, and its means by a second road."""
+"""The distribution of the calls of block verification, and its means by a second road."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Means(NamedTuple):
 
 
 def predict(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
-    """The exact distributions of calls and rejections; what is drafted and accepted, place by place.
+    """The exact distributions of calls and rejections; what is drafted and accepted, position by position.
 
     Exact to rounding while the drafted prefixes of a start can be followed one by one (V = 7, T = 50: windows
     up to 6; V = 100: up to 3; where ratios repeat far beyond); else the masses of `block_masses` are the
@@ -49,14 +49,14 @@ def predict(pair: ChainPair, decoder: BlockSpeculative) -> Prediction:
     """
     window = longest_window(decoder, pair.horizon)
     masses = enough_masses(pair, window)
-    law = _forward(pair, masses, window)
+    distribution = _forward(pair, masses, window)
     return Prediction.build(
         pair,
         decoder,
-        rejections_pmf=law.rejections,
-        rejections_per_position=law.per_position,
-        target_calls_pmf=law.calls,
-        by_position=_places(pair, masses, window, law.starts),
+        rejections_pmf=distribution.rejections,
+        rejections_per_position=distribution.per_position,
+        target_calls_pmf=distribution.calls,
+        by_position=_by_position(pair, masses, window, distribution.starts),
         error_bound=_error_bound(pair, masses, window),
     )
 
@@ -77,11 +77,11 @@ def costs_to_go(pair: ChainPair, decoder: BlockSpeculative, call_time: Callable)
     costs call_time(g) >= 0; 0 at T.
 
     By backward recursion, for every (t, x), visited or not: a second road to the means that `predict` has
-    from the law, and to the same accuracy. Raises SimlabError where it would take hours.
+    from the distribution, and to the same accuracy. Raises SimlabError where it would take hours.
     """
     window = longest_window(decoder, pair.horizon)
 
-    def cost(place: int, tokens: int) -> float:
+    def cost(accepted: int, tokens: int) -> float:
         return float(call_time(tokens))
 
     return _backward(pair, enough_masses(pair, window), window, cost).mean
@@ -114,11 +114,11 @@ def block_gain(pair: ChainPair, window: int | None = 4) -> tuple[float, float]:
 
 def _exits(pair: ChainPair, masses: BlockMasses, window: int, t: int) -> np.ndarray:
     """(V, g + 1, V): [x, i, y] = P(the call from (t, x) accepts i tokens, and y comes behind them)."""
-    place = t if len(masses.accepted) > 1 else 0
+    index = t if len(masses.accepted) > 1 else 0
     drafted = min(window, pair.horizon - 1 - t)
     exits = np.empty((pair.states, drafted + 1, pair.states))
-    exits[:, :drafted] = masses.stopped[place, :drafted].swapaxes(0, 1)
-    exits[:, drafted] = masses.accepted[place, drafted] @ pair.target[t + drafted]
+    exits[:, :drafted] = masses.stopped[index, :drafted].swapaxes(0, 1)
+    exits[:, drafted] = masses.accepted[index, drafted] @ pair.target[t + drafted]
     return exits
 
 
@@ -144,26 +144,30 @@ def _forward(pair: ChainPair, masses: BlockMasses, window: int) -> _Calls:
     return _Calls(calls[-1].sum(axis=1), rejections[-1].sum(axis=1), per_position, starts)
 
 
-def _carried(law: np.ndarray, exits: np.ndarray) -> np.ndarray:
-    moved = law @ exits
+def _carried(distribution: np.ndarray, exits: np.ndarray) -> np.ndarray:
+    moved = distribution @ exits
     moved[moved < NEGLIGIBLE] = 0.0
     return moved
 
 
-def _places(pair: ChainPair, masses: BlockMasses, window: int, starts: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The expected calls that draft, reach and accept each place, (window,) each."""
+def _by_position(
+    pair: ChainPair, masses: BlockMasses, window: int, starts: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """The expected calls that draft, reach and accept each position, (window,) each."""
     drafted, reached, accepted = (np.zeros(window) for _ in range(3))
-    for t, law in enumerate(starts):
-        place = t if len(masses.accepted) > 1 else 0
+    for t, distribution in enumerate(starts):
+        index = t if len(masses.accepted) > 1 else 0
         deep = min(window, pair.horizon - 1 - t)
-        going = masses.accepted[place, : deep + 1].sum(axis=2) @ law  # P(a call at t accepts i or more)
-        drafted[:deep] += law.sum()
+        going = (
+            masses.accepted[index, : deep + 1].sum(axis=2) @ distribution
+        )  # P(a call at t accepts i or more)
+        drafted[:deep] += distribution.sum()
         reached[:deep] += going[:deep]
         accepted[:deep] += going[1:]
     return drafted, reached, accepted
 
 
-def _calls(place: int, drafted: int) -> float:
+def _calls(accepted: int, drafted: int) -> float:
     return 1.0
 
 
@@ -173,14 +177,14 @@ def _error_bound(pair: ChainPair, masses: BlockMasses, window: int) -> float:
         return 0.0
     counted = [
         _calls,
-        lambda place, drafted: float(drafted),
-        lambda place, drafted: float(place < drafted),
+        lambda accepted, drafted: float(drafted),
+        lambda accepted, drafted: float(accepted < drafted),
     ]
     for i in range(1, window + 1):
         counted += [
-            lambda place, drafted, i=i: float(drafted >= i),
-            lambda place, drafted, i=i: float(drafted >= i and place >= i - 1),
-            lambda place, drafted, i=i: float(place >= i),
+            lambda accepted, drafted, i=i: float(drafted >= i),
+            lambda accepted, drafted, i=i: float(drafted >= i and accepted >= i - 1),
+            lambda accepted, drafted, i=i: float(accepted >= i),
         ]
     widths = [_backward(pair, masses, window, each).half_width[0] @ pair.initial for each in counted]
     return float(max(widths))
@@ -207,11 +211,11 @@ def _backward(pair: ChainPair, masses: BlockMasses, window: int, worth) -> _Mean
         mean[t] = np.einsum("xiy,iy->x", exits, behind)
         if masses.spread is None:
             continue
-        place = t if len(masses.spread) > 1 else 0
+        index = t if len(masses.spread) > 1 else 0
         width[t] = np.einsum("xiy,iy->x", exits, width[t + 1 : t + drafted + 2])
         for i in range(1, drafted + 1):
             target = pair.target[t + i]
             bracket = np.abs(target @ behind[i] - behind[i - 1])
             bracket += target @ width[t + i + 1] + width[t + i]
-            width[t] += masses.spread[place, i] @ bracket
+            width[t] += masses.spread[index, i] @ bracket
     return _Means(mean, width)

@@ -1,4 +1,5 @@
-"""What block verification accepts from every start, place by place: the recursion over fresh starts (own).
+"""What block verification accepts from every start, position by position: the recursion over fresh starts
+(own).
 
 M_i(t, x; z) is the probability that a call that starts at t after x accepts i tokens or more, the i-th being
 z: E[p_i; x_i = z] (see the package's head), the same for every window of at least i. A drafted prefix whose
@@ -50,7 +51,7 @@ def block_masses(pair: ChainPair, window: int, work: float) -> BlockMasses:
 
     Exact while a start's prefixes fit into a list, else bracketed with as many cells as about `work` steps
     allow, at least LEAST_CELLS a token; the brackets' widths fall with the square of it. Time: V^2 times the
-    atoms of all starts and places; memory O(S V^2 window). Raises SimlabError where that would take hours.
+    atoms of all starts and positions; memory O(S V^2 window). Raises SimlabError where that would take hours.
     """
     steps = 1 if pair.is_stationary else pair.horizon
     atoms = _atoms(pair, steps, window, work)

@@ -13,14 +13,14 @@ def sequence_divergence(output: np.ndarray, target: np.ndarray, initial: np.ndar
     reached. Each row's divergence is summed as o log(o/g) - o + g, whose terms are never negative and whose
     last two cancel where both rows sum to 1.
     """
-    law = np.array(initial)
-    reached = law > 0  # apart from `law`, whose smallest masses may vanish
+    distribution = np.array(initial)
+    reached = distribution > 0  # apart from `distribution`, whose smallest masses may vanish
     total = 0.0
     for now, goal in zip(output, target, strict=True):
         if ((now > 0) & (goal == 0))[reached].any():
             return float("inf")
-        total += float(law @ _row_divergence(now, goal))
-        law, reached = law @ now, (now > 0)[reached].any(axis=0)
+        total += float(distribution @ _row_divergence(now, goal))
+        distribution, reached = distribution @ now, (now > 0)[reached].any(axis=0)
     return total
 
 

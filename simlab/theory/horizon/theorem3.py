@@ -1,7 +1,7 @@
 """Theorem 3 of Yin et al. 2024 as it is printed: a second route to E[N_rej] of batch speculative decoding.
 
-It normalises every residual, as the paper does, and carries the paper's f instead of the forward law, so
-that it shares no step with `forward` but the definition of the instance.
+It normalises every residual, as the paper does, and carries the paper's f instead of the forward
+distribution, so that it shares no step with `forward` but the definition of the instance.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ def theorem3_expected_rejections(pair: ChainPair, drafts: int) -> float:
                    + (P(x_{1:n-1}) - f(x_{1:n-1})) TV(target, draft) [target - draft]_+(x_n)
         E[N_rej]   = sum_n E_f[prod_m TV(target^m, draft)] + E_{P - f}[TV(target, draft)]
 
-    with P the target's law; on a Markov chain f and P matter through the last token only. Residuals are
-    normalised. Time O(T V^2 M). Raises SimlabError unless drafts is a finite whole number >= 1.
+    with P the target's distribution; on a Markov chain f and P matter through the last token only. Residuals
+    are normalised. Time O(T V^2 M). Raises SimlabError unless drafts is a finite whole number >= 1.
     """
     if drafts == math.inf:
         raise SimlabError("drafts = inf: the printed recursion is finite; predict knows the limit")
     check_count("drafts", drafts)
-    rejected_law = np.array(pair.initial)
-    target_law = np.array(pair.initial)
+    rejected_distribution = np.array(pair.initial)
+    target_distribution = np.array(pair.initial)
     total = 0.0
     for draft, target in zip(pair.draft, pair.target, strict=True):
         all_fail, last_residual = _tried_in_order(draft, target, drafts)
         distance, residual = _tried_in_order(draft, target, 1)
-        from_rejected = rejected_law * all_fail
-        from_accepted = (target_law - rejected_law) * distance
+        from_rejected = rejected_distribution * all_fail
+        from_accepted = (target_distribution - rejected_distribution) * distance
         total += float(from_rejected.sum() + from_accepted.sum())
-        rejected_law = from_rejected @ last_residual + from_accepted @ residual
-        target_law = target_law @ target
+        rejected_distribution = from_rejected @ last_residual + from_accepted @ residual
+        target_distribution = target_distribution @ target
     return total
 
 
 def _tried_in_order(draft: np.ndarray, target: np.ndarray, drafts: int) -> tuple[np.ndarray, np.ndarray]:
-    """(prod_{m <= M} TV(target^m, draft), (V,); target^{M+1}, (V, V), any law where the product is 0)."""
+    """(prod_{m <= M} TV(target^m, draft), (V,); target^{M+1}, (V, V), any distribution where the product is
+    0)."""
     product = np.ones(len(target))
     current = target
     for _ in range(drafts):

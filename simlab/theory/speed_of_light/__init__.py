@@ -1,8 +1,8 @@
 """The speed of light: how many drafted tokens any deterministic scheme can get right in a random environment.
 
-`moments` and `transform` are those of a law's step, the bounds take moments and capacities, `renewal_bound`
-the law itself. `cap` is what bounds of means need where E[X | environment] is simulated, `chain_moments` what
-stands for the moments on a Markov chain. Start reading at `bounds`.
+`moments` and `transform` are those of a distribution's step, the bounds take moments and capacities,
+`renewal_bound` the distribution itself. `cap` is what bounds of means need where E[X | environment] is
+simulated, `chain_moments` what stands for the moments on a Markov chain. Start reading at `bounds`.
 """
 
 from simlab.theory.speed_of_light.bounds import (

@@ -2,9 +2,9 @@
 
 Before a call of the target a tree of at most P drafted tokens is fixed; X is the number of them on the
 target's own path, E[X | environment] = sum of pi(v) over the tree, pi(v) the target's probability of the path
-to v. The environment is random: each node's next-token row is an independent draw from one law, whose step
-(`steps`) has mean mu and second moment mu2; S_n is the walk with such steps, and
-U(t) = E #{n >= 1: S_n <= t}. Everything rests on
+to v. The environment is random: each node's next-token row is an independent draw from one distribution,
+whose step (`steps`) has mean mu and second moment mu2; S_n is the walk with such steps, and U(t) = E #{n >=
+1: S_n <= t}. Everything rests on
 
     *the threshold*: for any tree of <= P nodes and any theta = e^-t, t >= 0,
     sum of pi over the tree <= P theta + sum over v != root of (pi(v) - theta)_+,
@@ -101,8 +101,8 @@ def dual_bound(moments: Moments, capacity) -> np.ndarray:
 def asymptote(moments: Moments, capacity) -> np.ndarray:
     """log(mu P) / mu + mu2 / (2 mu^2) - 1: E[X] of the best tree differs from it by o(1) as P grows (own).
 
-    For laws with mu > 0 and finite mu2 whose step is not lattice (not all in multiples of one number, as
-    those of uniform rows are: there E[X] oscillates around it). No number where mu = 0.
+    For distributions with mu > 0 and finite mu2 whose step is not lattice (not all in multiples of one
+    number, as those of uniform rows are: there E[X] oscillates around it). No number where mu = 0.
 
     *Above*, proved: by the renewal theorem U(r) = r / mu + c' + o(1), c' = mu2 / (2 mu^2) - 1, in the bound
     at the head of this module, minimised as in the proof of `dual_bound`. So Lorden's constant costs

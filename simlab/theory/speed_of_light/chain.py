@@ -19,10 +19,11 @@ MODELS = ("target", "draft")
 def chain_moments(pair: ChainPair, model: str = "target") -> Moments:
     """mu = E[sum p log 1/p] and mu2 = E[sum p log^2 p] over the rows that the model's own output visits.
 
-    A stationary chain: visits in the long run, from the pair's initial law (`long_run`); that is the chain's
-    stationary law if it has only one. A chain that changes from step to step: the rows (t, x) of its T steps,
-    each as often as the output, from the initial law, comes by. Nats and nats^2. model: "target" or "draft".
-    Raises SimlabError for another model. Source: Shannon 1948 for the entropy rate; own for the second.
+    A stationary chain: visits in the long run, from the pair's initial distribution (`long_run`); that is the
+    chain's stationary distribution if it has only one. A chain that changes from step to step: the rows (t,
+    x) of its T steps, each as often as the output, from the initial distribution, comes by. Nats and nats^2.
+    model: "target" or "draft". Raises SimlabError for another model. Source: Shannon 1948 for the entropy
+    rate; own for the second.
     """
     if model not in MODELS:
         raise SimlabError(f"model = {model!r}: give one of {', '.join(MODELS)}")
@@ -44,7 +45,7 @@ def long_run(chain: np.ndarray, initial: np.ndarray) -> np.ndarray:
 
     chain: float64 (V, V), its rows sum to 1; initial: (V,). It exists for reducible and periodic chains, too:
     each recurrent class gets the probability with which the chain is absorbed by it, spread over the class by
-    its stationary law (Grassmann, Taksar and Heyman 1985, which subtracts nothing). O(V^3).
+    its stationary distribution (Grassmann, Taksar and Heyman 1985, which subtracts nothing). O(V^3).
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
@@ -68,7 +69,8 @@ def long_run(chain: np.ndarray, initial: np.ndarray) -> np.ndarray:
 
 
 def _stationary(chain: np.ndarray) -> np.ndarray:
-    """The stationary law of an irreducible chain, by eliminating the states from the last to the first."""
+    """The stationary distribution of an irreducible chain, by eliminating the states from the last to the
+    first."""
     chain = chain.copy()
     for k in range(len(chain) - 1, 0, -1):
         chain[:k, k] /= chain[k, :k].sum()

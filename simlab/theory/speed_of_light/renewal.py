@@ -1,4 +1,4 @@
-"""The bound of `bounds` with the law's own renewal function (own).
+"""The bound of `bounds` with the distribution's own renewal function (own).
 
     E[X] <= min over t of P e^-t + E[sum over n >= 1 of (1 - e^{S_n - t})_+]
 
@@ -8,8 +8,8 @@ independent, so the rounded path probability has the mean pi(v) given the rows, 
 
     E[(pi(v) - theta)_+] can only grow,
 
-(x - theta)_+ being convex. Many-to-one holds for the rounded numbers too: their step has the law f_k of the
-lattice, f of total mass E[sum p] = 1, to which p in the cell above gives, weighed by p,
+(x - theta)_+ being convex. Many-to-one holds for the rounded numbers too: their step has the distribution f_k
+of the lattice, f of total mass E[sum p] = 1, to which p in the cell above gives, weighed by p,
 
     (1 - e^{-(k+1)h} / p) / (1 - e^-h)  of its p to k,  the rest to k + 1.
 
@@ -40,7 +40,7 @@ CERTAIN = 1e-14
 """Of a smaller entropy 1 - f_0 keeps no digits; P, which is a bound as well, is then next to E[X]."""
 
 ACCURACY = 1e-4
-"""How far above its limit for h -> 0 the bound is to lie, in tokens, for smooth laws."""
+"""How far above its limit for h -> 0 the bound is to lie, in tokens, for smooth distributions."""
 
 DOUBLINGS = 3
 """Capacities share a lattice with those to the next power of 2^DOUBLINGS, whichever of them are asked for."""
@@ -50,7 +50,8 @@ LEAST_CELLS, MOST_CELLS = 4_000, 20_000
 
 
 def renewal_bound(law: Law, capacity) -> np.ndarray:
-    """The least P e^-t + integral of e^{r-t} U(r) dr over t, for the law's own U: E[X] is at most that.
+    """The least P e^-t + integral of e^{r-t} U(r) dr over t, for the distribution's own U: E[X] is at most
+    that.
 
     law: Dirichlet, Zipf or Rows of `simlab.laws`. capacity: P >= 1, of any shape; returns float64 of that
     shape, at most P. It is E[X] of the best tree itself, but for the lattice, where the environment is not
@@ -58,7 +59,8 @@ def renewal_bound(law: Law, capacity) -> np.ndarray:
     what the lattice adds is 1e-4 tokens, up to 2e-3 where all steps are nearly the multiples of one number,
     more where mu < 0.05. The bound of one capacity is the same whichever others are asked for with it.
     Certain up to the rounding of float64. Raises SimlabError for a Softmax, whose step has no cheap
-    distribution function, for what is no law, and for a capacity below 1. Source: the module's docstring.
+    distribution function, for what is no distribution, and for a capacity below 1. Source: the module's
+    docstring.
     """
     capacity = check_capacity(capacity)
     if isinstance(law, Softmax):
@@ -71,9 +73,9 @@ def renewal_bound(law: Law, capacity) -> np.ndarray:
         return capacity.copy()
     bounds, groups = capacity.copy(), np.ceil(np.frexp(capacity)[1] / DOUBLINGS)
     for group in np.unique(groups):
-        places, above = _thresholds(law, entropy, math.log(2) * DOUBLINGS * group)
+        thresholds, above = _thresholds(law, entropy, math.log(2) * DOUBLINGS * group)
         shared = groups == group
-        bounds[shared] = [min((one * np.exp(-places) + above).min(), one) for one in capacity[shared]]
+        bounds[shared] = [min((one * np.exp(-thresholds) + above).min(), one) for one in capacity[shared]]
     return bounds
 
 
@@ -83,15 +85,15 @@ def _thresholds(law: Law, entropy: float, log_capacity: float) -> tuple[np.ndarr
     while True:
         width, cells = _lattice(entropy, reach)
         renewals = _renewals(_step_masses(law, width, cells))
-        places = width * np.arange(cells)
+        thresholds = width * np.arange(cells)
         # sum_{k <= j} e^{(k-j)h} u_k by its recursion, for which no power overflows
         grown = np.empty(cells)
         total = 0.0
         for j in range(cells):
             total = total * math.exp(-width) + renewals[j]
             grown[j] = total
-        if grown[-1] >= math.exp(log_capacity - places[-1]):
-            return places, np.cumsum(renewals) - grown
+        if grown[-1] >= math.exp(log_capacity - thresholds[-1]):
+            return thresholds, np.cumsum(renewals) - grown
         reach *= 1.5
 
 
@@ -126,7 +128,7 @@ def _step_masses(law: Law, width: float, cells: int) -> np.ndarray:
 
 
 def _dirichlet_cells(law: Dirichlet, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """E[sum of p] and E[number of p] between neighbouring edges, by the Beta laws of one token."""
+    """E[sum of p] and E[number of p] between neighbouring edges, by the Beta distributions of one token."""
     from scipy.special import betainc, betaincc
 
     a, d = law.concentration, (law.states - 1) * law.concentration

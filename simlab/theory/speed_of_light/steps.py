@@ -1,7 +1,8 @@
 """The step of the walk behind a random environment: its mean, second moment and Laplace transform.
 
-Let each node of an infinite tree draw its next-token row from one law (Pankratov and Alistarh 2026). By
-many-to-one, E[sum over |v| = n of pi(v) g(-log pi(v))] = E[g(S_n)], S a random walk whose step has the law of
+Let each node of an infinite tree draw its next-token row from one distribution (Pankratov and Alistarh 2026).
+By many-to-one, E[sum over |v| = n of pi(v) g(-log pi(v))] = E[g(S_n)], S a random walk whose step has the
+distribution of
 -log p_i with i drawn from the row p: E[f(step)] = E[sum_i p_i f(-log p_i)]. So
 
     mu = E[sum p log 1/p], the expected entropy,  mu2 = E[sum p log^2 p],  E[e^{-s step}] = E[sum p^{1+s}].
@@ -11,8 +12,8 @@ d = (V - 1) a
 
     mu = psi(a + 1 + d) - psi(a + 1),  mu2 = psi'(a + 1) - psi'(a + 1 + d) + mu^2
 
-(theory of the Beta law; both differences are summed here term by term, all of one sign, so that no digit is
-lost where a is tiny). *Softmax of Gaussian logits*: integrals, in `softmax` beside this file (own).
+(theory of the Beta distribution; both differences are summed here term by term, all of one sign, so that no
+digit is lost where a is tiny). *Softmax of Gaussian logits*: integrals, in `softmax` beside this file (own).
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ class Moments(NamedTuple):
 
 
 def moments(law: Law) -> Moments:
-    """mu = E[sum p log 1/p] and mu2 = E[sum p log^2 p] of a law of `simlab.laws`.
+    """mu = E[sum p log 1/p] and mu2 = E[sum p log^2 p] of a distribution of `simlab.laws`.
 
     Exact to about 1e-12, relatively; for a softmax to about 1e-13 absolutely as well. Rows that are certain
-    give (0, 0). Raises SimlabError for what is no law, and for a softmax of a scale above 10,000. Source: the
-    module's docstring.
+    give (0, 0). Raises SimlabError for what is no distribution, and for a softmax of a scale above 10,000.
+    Source: the module's docstring.
     """
     if isinstance(law, Dirichlet):
         first, spread = law.concentration + 1, (law.states - 1) * law.concentration
@@ -84,8 +85,8 @@ def transform_gap(law: Law, s) -> np.ndarray:
 
 
 def atoms(law: Rows | Zipf) -> tuple[np.ndarray, np.ndarray]:
-    """The step's values, >= 0, and their probabilities, two arrays (K V,) at most, of a law of finitely many
-    rows; each row is divided by its sum. Raises SimlabError for what is no law.
+    """The step's values, >= 0, and their probabilities, two arrays (K V,) at most, of a distribution of
+    finitely many rows; each row is divided by its sum. Raises SimlabError for what is no distribution.
     """
     if not isinstance(law, Rows | Zipf):
         raise SimlabError(f"{law!r} is no law: give a Dirichlet, Softmax, Zipf or Rows of simlab.laws")

@@ -1,9 +1,9 @@
-"""What decoding with draft trees takes: the law of the number of target calls, exactly (own).
+"""What decoding with draft trees takes: the distribution of the number of target calls, exactly (own).
 
 A call that starts at position t after token x has its tree; the target's path leaves it at depth d with bonus
 token y with probability E[d, y] (`exits`), and the next call starts at t + d + 1 after y; or it ends at the
-horizon inside the tree, with the last token. So the law F[t][n, x] of calls that start at t after x with n
-calls before moves as
+horizon inside the tree, with the last token. So the distribution F[t][n, x] of calls that start at t after x
+with n calls before moves as
 
     F[t + d + 1][n + 1, y] += sum_x F[t][n, x] E_{t, x}[d, y],
 
@@ -26,9 +26,9 @@ from simlab.theory.products import NEGLIGIBLE
 from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
 
 _BLOCK = 2**22
-"""About how many entries of exit laws are held at once."""
+"""About how many entries of exit distributions are held at once."""
 _KEPT = 2**27
-"""Bytes of exit laws that are kept for other starts."""
+"""Bytes of exit distributions that are kept for other starts."""
 
 
 def predict(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
@@ -36,10 +36,10 @@ def predict(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
 
     Time: a search for each (t, x) that calls can start from (a stationary pair shares most of them), O(P V)
     for each tree's exits, and O(T^2 V^2 D) as matrix products, D the depth of the trees. Memory: one tree,
-    the laws of D starts, O(T V D), and the exits of some trees, 200 MB at most. Raises SimlabError for a tree
-    too large.
+    the distributions of D starts, O(T V D), and the exits of some trees, 200 MB at most. Raises SimlabError
+    for a tree too large.
     """
-    bonus, inside, per_position = _calls(pair, _ExitLaws(pair, decoder))
+    bonus, inside, per_position = _calls(pair, _ExitDistributions(pair, decoder))
     calls = bonus.copy()
     calls[1:] += inside[:-1]
     return Prediction.build(
@@ -54,7 +54,7 @@ def predict(pair: ChainPair, decoder: TreeSpeculative) -> Prediction:
 
 def rejections_per_position(pair: ChainPair, decoder: TreeSpeculative) -> np.ndarray:
     """P(the token at t is a bonus token), (T,). Raises SimlabError as `predict` does."""
-    return _calls(pair, _ExitLaws(pair, decoder))[2]
+    return _calls(pair, _ExitDistributions(pair, decoder))[2]
 
 
 def output_chain(pair: ChainPair, decoder: TreeSpeculative) -> np.ndarray:
@@ -62,7 +62,7 @@ def output_chain(pair: ChainPair, decoder: TreeSpeculative) -> np.ndarray:
     return pair.target
 
 
-def _calls(pair: ChainPair, laws: _ExitLaws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _calls(pair: ChainPair, distributions: _ExitDistributions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """P(n calls, the last one with a bonus token), P(n others, then one that ends inside), P(bonus at t)."""
     horizon, states = pair.horizon, pair.states
     starts = {0: np.array(pair.initial)[None]}  # F[t], (t + 1, V), of those that are not yet passed
@@ -70,7 +70,7 @@ def _calls(pair: ChainPair, laws: _ExitLaws) -> tuple[np.ndarray, np.ndarray, np
     for t in range(horizon):
         now = starts.pop(t, np.zeros((1, states)))
         per_position[t - 1] = now.sum() if t else 0.0
-        for tokens, exits, ends in laws.at(t, np.flatnonzero(now.any(axis=0))):
+        for tokens, exits, ends in distributions.at(t, np.flatnonzero(now.any(axis=0))):
             before = now[:, tokens]
             inside[: len(now)] += before @ ends
             moved = (before @ exits.reshape(len(tokens), -1)).reshape(len(now), *exits.shape[1:])
@@ -99,9 +99,9 @@ def costs_to_go(pair: ChainPair, decoder: TreeSpeculative, call_time: Callable) 
         )
     horizon, states = pair.horizon, pair.states
     costs = np.zeros((horizon + 1, states))
-    laws = _ExitLaws(pair, decoder)
+    distributions = _ExitDistributions(pair, decoder)
     for t in reversed(range(horizon)):
-        for chosen, exits, _ in laws.at(t, np.arange(states)):
+        for chosen, exits, _ in distributions.at(t, np.arange(states)):
             depths = exits.shape[1]
             costs[t, chosen] = call + np.einsum("xdy,dy->x", exits, costs[t + 1 : t + 1 + depths])
     return costs
@@ -127,15 +127,15 @@ def expected_accepted(pair: ChainPair, decoder: TreeSpeculative, capacities) -> 
     return means / pair.initial.sum()
 
 
-class _ExitLaws:
-    """Searches trees and hands out their exit laws, block by block.
+class _ExitDistributions:
+    """Searches trees and hands out their exit distributions, block by block.
 
     Where both models are stationary, a tree that ends before the horizon is the same wherever the call
-    starts, and its exit laws are kept, as far as they fit into _KEPT bytes.
+    starts, and its exit distributions are kept, as far as they fit into _KEPT bytes.
     """
 
     def __init__(self, pair: ChainPair, decoder: TreeSpeculative):
-        from simlab.theory.trees.exits import exit_laws  # brings a compiler along
+        from simlab.theory.trees.exits import exit_distributions  # brings a compiler along
         from simlab.theory.trees.rows import unsorted_rows
         from simlab.theory.trees.search import room
 
@@ -143,7 +143,7 @@ class _ExitLaws:
         self.chooser = pair.target_rows if decoder.drafted_by == "target" else pair.draft_rows
         self.rows = unsorted_rows(self.chooser)
         self.target = unsorted_rows(pair.target_rows).chain
-        self.search, self.room = exit_laws, room
+        self.search, self.room = exit_distributions, room
         states = pair.states
         stationary = len(self.chooser) == len(pair.target_rows) == 1
         depths = min(decoder.capacity + 1, pair.horizon, _KEPT // (8 * states**2)) if stationary else 0

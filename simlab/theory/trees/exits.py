@@ -11,8 +11,10 @@ from simlab.theory.trees.search import Found, best_first, greedy_chain
 
 
 @compiled
-def exit_laws(rows: SortedRows, target, time, starts, steps, chain, found: Found, exits, inside, depths):
-    """Search the tree of each last token in `starts` (n,) and fill the laws of its exits.
+def exit_distributions(
+    rows: SortedRows, target, time, starts, steps, chain, found: Found, exits, inside, depths
+):
+    """Search the tree of each last token in `starts` (n,) and fill the distributions of its exits.
 
     rows: of the model that chooses. target: (S, V, V). exits: (n, D + 1, V), D = min(capacity, steps - 1):
     exits[i, d, y] = P(the path from starts[i] leaves the tree at depth d < steps, with bonus token y).

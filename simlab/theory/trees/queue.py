@@ -33,9 +33,9 @@ would not stay in the cache."""
 OCTAVES = 12
 """So many octaves below 1 / capacity have buckets of their own; the last bucket has the rest."""
 HEAP, END, FLOOR, BUCKET, CLOSED, WAITING, FREE, USED, FETCHED = range(9)
-"""Places in Queue.state: the cursors in the heap and at the front; the bucket at hand and its least
-probability; buckets below CLOSED are closed; cursors that wait in open buckets; free and used chunks; a place
-for what `fetch` returns, so that its reading is not left out."""
+"""Positions in Queue.state: the cursors in the heap and at the front; the bucket at hand and its least
+probability; buckets below CLOSED are closed; cursors that wait in open buckets; free and used chunks; a
+position for what `fetch` returns, so that its reading is not left out."""
 ROW, DEPTH, CHILDREN, OWNER, TOKEN = range(2, 7)
 """Columns of search.Found.facts; 0 and 1 are the probability."""
 _EXPONENT = 52
@@ -122,11 +122,11 @@ def advance(state, heap, front, loaded, same, buckets, chunks, links, shift, low
     size = filled = 0
     chunk = (end - 1) // CHUNK
     while chunk >= 0:
-        for place in range(chunk * CHUNK, end):
+        for index in range(chunk * CHUNK, end):
             if number > FRONT:
-                size = sift_up(heap, size, chunks[place, 0], chunks[place, 1])
+                size = sift_up(heap, size, chunks[index, 0], chunks[index, 1])
             else:
-                loaded[0, filled], loaded[1, filled] = chunks[place, 0], chunks[place, 1]
+                loaded[0, filled], loaded[1, filled] = chunks[index, 0], chunks[index, 1]
                 filled += 1
         before = links[chunk]
         links[chunk] = state[FREE] - 1
@@ -146,12 +146,12 @@ def sort_front(loaded, filled, front, same):
         bits, owner, rank = loaded[0, i], loaded[1, i], 0
         for j in range(filled):
             rank += loaded[0, j] > bits
-        place = rank + same[rank]
+        index = rank + same[rank]
         same[rank] += 1
-        while place > rank and front[place - 1, 1] > owner:
-            front[place, 0], front[place, 1] = front[place - 1, 0], front[place - 1, 1]
-            place -= 1
-        front[place, 0], front[place, 1] = bits, owner
+        while index > rank and front[index - 1, 1] > owner:
+            front[index, 0], front[index, 1] = front[index - 1, 0], front[index - 1, 1]
+            index -= 1
+        front[index, 0], front[index, 1] = bits, owner
 
 
 @compiled
@@ -175,29 +175,29 @@ def before(bits, owner, other_bits, other_owner):
 @compiled
 def sift_up(heap, size, bits, owner):
     """Put a cursor into a binary heap; the new size."""
-    place = size
-    while place > 0:
-        above = (place - 1) >> 1
+    index = size
+    while index > 0:
+        above = (index - 1) >> 1
         if before(heap[above, 0], heap[above, 1], bits, owner):
             break
-        heap[place, 0], heap[place, 1] = heap[above, 0], heap[above, 1]
-        place = above
-    heap[place, 0], heap[place, 1] = bits, owner
+        heap[index, 0], heap[index, 1] = heap[above, 0], heap[above, 1]
+        index = above
+    heap[index, 0], heap[index, 1] = bits, owner
     return size + 1
 
 
 @compiled
 def sift_down(heap, size, bits, owner):
     """Put a cursor in the place of the first one of a binary heap."""
-    place = 0
-    while 2 * place + 1 < size:
-        below = 2 * place + 1
+    index = 0
+    while 2 * index + 1 < size:
+        below = 2 * index + 1
         if below + 1 < size and before(
             heap[below + 1, 0], heap[below + 1, 1], heap[below, 0], heap[below, 1]
         ):
             below += 1
         if before(bits, owner, heap[below, 0], heap[below, 1]):
             break
-        heap[place, 0], heap[place, 1] = heap[below, 0], heap[below, 1]
-        place = below
-    heap[place, 0], heap[place, 1] = bits, owner
+        heap[index, 0], heap[index, 1] = heap[below, 0], heap[below, 1]
+        index = below
+    heap[index, 0], heap[index, 1] = bits, owner

@@ -92,9 +92,9 @@ def sort_run(values, tokens):
         before = 0
         for j in range(values.size):
             before += bits[j] > bits[i]
-        place = before + equals[before]
+        index = before + equals[before]
         equals[before] += 1
-        values[place], tokens[place] = np.int64(bits[i]).view(np.float64), held[i]
+        values[index], tokens[index] = np.int64(bits[i]).view(np.float64), held[i]
 
 
 @compiled
@@ -102,17 +102,17 @@ def merge(values, tokens, start, width, merged_values, merged_tokens):
     """Merge the falling runs [start, start + width) and the one after it, the first one's entry first."""
     left, middle = start, min(start + width, values.size)
     right, end = middle, min(start + 2 * width, values.size)
-    place = start
+    index = start
     while left < middle and right < end:
         first = values[left] >= values[right]
         source = left if first else right
-        merged_values[place], merged_tokens[place] = values[source], tokens[source]
+        merged_values[index], merged_tokens[index] = values[source], tokens[source]
         left += first
         right += not first
-        place += 1
+        index += 1
     for source in range(left, middle):
-        merged_values[place], merged_tokens[place] = values[source], tokens[source]
-        place += 1
+        merged_values[index], merged_tokens[index] = values[source], tokens[source]
+        index += 1
     for source in range(right, end):
-        merged_values[place], merged_tokens[place] = values[source], tokens[source]
-        place += 1
+        merged_values[index], merged_tokens[index] = values[source], tokens[source]
+        index += 1

@@ -67,7 +67,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
     capacity, states, stationary = facts.shape[0] - 1, chain.shape[1], chain.shape[0] == 1
     clear(queue)
     plant(rows, found, time, token)
-    count = place = end = size = owner = 0
+    count = index = end = size = owner = 0
     floor, on_top = state[FLOOR], False
     while count < capacity:
         for turn in range(2):  # the cursors of the owner and of the node chosen last; the root's, at first
@@ -99,14 +99,14 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             while state[WAITING] - buckets[state[CLOSED], 1] >= capacity - count:
                 state[WAITING] -= buckets[state[CLOSED], 1]
                 state[CLOSED] += 1
-        if place == end and size == 0:
+        if index == end and size == 0:
             if not advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
                 return count
-            place, end, size, floor = 0, state[END], state[HEAP], state[FLOOR]
+            index, end, size, floor = 0, state[END], state[HEAP], state[FLOOR]
             state[FETCHED] = fetch(front, end, facts, values, tokens)
-        if place < end and (size == 0 or before(front[place, 0], front[place, 1], heap[0, 0], heap[0, 1])):
-            bits, owner, on_top = front[place, 0], front[place, 1], False
-            place += 1
+        if index < end and (size == 0 or before(front[index, 0], front[index, 1], heap[0, 0], heap[0, 1])):
+            bits, owner, on_top = front[index, 0], front[index, 1], False
+            index += 1
         else:
             bits, owner, on_top = heap[0, 0], heap[0, 1], True
         count += 1

@@ -29,8 +29,8 @@ BYTES_PER_NODE = 80
 class DraftTree:
     """A tree of n drafted tokens after a given prefix, the root, which is no node; in order of choice.
 
-    parents: int (n,), the place of the parent, -1 for the root. tokens: int (n,). depth: int (n,), from 1; a
-    node of depth d stands for token number time + d - 1. probability: float (n,), of the path to the node
+    parents: int (n,), the position of the parent, -1 for the root. tokens: int (n,). depth: int (n,), from 1;
+    a node of depth d stands for token number time + d - 1. probability: float (n,), of the path to the node
     under the model that chose it. reach: float (n,), the same under the target. All read-only. A tree of
     fewer nodes is its beginning: see `first`.
     """
@@ -77,7 +77,7 @@ class DraftTree:
 def optimal_tree(
     pair: ChainPair, time: int, token: int, capacity: int, drafted_by: str = "target"
 ) -> DraftTree:
-    """The `capacity` most probable prefixes from a place of the chain on, as a tree.
+    """The `capacity` most probable prefixes from a position of the chain on, as a tree.
 
     time: 0-based index of the next token, 0..T-1. token: the last one. drafted_by: by whose probabilities
     the tree is chosen, "target" or "draft". With "target" no tree of as many nodes has a larger E[X] =

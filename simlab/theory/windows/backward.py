@@ -25,8 +25,8 @@ def costs_to_go(pair: ChainPair, rules: Rules, call_time: Callable) -> Iterator[
     horizon and no confidence stops them. Source: own.
     """
     rule, end, first = _columns(rules)
-    place = np.full((len(rules.windows), pair.horizon + 1), -1)
-    place[rule, end] = np.arange(len(rule))
+    index = np.full((len(rules.windows), pair.horizon + 1), -1)
+    index[rule, end] = np.arange(len(rule))
     value = np.zeros((len(rule), pair.states))  # W_e(t + 1, x)
     times = call_time(np.arange(int(np.max(end - first, initial=0)) + 1))
     drafts = None if rules.thresholds is None else _Drafts(len(rules.windows), pair.states, times)
@@ -39,7 +39,7 @@ def costs_to_go(pair: ChainPair, rules: Rules, call_time: Callable) -> Iterator[
         replaced, fresh = product(later, step.rejected.T), product(later, step.target.T)
         value[alive] = product(value[alive], step.accepted.T) + replaced[rule[alive]]
         length = rules.drafted(t)
-        column = place[which, t + length]
+        column = index[which, t + length]
         cost = times[length]
         if drafts is not None:
             unsure = stopped[rule[alive]]

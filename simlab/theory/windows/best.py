@@ -92,8 +92,8 @@ def best_threshold(pair: ChainPair, cost: CostModel, window: int | None = 8) -> 
     window = ConfidenceSpeculative(0.0, window).window
     confidences = np.unique([rows.max(axis=1) for rows in pair.draft_rows])
     if len(confidences) > MOST_THRESHOLDS:
-        places = np.linspace(0, len(confidences) - 1, MOST_THRESHOLDS).round().astype(int)
-        confidences = confidences[places]
+        indices = np.linspace(0, len(confidences) - 1, MOST_THRESHOLDS).round().astype(int)
+        confidences = confidences[indices]
     thresholds = np.unique(np.concatenate([[0.0], np.minimum(confidences, 1.0), [1.0]]))
     block = max(1, _BLOCK // (pair.states * (pair.horizon if window is None else min(window, pair.horizon))))
     parts = [

@@ -1,12 +1,12 @@
-"""The exact laws of decoding with windows, by forward recursions (own).
+"""The exact distributions of decoding with windows, by forward recursions (own).
 
 Theory: with A = min(draft, target) (accepted) and R = target - A (rejected) a call whose drafting ends at e
 (`rules`) moves its mass F_e at t < e to F_e A, and F_e R starts a new call at t + 1. At t = e all its tokens
 are accepted: with the bonus token F_e target starts a new call at t + 1, without F_e starts one at t. What
 confidence stops moves to e = t first. Two things are carried along, in recursions of their own:
 
-- a count n, of calls or of rejections, for their laws: F_e[n, x];
-- the position s at which the call started, F_e[s, x], which gives the place t - s + 1 in the window.
+- a count n, of calls or of rejections, for their distributions: F_e[n, x];
+- the position s at which the call started, F_e[s, x], which gives the position t - s + 1 in the window.
 
 Drafted tokens: all, those behind a rejection too. The draft that goes on until it is unsure goes along its
 own chain, not along the target's: H_i(t, x) = [sure at (t, x)] sum_y draft(y) H_{i-1}(t + 1, y), H_0 = 1, is
@@ -41,9 +41,9 @@ def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
     return Prediction.build(
         pair,
         decoder,
-        rejections_pmf=_law(pair, rules, of_calls=False),
+        rejections_pmf=_distribution(pair, rules, of_calls=False),
         rejections_per_position=means.rejections,
-        target_calls_pmf=_law(pair, rules, of_calls=True),
+        target_calls_pmf=_distribution(pair, rules, of_calls=True),
         by_position=(drafted, means.reached, means.accepted),
     )
 
@@ -67,7 +67,7 @@ def costs_to_go(pair: ChainPair, decoder: Windowed, call_time: Callable) -> np.n
     return found
 
 
-def _law(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
+def _distribution(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
     """P(n target calls) or P(n rejections), (T+1,)."""
     states = pair.states
     starts = pair.initial[None]  # (n, V): calls that start at t, by what was counted before
@@ -87,10 +87,10 @@ def _law(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
         starts = _trimmed(starts)
     if not rules.bonus:
         starts = _sum((starts, 0), (verified.pop(pair.horizon), int(of_calls)))
-    law = np.zeros(pair.horizon + 1)
+    distribution = np.zeros(pair.horizon + 1)
     by_count = starts.sum(axis=1)[: pair.horizon + 1]
-    law[: len(by_count)] = by_count
-    return law
+    distribution[: len(by_count)] = by_count
+    return distribution
 
 
 def _sum(*parts: tuple[np.ndarray, int]) -> np.ndarray:
@@ -119,7 +119,7 @@ def _stop(verified: dict[int, np.ndarray], t: int, stopped: np.ndarray | None) -
 
 class Means(NamedTuple):
     """Expectations of a rule. starts: (T, V), P(a call starts at t after token x). rejections: (T,), at t.
-    reached, accepted: (K,) by place, as in `Prediction`.
+    reached, accepted: (K,) by position, as in `Prediction`.
     """
 
     starts: np.ndarray
@@ -165,7 +165,8 @@ def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:
 
 
 def _drafted_by_position(pair: ChainPair, rules: Rules, starts: np.ndarray, longest: int) -> np.ndarray:
-    """The expected number of calls that draft at least i tokens, (K,), from the law of their starts."""
+    """The expected number of calls that draft at least i tokens, (K,), from the distribution of their
+    starts."""
     if rules.thresholds is None:
         exactly = np.zeros(longest + 1)
         for t, now in enumerate(starts):

@@ -23,12 +23,13 @@ def optimal_policy(
 
     With C(t, x) the time from (t, x) on and W_k as in `backward`, C(t, x) = min over g of c(g) +
     W_g(t, x), c(g) what a call costs that drafts g tokens: all g are tried, as nothing is known of its shape.
-    The law of all that follows a start depends on (t, x) alone, so no policy that remembers more is faster. A
-    rule that looks at the tokens while it drafts them, as ConfidenceSpeculative does, is of another kind, and
+    The distribution of all that follows a start depends on (t, x) alone, so no policy that remembers more is
+    faster. A rule that looks at the tokens while it drafts them, as ConfidenceSpeculative does, is of another
+    kind, and
     can be faster. bonus: whether calls have the bonus token; then g = 0..R - 1, else 1..R. longest: the
     largest window, None for the horizon's. Of windows whose times agree to 1e-13 of them the smallest is
     taken, so that rounding does not decide. Time O(T V^2 K) as matrix products, K the longest window. Raises
-    SimlabError if it is not a pair or no cost, and for longest < 1.
+    SimlabError if it is not a pair or a cost, and for longest < 1.
     """
     longest = check_planned(pair, cost, bonus, longest)
     horizon, states = pair.horizon, pair.states
