@@ -53,7 +53,7 @@ class NumpySpeculative:
         states, tokens = self.states, np.zeros((self.horizon, self.states), np.int64)
         rejections = np.zeros(trajectories, np.int32)
         uniform, chance = np.empty(trajectories), np.empty(trajectories)
-        slot, place = np.empty(trajectories, np.int32), np.empty(trajectories, np.int32)
+        slot, index = np.empty(trajectories, np.int32), np.empty(trajectories, np.int32)
         found = np.empty(trajectories)
         last = generator.integers(states, size=trajectories, dtype=np.int32)
         for t in range(self.horizon):
@@ -63,11 +63,11 @@ class NumpySpeculative:
             uniform *= states
             slot[:] = uniform
             uniform -= slot
-            np.add(row, slot, out=place)
-            keep.take(place, out=found, mode="clip")
-            token = np.where(uniform < found, slot, alias.take(place, mode="clip"))
-            np.add(row, token, out=place)
-            accept.take(place, out=found, mode="clip")
+            np.add(row, slot, out=index)
+            keep.take(index, out=found, mode="clip")
+            token = np.where(uniform < found, slot, alias.take(index, mode="clip"))
+            np.add(row, token, out=index)
+            accept.take(index, out=found, mode="clip")
             generator.random(out=chance)
             rejected = np.flatnonzero(chance >= found)
             if rejected.size:
@@ -169,6 +169,6 @@ def resorted_tree(chain: np.ndarray, token: int, capacity: int) -> tuple[np.ndar
         chances = np.concatenate([chances, children[found]])
         level = np.arange(begin, len(chances))
     order = np.argsort(-chances, kind="stable")[: capacity + 1]
-    place = np.zeros(len(chances), int)
-    place[order] = np.arange(len(order))
-    return place[owners[order[1:]]], tokens[order[1:]], chances[order[1:]]
+    index = np.zeros(len(chances), int)
+    index[order] = np.arange(len(order))
+    return index[owners[order[1:]]], tokens[order[1:]], chances[order[1:]]

@@ -8,7 +8,8 @@ from simlab.experiments.common.settings import Settings, whole
 
 
 def listed_counts(settings: Settings, name: str, most: int | None = None) -> tuple[int, ...]:
-    """The experiment's option `name`, rising, of whole numbers of at least 1; SimlabError for others."""
+    """The experiment's option `name`, rising, of whole numbers of at least 1. Raises SimlabError for
+    others."""
     return tuple(sorted(counts_of(settings, name, most)))
 
 
@@ -25,7 +26,8 @@ def listed_numbers(settings: Settings, name: str, **range_) -> tuple[float, ...]
 
 
 def list_of(settings: Settings, name: str, what: str, empty: bool = False) -> list:
-    """The experiment's option `name`; SimlabError unless it is a list, which may be empty only if told so."""
+    """The experiment's option `name`. Raises SimlabError unless it is a list, which may be empty only if told
+    so."""
     values = settings.options.get(name)
     if not isinstance(values, list) or not (values or empty):
         raise SimlabError(f"experiment.{name} = {values!r}: give a list of {what}")

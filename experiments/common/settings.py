@@ -80,7 +80,7 @@ whole = as_integer
 
 
 def only_point(points: list[Settings]) -> Settings:
-    """The point of an experiment that draws one; SimlabError for a grid."""
+    """The point of an experiment that draws one. Raises SimlabError for a grid."""
     if len(points) != 1:
         raise SimlabError(
             f"experiment {points[0].experiment} draws one point and the grid has {len(points)}: "

@@ -23,8 +23,8 @@ class Case:
 
 
 def cases_of(settings: Settings) -> list[Case]:
-    """The distributions given, and those beside them unless `experiment.other` is null; SimlabError for
-    others."""
+    """The distributions given, and those beside them unless `experiment.other` is null. Raises SimlabError
+    for others."""
     options = settings.options
     if unknown := [key for key in options if key not in ("draft", "target", "other")]:
         raise SimlabError(f"no setting experiment.{unknown[0]}: correctness has draft, target, other")

@@ -23,7 +23,8 @@ from simlab.runs import Job, Result
 from simlab.theory import Prediction, mean_acceptance
 
 COUNTED = ("drafted", "reached", "accepted")
-"""Calls of a place: that draft a token there, of those with all before it accepted, of those with it too."""
+"""Calls of a position: that draft a token there, of those with all before it accepted, of those with it
+too."""
 
 CAPTION = (
     "Acceptance by position in a window of {window} tokens on {name}, T = {horizon}, with the bonus token. "

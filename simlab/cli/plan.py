@@ -176,7 +176,7 @@ def _values(source: str, values: list) -> list:
 
 
 def _rates(values: list) -> list:
-    """Files, or rates in brackets; SimlabError for rates without them, which read as several files."""
+    """Files, or rates in brackets. Raises SimlabError for rates without them, which read as several files."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if absent := [value for value in numbers if not Path(str(value)).exists()]:
         words = ",".join(map(str, values))

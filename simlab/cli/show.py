@@ -85,7 +85,7 @@ def main(words: list[str]) -> int:
 
 
 def _one_point(words: list[str]) -> dict:
-    """The configuration; SimlabError for settings that mean nothing here, and for a grid."""
+    """The configuration. Raises SimlabError for settings that mean nothing here, and for a grid."""
     for word in words:
         if re.split("[.=@]", word.lstrip("+~"), maxsplit=1)[0] not in SETTINGS:
             raise SimlabError(f"{word}: simlab show has {', '.join(SETTINGS)}")
@@ -110,7 +110,7 @@ def _pair(config: dict, words: list[str]) -> tuple[str, dict, ChainPair]:
 
 
 def _check_fits(pair: ChainPair, decoder: Decoder) -> None:
-    """SimlabError for what no figure has room for."""
+    """Raises SimlabError for what no figure has room for."""
     if pair.horizon > LONGEST:
         raise SimlabError(
             f"horizon = {pair.horizon}: a figure has room for {LONGEST} positions; "

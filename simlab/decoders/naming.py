@@ -87,7 +87,7 @@ def module_for(decoder: Decoder, table: Mapping[str, str], what: str) -> ModuleT
 
 
 def check_finite(decoder: Decoder) -> None:
-    """Raise SimlabError if it is not a decoder, or an exact limit that cannot be simulated."""
+    """Raises SimlabError if it is not a decoder, or an exact limit that cannot be simulated."""
     options = decoder_options(decoder)
     if not decoder.is_finite:
         name = ", ".join(key for key, value in options.items() if value == math.inf)

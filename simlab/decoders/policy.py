@@ -45,7 +45,7 @@ class Policy:
         return hashlib.sha256(head + np.ascontiguousarray(self.windows, "<i8").tobytes()).hexdigest()
 
     def check_fits(self, horizon: int, states: int) -> None:
-        """SimlabError unless the table is one for a pair with this horizon and so many tokens."""
+        """Raises SimlabError unless the table is one for a pair with this horizon and so many tokens."""
         if self.windows.shape != (horizon, states):
             raise SimlabError(
                 f"the policy is for (T, V) = {self.windows.shape}, the pair has {(horizon, states)}: "

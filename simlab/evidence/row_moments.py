@@ -17,7 +17,7 @@ def sampled_moments(rows, confidence: float) -> tuple[Interval, Interval]:
 
     rows: floats (n, V), each a distribution; n fixed beforehand. Returns the estimates with intervals that
     hold both at once with probability >= confidence, in nats and nats^2. Valid for every n >= 1 and every
-    distribution of the rows. Raises SimlabError for rows that are no distributions or a confidence outside
+    distribution of the rows. Raises SimlabError for rows that are not distributions or a confidence outside
     (0, 1). Source: `sample_mean_interval` of numbers in [0, log V] and [0, `most_second_moment`], the error
     halved.
     """
@@ -33,7 +33,7 @@ def sampled_moments(rows, confidence: float) -> tuple[Interval, Interval]:
 def row_moments(rows) -> tuple[np.ndarray, np.ndarray]:
     """sum p log 1/p and sum p log^2 p of each row, (n,) and (n,), from floats (n, V).
 
-    Rows are divided by their sums, which may be 1e-9 off 1. Raises SimlabError for what is no distribution.
+    Rows are divided by their sums, which may be 1e-9 off 1. Raises SimlabError if it is not a distribution.
     """
     rows = np.asarray(rows)
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "iuf":

@@ -22,7 +22,7 @@ def share_interval(half_points: int, matches: int, confidence: float) -> Interva
     beforehand. Hoeffding (1963), Theorem 1, (2.1): for n independent numbers in [0, 1] whose expectations
     have the mean m, P(their mean >= s) <= exp(-n D(s, m)) for s > m, D the relative entropy of coins, and
     likewise below: valid at every n, without approximation. Returns floats. Raises SimlabError for half
-    points that are no whole number from 0 to 2 matches, or a confidence outside (0, 1).
+    points that are not a whole number from 0 to 2 matches, or a confidence outside (0, 1).
     """
     return share_interval_at(half_points, matches, error_of(confidence))
 

@@ -37,7 +37,7 @@ def sums_interval(sums, trajectories: int, most, confidence: float, looks: int =
 
     sums: whole numbers (K,), each over all trajectories; trajectories: n >= 1, fixed beforehand. most:
     numbers (K,), what one trajectory can add at most. looks: as for `mean_interval`. Returns float64 arrays
-    (K,), 0 <= low <= estimate <= high <= most. Raises SimlabError for sums that are no whole numbers in
+    (K,), 0 <= low <= estimate <= high <= most. Raises SimlabError for sums that are not whole numbers in
     [0, n most], shapes that disagree, a confidence outside (0, 1) or looks < 1. Source: the module's
     docstring; the error is divided by K looks (Bonferroni).
     """

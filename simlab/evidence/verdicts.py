@@ -105,8 +105,8 @@ def pmf_verdict(
     histogram: whole numbers (T+1,). exact_pmf: floats (T+1,). resolution: a difference of probability, in any
     one cell. looks: at how many sizes the run might have stopped, by whatever rule; false_alarm and miss are
     those of all of them together. A cell that `exact_pmf` makes impossible fails on the first hit. Raises
-    SimlabError for malformed counts, shapes that disagree, exact values that are no probabilities, looks < 1,
-    or a false_alarm / looks or miss / looks outside [1e-100, 1). Source: `pmf_band`.
+    SimlabError for malformed counts, shapes that disagree, exact values that are not probabilities, looks <
+    1, or a false_alarm / looks or miss / looks outside [1e-100, 1). Source: `pmf_band`.
     """
     histogram = check_histogram(histogram)
     return _judge_cells(
@@ -171,7 +171,7 @@ def total_variation_verdict(
     looks: as for `pmf_verdict`. FAIL takes an interval that misses the bracket; where high is 0, one
     trajectory that strays at all. A low of 1 may be 1 - NEARLY, rounded: it takes a mean so far below 1 that
     Markov's inequality allows for it with the false alarm. Raises SimlabError for no or malformed deviations,
-    ends that are no probabilities low <= high, looks < 1, or an error / looks outside [1e-100, 1).
+    ends that are not probabilities low <= high, looks < 1, or an error / looks outside [1e-100, 1).
     Source: `total_variation_interval`.
     """
     deviations, looks = check_deviations(deviations), check_count("looks", looks)
@@ -207,7 +207,7 @@ def win_rate_verdict(
     half_points, matches: as for `share_interval`. low, high: a bracket that certainly holds the exact value.
     resolution: a difference of that share. FAIL takes an interval that misses the bracket; where high is 0 or
     low is 1, half a point that was won, or lost. Raises SimlabError as `share_interval` does, and for ends
-    that are no probabilities low <= high or an error outside [1e-100, 1). Source: `share_interval`.
+    that are not probabilities low <= high or an error outside [1e-100, 1). Source: `share_interval`.
     """
     intervals = [share_interval_at(half_points, matches, error) for error in error_shares(false_alarm, miss)]
     return _judge_share(

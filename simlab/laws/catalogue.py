@@ -46,7 +46,7 @@ def law_identity(law: Law) -> dict:
     """What tells a distribution from all others, JSON-able: its family and settings; rows by a digest of the
     numbers.
 
-    Raises SimlabError for what is no distribution.
+    Raises SimlabError if it is not a distribution.
     """
     if isinstance(law, Rows):
         count, states = law.rows.shape

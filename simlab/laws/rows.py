@@ -81,14 +81,14 @@ def _floats(value, name: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise SimlabError(f"{name} is no rectangular array: give numbers") from error
+        raise SimlabError(f"{name} is not a rectangular array; expected numbers") from error
     if array.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
         raise SimlabError(f"{name} has type {array.dtype}: give real numbers")
     return np.array(array, np.float64, order="C")
 
 
 def _check_sums(name: str, rows: np.ndarray) -> None:
-    """SimlabError for the first of `rows` (K, V) that is no distribution; "weights" has one row."""
+    """Raises SimlabError for the first of `rows` (K, V) that is not a distribution; "weights" has one row."""
     with np.errstate(invalid="ignore", over="ignore"):
         sums = rows.sum(axis=1)
         good = (rows.min(axis=1) >= 0) & (np.abs(sums - 1) <= SUM_TOLERANCE)

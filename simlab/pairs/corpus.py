@@ -83,7 +83,7 @@ def text_of_tokens(tokens, path: str | None = None, max_states: int = 256) -> st
     """The text that tokens of `corpus(path, max_states=max_states)` stand for, a character each.
 
     tokens: whole numbers, one sequence (T,). The token that all of the rarest characters became shows as
-    U+FFFD. Raises SimlabError for what is not such a token, and as `corpus` does.
+    U+FFFD. Raises SimlabError if it is not such a token, and as `corpus` does.
     """
     characters = np.array([known or "\N{REPLACEMENT CHARACTER}" for known in alphabet(path, max_states)])
     tokens = np.asarray(tokens)
@@ -106,7 +106,8 @@ def text_tokens(path: str | None = None, max_states: int = 256) -> np.ndarray:
 
 
 def read_text(path: str | None) -> str:
-    """The text at `path` (UTF-8, any line ends), or the built-in one; SimlabError if it is unusable."""
+    """The text at `path` (UTF-8, any line ends), or the built-in one. Raises SimlabError if it is
+    unusable."""
     if path is None:
         from pydoc_data.topics import topics
 
@@ -114,7 +115,7 @@ def read_text(path: str | None) -> str:
     check_path("path", path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
-            raise SimlabError(f"{path} is no regular file: give the path of a UTF-8 text file")
+            raise SimlabError(f"{path} is not a regular file; expected the path of a UTF-8 text file")
         raw = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise SimlabError(f"no text {path}: give the path of a UTF-8 text file") from error
@@ -127,7 +128,7 @@ def read_text(path: str | None) -> str:
         text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SimlabError(
-            f"{path} is no UTF-8 text (byte 0x{raw[error.start]:02x} at offset {error.start}): convert it"
+            f"{path} is not UTF-8 text (byte 0x{raw[error.start]:02x} at offset {error.start}): convert it"
         ) from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(text) < LEAST_CHARACTERS:

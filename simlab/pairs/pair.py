@@ -273,7 +273,7 @@ class ChainPair:
         except FileNotFoundError as error:
             raise SimlabError(f"no file {path}: give the path of a pair saved as .npz") from error
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-            raise SimlabError(f"{path} is no readable .npz file: give a pair saved as .npz") from error
+            raise SimlabError(f"{path} is not a readable .npz file; expected a pair saved as .npz") from error
         try:
             return cls(*_unfold(draft, target, _whole(horizon)), initial)
         except SimlabError as error:

@@ -102,7 +102,7 @@ PROCESSING = tuple(field.name for field in fields(Processing))
 def processing_settings(settings: Mapping | None) -> dict:
     """The settings of `Processing` that a config's or a user's mapping gives; None stands for a default.
 
-    Raises SimlabError for what is not a mapping, and for unknown names.
+    Raises SimlabError if it is not a mapping, and for unknown names.
     """
     if settings is None:
         return {}

@@ -37,7 +37,7 @@ BFLOAT16 = _Type(2.0**-8, 2.0**-134)
 def as_array(value, name: str) -> np.ndarray:
     """`value` as an array of real numbers in its own type; bfloat16 as float32, which holds it exactly.
 
-    Raises SimlabError for what is no rectangular array of real numbers, and for masked arrays.
+    Raises SimlabError for what is not a rectangular array of real numbers, and for masked arrays.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise SimlabError(f"{name} is a masked array: give every probability, {name}.filled(0) for instance")
@@ -123,7 +123,7 @@ def _types_of(rows: np.ndarray) -> list[_Type]:
 
 
 def _refuse(name, dtype, rows, sums, good, allowed) -> None:
-    """Raise SimlabError for the first entry that is no probability, or row that does not sum to 1."""
+    """Raises SimlabError for the first entry that is not a probability, or row that does not sum to 1."""
     t, x = (int(i) for i in np.argwhere(~good)[0])
     row = rows[t, x]
     place = "initial" if name == "initial" else f"{name}[t={t}, x={x}]"

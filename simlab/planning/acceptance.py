@@ -25,7 +25,7 @@ from simlab.theory import memoryless
 def plan_acceptance(acceptance: float, cost: CostModel, choice: WindowChoice) -> WindowPlan:
     """Every drafted token is accepted with this probability, given that those before it are.
 
-    Source: Leviathan et al. 2023 (`simlab.theory.memoryless`). Raises SimlabError for what is not one number
+    Source: Leviathan et al. 2023 (`simlab.theory.memoryless`). Raises SimlabError for anything but one number
     in [0, 1].
     """
     if not isinstance(acceptance, Real | str | None):

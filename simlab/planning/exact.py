@@ -40,7 +40,7 @@ DEAR = 10**5
 def plan_pair(pair: ChainPair, cost: CostModel, choice: WindowChoice) -> WindowPlan:
     """Exact, for T tokens, the last calls cut off by the horizon included.
 
-    Raises SimlabError for what is not a `ChainPair`, and for windows that the horizon has no room for.
+    Raises SimlabError if it is not a `ChainPair`, and for windows that the horizon has no room for.
     """
     check_pair(pair)
     longest = pair.horizon - 1

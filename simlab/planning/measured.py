@@ -39,7 +39,7 @@ def plan_rates(given, cost: CostModel, choice: WindowChoice, confidence: float |
     Counts give intervals that hold for all windows at once, with probability `confidence` (None: CONFIDENCE).
     Windows longer than what was measured are looked at where they are asked for: each further rate is between
     0 and the last measured one (a bracket); the geometric continuation between them is a guess, and said to
-    be one. Raises SimlabError for a confidence outside (0, 1), and for what is not rates.
+    be one. Raises SimlabError for a confidence outside (0, 1), and for anything but rates.
     """
     level = check_confidence(confidence)
     rates, source, label = _read(given)

@@ -51,7 +51,7 @@ def read_rates(path: str | Path) -> Rates:
     and accepted behind those before it only. Their ratio can, where an engine stops drafting early.
     position,acceptance: accepted/drafted, which cannot rise either. position,conditional: of the calls
     that accepted all tokens before it, the part that accepted this one. The columns in any order. Raises
-    SimlabError, naming the line, for a row that is missing or cannot be, and for what is not such a file.
+    SimlabError, naming the line, for a row that is missing or cannot be, and for any other file.
     """
     path = Path(path)
     header, *rows = _lines(path)

@@ -118,7 +118,7 @@ def plan(
 
 
 def only_source(names: Iterable[str]) -> str:
-    """The one source named; SimlabError for none or several."""
+    """The one source named. Raises SimlabError for none or several."""
     names = list(names)
     if len(names) != 1:
         given = " and ".join(names) or "nothing"

@@ -47,7 +47,7 @@ class WindowChoice:
 def window_choice(windows=None, longest=None) -> WindowChoice:
     """The choice as a user gives it: a window or several, or the longest.
 
-    Raises SimlabError for both, and for what is not a whole number >= 1, or list of them.
+    Raises SimlabError for both, and for anything but a whole number >= 1, or list of them.
     """
     if windows is not None and longest is not None:
         raise SimlabError("windows and longest: give one of them")

@@ -54,10 +54,10 @@ def collect_results(output: Path) -> Collected:
 
 
 def _outcome(path: Path) -> dict:
-    """The document in outcome.json; SimlabError where it is torn, of another schema or incomplete."""
+    """The document in outcome.json. Raises SimlabError where it is torn, of another schema or incomplete."""
     document = _json(path)
     if not isinstance(document, dict) or "schema" not in document:
-        raise SimlabError("outcome.json is no outcome of simlab")
+        raise SimlabError("outcome.json is not an outcome of simlab")
     if document["schema"] != SCHEMA:
         raise SimlabError(f"outcome.json has schema {document['schema']!r} and this simlab reads {SCHEMA}")
     wrong = [key for key, kind in _FIELDS.items() if not isinstance(document.get(key), kind)]
@@ -88,13 +88,15 @@ def _json(path: Path):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SimlabError(f"{path.name} is no JSON, torn perhaps: {' '.join(str(error).split())}") from error
+        raise SimlabError(
+            f"{path.name} is not valid JSON, torn perhaps: {' '.join(str(error).split())}"
+        ) from error
     except OSError as error:
         raise SimlabError(f"{path.name} cannot be read: {error.strerror or error}") from error
 
 
 def _timing(folder: Path) -> dict | None:
-    """What timing.json says, or None: it is no result, and a page can do without."""
+    """What timing.json says, or None: it is not a result, and a page can do without."""
     try:
         timing = _json(folder / "timing.json")
         if timing["schema"] == SCHEMA:

@@ -71,7 +71,7 @@ def _draw_residuals(axes, curves: list[Curve], log: bool) -> None:
 
 
 def draw_comparison(axes, x, y, label: str, *, dashes: tuple) -> None:
-    """A line that is no theorem here: grey and dashed. x, y: (K,)."""
+    """A line that is not a theorem here: grey and dashed. x, y: (K,)."""
     axes.plot(
         x, y, color=NEUTRAL_COLOUR, linewidth=0.9, linestyle=(0, dashes), marker="", label=label, zorder=2
     )

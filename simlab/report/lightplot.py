@@ -21,7 +21,8 @@ BOUNDS = {
     "renewal": ("renewal bound", "#CC79A7", (0, (3, 1.2)), 1.6),
     "asymptote": ("asymptote", THEORY_COLOUR, (0, (4, 2, 1, 2)), 0.9),
 }
-"""Label, colour, dashes and width of each curve: theorems in colour, what is no bound in grey and black."""
+"""Label, colour, dashes and width of each curve: theorems in colour, what is not a bound in grey and
+black."""
 
 
 def draw_accepted(

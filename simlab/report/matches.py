@@ -28,7 +28,7 @@ def draw_matches(axes, residual_axes, places: list[float], family: list[tuple], 
         for _, interval, exact in family
     ]
     even = {"color": NEUTRAL_COLOUR, "linestyle": (0, (5, 3)), "linewidth": 0.9, "zorder": 1}
-    axes.use_sticky_edges = False  # a box is no bar: its lower end needs room too
+    axes.use_sticky_edges = False  # a box is not a bar: its lower end needs room too
     axes.axhline(0.5, label="even", **even)
     residual_frame(residual_axes, np.concatenate(residuals), NEUTRAL_COLOUR)
     for series, (label, interval, exact) in enumerate(family):

@@ -9,7 +9,7 @@ function sortKey(cell, numeric) {
 function compare(a, b, numeric, sign) {
   const empty = numeric ? null : "";
   if (a === empty || b === empty) return (a === empty) - (b === empty); // empty cells last, whichever way
-  if (numeric) return sign * (a < b ? -1 : a > b ? 1 : 0); // not a - b: inf minus inf is no number
+  if (numeric) return sign * (a < b ? -1 : a > b ? 1 : 0); // not a - b: inf minus inf is not a number
   return sign * a.localeCompare(b, "en", { numeric: true });
 }
 

@@ -32,7 +32,7 @@ class Drawing:
 def inline_svg(text: str, prefix: str, label: str) -> Drawing:
     """The SVG file `text` for a page: its ids start with `prefix`, the element with id `label` describes it.
 
-    Lengths are kept to a hundredth of a point. Raises SimlabError for what is not an SVG.
+    Lengths are kept to a hundredth of a point. Raises SimlabError if it is not an SVG.
     """
     root = parse_svg(text)
     colours: set[str] = set()
@@ -62,7 +62,7 @@ def inline_svg(text: str, prefix: str, label: str) -> Drawing:
 
 
 def parse_svg(text: str) -> ElementTree.Element:
-    """The root of an SVG file; SimlabError for what is not one."""
+    """The root of an SVG file. Raises SimlabError if it is not one."""
     try:
         # Comments do not survive this parser: matplotlib leaves one a text.
         root = ElementTree.fromstring(text)

@@ -68,7 +68,7 @@ class EnvironmentTask(Numbered):
         return simulate_environments_batch(tables, size, self.seed_sequence(batch))
 
     def check_subject(self, law) -> None:
-        """SimlabError for what is no distribution, or not the task's."""
+        """Raises SimlabError if it is not a distribution, or not the task's."""
         if canonical(law_identity(law), "law") != self.law:
             raise SimlabError(
                 f"task {self.id[:12]} is of another distribution than {law.label}: give them the same"
@@ -83,7 +83,7 @@ class EnvironmentTask(Numbered):
         return (counts.environments,)
 
     def check_counts(self, counts, law: Law) -> None:
-        """SimlabError for counts in the ledger that cannot be of this task."""
+        """Raises SimlabError for counts in the ledger that cannot be of this task."""
         if not isinstance(counts, EnvironmentCounts) or tuple(counts.capacities) != self.capacities:
             raise SimlabError(f"task {self.id[:12]}: the ledger holds other counts: use another ledger")
 

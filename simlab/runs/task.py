@@ -121,7 +121,7 @@ class Task(Numbered):
         return batch_sums(counts)
 
     def check_counts(self, counts, pair: ChainPair) -> None:
-        """SimlabError for counts in the ledger that cannot be of this task."""
+        """Raises SimlabError for counts in the ledger that cannot be of this task."""
         shape = (pair.horizon, pair.states)
         if not isinstance(counts, Counts) or counts.tokens.shape != shape:
             held = counts.tokens.shape if isinstance(counts, Counts) else "counts of environments"
@@ -167,7 +167,7 @@ def canonical(value, place: str):
 
     Whole floats and NumPy integers become int (4.0 and 4 are one setting), other NumPy scalars the Python
     number, tuples lists, an infinity {"$float": "inf"}. Raises SimlabError, naming the position, for NaN
-    (which equals nothing), for keys that are no strings or start with "$", and for types that JSON has no
+    (which equals nothing), for keys that are not strings or start with "$", and for types that JSON has no
     word for.
     """
     if value is None or isinstance(value, bool | np.bool_):

@@ -97,8 +97,9 @@ def best_window(
 
     Where the cost `is_flat` it pays, with the bonus token, if and only if c < a. acceptance: one number in
     [0, 1]. longest: no longer one is considered. At a = 1, where it pays, the longer the better: math.inf, or
-    `longest`. Raises SimlabError for an acceptance outside [0, 1], a cost that is no `CostModel`, longest <
-    1, and where costs that are not flat leave too many windows to try. Source: the module's docstring; costs
+    `longest`. Raises SimlabError for an acceptance outside [0, 1], a cost that is not a `CostModel`, longest
+    < 1, and where costs that are not flat leave too many windows to try. Source: the module's docstring;
+    costs
     that are not flat: all windows that could be the best are tried.
     """
     acceptance, ratio = _number(acceptance), check_cost(cost).ratio
@@ -139,7 +140,7 @@ def windows_within(
     With the bonus token; all windows between are as good where the cost `is_flat`, as the time is then
     quasi-convex; of other costs only the two ends are. 0 is among them where
     drafting gains no more than that. Arguments as of `best_window`. Raises SimlabError as it does, for a
-    share that is no finite number >= 0, and where the best window is endless.
+    share that is not a finite number >= 0, and where the best window is endless.
     """
     share = check_number("share", share, least=0.0)
     best = best_window(acceptance, cost, longest=longest)
@@ -170,13 +171,14 @@ def _bisected(within: Callable[[int], bool], inside: int, outside: int) -> int:
 
 
 def from_rates(rates) -> np.ndarray:
-    """Tokens per call by window, from acceptance rates by place: (K,) -> (K+1,), entry N for a window of N.
+    """Tokens per call by window, from acceptance rates by position: (K,) -> (K+1,), entry N for a window of
+    N.
 
     rates: entry i - 1, of the calls that draft a token at position i of the window the part in which it is
     accepted, the i - 1 tokens before it included (not given that they are): so they fall. With the bonus
     token: 1 + the sum of the first N. That is exact, whatever the dependence, for calls whose start has the
     distribution of those that were measured. (Another window starts its calls elsewhere; this is what a
-    measurement cannot know.) Raises SimlabError for rates that are none in [0, 1], or that rise.
+    measurement cannot know.) Raises SimlabError for rates outside [0, 1], or that rise.
     """
     rates = np.asarray(rates)
     if rates.ndim != 1 or rates.dtype.kind not in "iuf" or not ((rates >= 0) & (rates <= 1)).all():

@@ -19,7 +19,7 @@ from simlab.verify.places import Places, distance
 
 SOURCE = "Yin et al. 2024, Algorithm 4"
 VISIBLE = 1e-9
-"""A bias above this is no rounding."""
+"""A bias above this is more than rounding."""
 
 
 def token_distribution(draft: np.ndarray, target: np.ndarray, drafts: int, *, literally: bool) -> np.ndarray:

@@ -29,7 +29,7 @@ class Claim:
 def equal(claim: Claim, left, right, *, tolerance: float, scope: str) -> Check:
     """The claim that left = right everywhere, at most `tolerance` apart; shows the position furthest apart.
 
-    left, right: numbers, or arrays of one shape with at least one entry. A difference that is no number is
+    left, right: numbers, or arrays of one shape with at least one entry. A difference that is not a number is
     the largest.
     """
     left, right = _pair_of(left, right)

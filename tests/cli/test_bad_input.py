@@ -63,7 +63,7 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
         (["pair=corpus", "pair.path=absent.txt"], "no text absent.txt"),
         (["pair=corpus", "pair.draft_model=trigram"], "give one of bigram, unigram"),
-        (["pair=corpus", "pair.path=/dev/zero"], "is no regular file"),
+        (["pair=corpus", "pair.path=/dev/zero"], "is not a regular file"),
         (["pair=corpus", "pair.path=true"], "path = True: give a path"),
         (["pair=null"], "Got NoneType"),
         (["decoder="], "no decoder ''"),

@@ -141,10 +141,10 @@ def test_a_file_where_the_results_should_be(capsys, tmp_path, monkeypatch):
 
 
 TORN = {
-    "torn": (lambda path: path.write_bytes(path.read_bytes()[:700]), "is no JSON, torn perhaps"),
-    "empty": (lambda path: path.write_text(""), "is no JSON"),
-    "binary": (lambda path: path.write_bytes(b"\xff\x00\xfe"), "is no JSON"),
-    "list": (lambda path: path.write_text("[]"), "is no outcome of simlab"),
+    "torn": (lambda path: path.write_bytes(path.read_bytes()[:700]), "is not valid JSON, torn perhaps"),
+    "empty": (lambda path: path.write_text(""), "is not valid JSON"),
+    "binary": (lambda path: path.write_bytes(b"\xff\x00\xfe"), "is not valid JSON"),
+    "list": (lambda path: path.write_text("[]"), "is not an outcome of simlab"),
     "schema": (lambda path: edit(path, lambda d: d.update(schema=99)), "has schema 99 and this simlab"),
     "lacking": (lambda path: edit(path, lambda d: d.pop("figures")), "it lacks figures"),
     "verdict": (lambda path: edit(path, lambda d: d["verdicts"][0].pop("low")), "incomplete: KeyError 'low'"),

@@ -92,8 +92,8 @@ def test_tables_hold_what_the_theory_says(outcome):
 
 def test_the_caption_says_how_far_the_front_is_from_a_line(outcome):
     caption = outcome.figures[1].caption
-    assert "At T = 4 the front over all algorithms is no line" in caption
-    assert "At T = 2 the front over all algorithms is no line" in caption
+    assert "At T = 4 the front over all algorithms is not a line" in caption
+    assert "At T = 2 the front over all algorithms is not a line" in caption
     assert "linear programs" in caption and "random ones" in caption and caption.count("forgets") == 1
     assert "TV(draft, target) = " in outcome.figures[0].caption
 

@@ -82,7 +82,7 @@ def test_a_mistake_is_one_line(name, options, message):
         ([[]], [1.0], "rows has shape (1, 0)"),
         ([[1, 0], [0, 1]], [1.0], "weights has shape (1,): give (2,)"),
         ([["a"]], [1.0], "give real numbers"),
-        ([[1.0], [0.5, 0.5]], [0.5, 0.5], "rows is no rectangular array"),
+        ([[1.0], [0.5, 0.5]], [0.5, 0.5], "rows is not a rectangular array"),
     ],
 )
 def test_rows_that_are_none_are_refused(rows, weights, message):

@@ -169,14 +169,14 @@ def test_a_file_that_holds_no_pair(tmp_path, arrays, words):
 def test_a_file_that_is_no_npz(tmp_path, content):
     path = tmp_path / "pair.npz"
     path.write_bytes(content)
-    with pytest.raises(SimlabError, match="is no readable .npz"):
+    with pytest.raises(SimlabError, match="is not a readable .npz"):
         ChainPair.load(path)
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path):
     with pytest.raises(SimlabError, match="no file"):
         ChainPair.load(tmp_path / "absent.npz")
-    with pytest.raises(SimlabError, match="is no readable"):
+    with pytest.raises(SimlabError, match="is not a readable"):
         ChainPair.load(tmp_path)
     np.save(tmp_path / "one.npy", np.eye(2))
     with pytest.raises(SimlabError, match="holds one array"):

@@ -51,7 +51,7 @@ def page(tmp_path_factory):
             ),
         ],
         [{"command": f"simlab run experiment=fig5 output={LONG}"}],
-        [f"{LONG}: outcome.json is no JSON"],
+        [f"{LONG}: outcome.json is not valid JSON"],
     )
     path = folder / "index.html"
     path.write_text(text)

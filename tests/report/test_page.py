@@ -75,7 +75,7 @@ def test_a_full_page_is_well_formed_and_its_ids_are_unique(figure):
         experiment(figures=[figure, {**figure, "name": "again"}], checks=[check()], notes=["A note."]),
         experiment(figures=[figure], folder="other"),
         missing=[{"command": "simlab run experiment=fig5"}],
-        problems=["fig2-paper: outcome.json is no JSON"],
+        problems=["fig2-paper: outcome.json is not valid JSON"],
     )
     read = Reader(text)
     ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]

@@ -258,7 +258,7 @@ def test_where_every_node_is_certain():
         (lambda: dual_bound(Moments(2.0, 1.0), 4), "second"),
         (lambda: dual_bound(Moments(math.inf, math.inf), 4), "finite"),
         (lambda: dual_bound(Moments(math.nan, 1.0), 4), "finite"),
-        (lambda: moments("dirichlet"), "no distribution"),
+        (lambda: moments("dirichlet"), "not a distribution of rows; expected"),
         (lambda: moments(Softmax(4, 1e5)), "10000"),
         (lambda: transform(Zipf(4), -1.0), "s >= 0"),
         (lambda: renewal_bound(Softmax(4, 1.0), 4), "dual_bound"),

@@ -330,7 +330,7 @@ def _gap(scene: Scene) -> str:
     if attained[place] < 1e-6:
         return f"At T = {horizon} the front is that line, to within {max(most, 1e-12):.1g}."
     return (
-        f"At T = {horizon} the front over all algorithms is no line: at E[N_rej] = "
+        f"At T = {horizon} the front over all algorithms is not a line: at E[N_rej] = "
         f"{front.rejections[place]:.3g} it lies {attained[place]:.4f} below the coin's, and nowhere more "
         f"than {most:.4f}."
     )

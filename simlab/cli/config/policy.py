@@ -46,7 +46,8 @@ def policy_from(options: Mapping, pair: Callable[[], ChainPair], cost: CostModel
 
 
 def _read(path, bonus: bool) -> Policy:
-    """The table (T, V) of windows in a .npy or .csv file, a row a position; SimlabError for anything else."""
+    """The table (T, V) of windows in a .npy or .csv file, a row a position. Raises SimlabError for anything
+    else."""
     if not isinstance(path, str) or not path.endswith((".npy", ".csv")):
         raise SimlabError(
             f"policy = {path!r}: give {OPTIMAL}, or a file of a table (T, V) of windows, .npy or .csv"

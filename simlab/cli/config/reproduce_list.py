@@ -7,7 +7,7 @@ from simlab.errors import SimlabError
 
 
 def base_configuration(words: list[str]) -> dict:
-    """The configuration that the words make of the defaults; SimlabError for a grid."""
+    """The configuration that the words make of the defaults. Raises SimlabError for a grid."""
     points = compose_points(words)
     if len(points) != 1:
         raise SimlabError("a grid belongs to simlab run: give single values here")
@@ -17,7 +17,7 @@ def base_configuration(words: list[str]) -> dict:
 def listed_experiments(words: list[str]) -> list[list[dict]]:
     """The configurations of each listed experiment's points.
 
-    words: overrides that go on top of each experiment's own. Raises SimlabError for a list that is none.
+    words: overrides that go on top of each experiment's own. Raises SimlabError if an entry is not a list.
     """
     listed = _listed(base_configuration(words)["reproduce"], words)
     return [compose_points(overrides) for overrides in listed]
@@ -31,6 +31,8 @@ def _listed(experiments, words: list[str]) -> list[list[str]]:
     lists: dict[tuple[str, ...], None] = {}
     for listed in experiments:
         if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed):
-            raise SimlabError(f"reproduce: {listed!r} is no list of overrides, e.g. [experiment=fig2]")
+            raise SimlabError(
+                f"reproduce: {listed!r} is not a list of overrides; expected e.g. [experiment=fig2]"
+            )
         lists[(*(word for word in listed if word.partition("=")[0] not in given), *words)] = None
     return [list(overrides) for overrides in lists]

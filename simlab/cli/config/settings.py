@@ -24,7 +24,7 @@ INFINITE = ("inf", ".inf", "infinity")
 
 
 def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
-    """The decoder of a composed configuration; SimlabError for unknown names or options.
+    """The decoder of a composed configuration. Raises SimlabError for unknown names or options.
 
     pair: makes the pair that it decodes, asked only where the decoder depends on it, as the optimal policy
     of adaptive decoding does, and on the cost.
@@ -45,7 +45,7 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
 
 
 def cost_from(config: dict) -> CostModel:
-    """The cost model of a composed configuration, its files read; SimlabError for costs that are none."""
+    """The cost model of a composed configuration, its files read. Raises SimlabError for any other cost."""
     options = config.get("cost")
     if not isinstance(options, dict):
         raise SimlabError(f"cost = {options!r}: give cost.draft and cost.target")
@@ -90,7 +90,7 @@ def pair_from(config: dict) -> tuple[str, dict]:
 
 
 def settings_from(config: dict):
-    """The experiment `Settings` of a composed configuration; SimlabError for values out of range."""
+    """The experiment `Settings` of a composed configuration. Raises SimlabError for values out of range."""
     from simlab.experiments.common.jobs import pair_of
     from simlab.experiments.common.settings import Override, Settings
 
@@ -189,7 +189,7 @@ def written_file_from(name: str, values: list) -> Path:
 
 
 def backend_from(config: dict):
-    """The backend settings of a composed configuration; SimlabError for unknown names or options."""
+    """The backend settings of a composed configuration. Raises SimlabError for unknown names or options."""
     from simlab.runs import Dask, Loky, Serial
 
     options = dict(_section(config, "run"))

@@ -30,7 +30,7 @@ def verdict_table(verdicts: Sequence[Mapping], title: str) -> str:
 
 
 def _terminal_width() -> int | None:
-    """None for what is no terminal, and takes a line each, for grep and the like."""
+    """None for what is not a terminal, and takes a line each, for grep and the like."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

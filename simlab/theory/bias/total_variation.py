@@ -66,7 +66,7 @@ def sequence_total_variation(pair: ChainPair, decoder: Decoder, *, cells: int | 
     as take about a second for V up to 100, T = 50: the bracket is about 1e-6 wide for V = 7 and 3e-3 for
     V = 100 there. Where `cells` is given the grid is used even if enumeration is possible. Rows are divided
     by their sums. Time O(T V^2 cells), memory O(T V + V cells) beyond the chains. Raises SimlabError for
-    what is no pair or no decoder, and for cells that are no whole number >= 2.
+    anything but a pair and a decoder, and for cells that are not a whole number >= 2.
     """
     if cells is not None:
         check_count("cells", cells, least=2)

@@ -34,7 +34,7 @@ from simlab.theory.bias.total_variation import Bracket
 from simlab.theory.dispatch import output_chain
 
 TIE = 1e-9
-"""Two scores this close are a tie: a sum of logarithms in another order is no other likelihood."""
+"""Two scores this close are a tie: a sum of logarithms in another order is not another likelihood."""
 
 ENUMERATED = 2**16
 """Up to this many sequences are looked at one by one."""
@@ -72,7 +72,7 @@ def win_rates_by_start(
     as they are. low = high, exact to rounding, where V^T is at most ENUMERATED, unless scores differ by TIE
     itself but for their rounding: then low to high has both answers. frequencies: N of the module's head, by
     default what WORK allows. Decoders that several matches share are computed once. Time O(T V^2 N) for each
-    decoder. Raises SimlabError if it is not a pair or no decoder, and for frequencies that are no whole
+    decoder. Raises SimlabError for anything but a pair and decoders, and for frequencies that are not a whole
     number >= 1.
     """
     if frequencies is not None:

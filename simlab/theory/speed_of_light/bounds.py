@@ -74,7 +74,7 @@ def sharper_bound(moments: Moments, capacity) -> np.ndarray:
 def dual_bound(moments: Moments, capacity) -> np.ndarray:
     """E[X] <= log(1 + mu (P + 1) - mu2 / mu) / mu + mu2 / mu^2 - 1 where P >= mu2 / mu^2 - 1, else P (own).
 
-    The formula is no bound for smaller P, where its logarithm is negative or none.
+    The formula is not a bound for smaller P, where its logarithm is negative or none.
 
     Proof. Write c = mu2 / mu^2 - 1 >= 0. In the bound at the head of this module U(r) = E[N(r)] - 1 <=
     r / mu + c (Wald and Lorden, as for `sharper_bound`), so for every t >= 0

@@ -59,7 +59,7 @@ def renewal_bound(law: Law, capacity) -> np.ndarray:
     what the lattice adds is 1e-4 tokens, up to 2e-3 where all steps are nearly the multiples of one number,
     more where mu < 0.05. The bound of one capacity is the same whichever others are asked for with it.
     Certain up to the rounding of float64. Raises SimlabError for a Softmax, whose step has no cheap
-    distribution function, for what is no distribution, and for a capacity below 1. Source: the module's
+    distribution function, for anything but a distribution, and for a capacity below 1. Source: the module's
     docstring.
     """
     capacity = check_capacity(capacity)

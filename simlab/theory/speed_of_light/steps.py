@@ -47,7 +47,7 @@ def moments(law: Law) -> Moments:
     """mu = E[sum p log 1/p] and mu2 = E[sum p log^2 p] of a distribution of `simlab.laws`.
 
     Exact to about 1e-12, relatively; for a softmax to about 1e-13 absolutely as well. Rows that are certain
-    give (0, 0). Raises SimlabError for what is no distribution, and for a softmax of a scale above 10,000.
+    give (0, 0). Raises SimlabError if it is not a distribution, and for a softmax of a scale above 10,000.
     Source: the module's docstring.
     """
     if isinstance(law, Dirichlet):
@@ -86,10 +86,11 @@ def transform_gap(law: Law, s) -> np.ndarray:
 
 def atoms(law: Rows | Zipf) -> tuple[np.ndarray, np.ndarray]:
     """The step's values, >= 0, and their probabilities, two arrays (K V,) at most, of a distribution of
-    finitely many rows; each row is divided by its sum. Raises SimlabError for what is no distribution.
+    finitely many rows; each row is divided by its sum. Raises SimlabError if it is not a distribution.
     """
     if not isinstance(law, Rows | Zipf):
-        raise SimlabError(f"{law!r} is no law: give a Dirichlet, Softmax, Zipf or Rows of simlab.laws")
+        known = "a Dirichlet, Softmax, Zipf or Rows of simlab.laws"
+        raise SimlabError(f"{law!r} is not a distribution of rows; expected {known}")
     rows = law.rows / law.rows.sum(axis=1, keepdims=True)
     masses = (rows * (law.weights / law.weights.sum())[:, None])[rows > 0]
     return np.maximum(-np.log(rows[rows > 0]), 0.0), masses

@@ -27,7 +27,7 @@ BYTES_PER_NODE = 80
 
 @dataclass(frozen=True, eq=False)
 class DraftTree:
-    """A tree of n drafted tokens after a given prefix, the root, which is no node; in order of choice.
+    """A tree of n drafted tokens after a given prefix, the root, which is not a node; in order of choice.
 
     parents: int (n,), the position of the parent, -1 for the root. tokens: int (n,). depth: int (n,), from 1;
     a node of depth d stands for token number time + d - 1. probability: float (n,), of the path to the node

@@ -53,7 +53,7 @@ def optimal_policy(
 
 
 def check_planned(pair: ChainPair, cost: CostModel, bonus: bool, longest: int | None) -> int:
-    """The longest window that calls can have; SimlabError for arguments that are none."""
+    """The longest window that calls can have. Raises SimlabError for other arguments."""
     check_pair(pair)
     check_cost(cost)
     if not isinstance(bonus, bool | np.bool_):
