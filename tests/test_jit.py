@@ -33,10 +33,25 @@ def package(tmp_path):
     return tmp_path / "code/simlab"
 
 
-def hits_and_misses(package: Path, home: Path) -> tuple[int, int]:
+KERNEL = """
+from typing import NamedTuple
+from simlab.jit import compiled
+
+class Pair(NamedTuple):
+    one: float
+
+@compiled
+def spare_word(pair):
+    return pair.one
+
+spare_word(Pair(1.0))
+"""
+
+
+def hits_and_misses(package: Path, home: Path, script: str = SCRIPT) -> tuple[int, int]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG"))}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         cwd=package.parent,
         capture_output=True,
         text=True,
@@ -55,6 +70,15 @@ def test_a_warm_process_loads_and_an_edit_in_another_file_is_noticed(package, tm
     neighbour.write_text(neighbour.read_text() + "# edited\n")
     assert hits_and_misses(package, tmp_path) == (0, 1)
     assert hits_and_misses(package, tmp_path) == (1, 0)
+
+
+def test_a_class_that_was_renamed_is_compiled_anew(package, tmp_path):
+    randomness = package / "decoding/core/randomness.py"
+    script = SCRIPT.partition("state =")[0].replace("seed_state, ", "") + SCRIPT[SCRIPT.index("stats =") :]
+    for name in ("Pair", "Twin"):
+        randomness.write_text(KERNEL.replace("Pair", name))
+        assert hits_and_misses(package, tmp_path, script) == (0, 1)
+        assert hits_and_misses(package, tmp_path, script) == (1, 0)
 
 
 def test_a_folder_that_cannot_be_written_moves_the_cache_to_the_user(package, tmp_path):

@@ -37,22 +37,22 @@ def cases_of(settings: Settings) -> list[Case]:
     return [*cases, _case("second pair", "experiment.other", other)]
 
 
-def _case(name: str, place: str, distributions: Mapping) -> Case:
+def _case(name: str, where: str, distributions: Mapping) -> Case:
     draft, target = (
-        _distribution(f"{place}.{which}", distributions.get(which)) for which in ("draft", "target")
+        _distribution(f"{where}.{which}", distributions.get(which)) for which in ("draft", "target")
     )
     if len(draft) != len(target):
         raise SimlabError(
-            f"{place}.draft has {len(draft)} tokens and {place}.target {len(target)}: give as many of both"
+            f"{where}.draft has {len(draft)} tokens and {where}.target {len(target)}: give as many of both"
         )
     return Case(name, draft, target)
 
 
-def _distribution(place: str, values) -> np.ndarray:
+def _distribution(where: str, values) -> np.ndarray:
     if not isinstance(values, list) or not values:
-        raise SimlabError(f"{place} = {values!r}: give a list of probabilities, e.g. [0.5, 0.5]")
-    distribution = np.array([check_number(place, value, least=0.0) for value in values])
+        raise SimlabError(f"{where} = {values!r}: give a list of probabilities, e.g. [0.5, 0.5]")
+    distribution = np.array([check_number(where, value, least=0.0) for value in values])
     whole = float(distribution.sum())
     if abs(whole - 1) > ROW_SUM_TOLERANCE:
-        raise SimlabError(f"{place} sums to {whole!r}: make it sum to 1")
+        raise SimlabError(f"{where} sums to {whole!r}: make it sum to 1")
     return distribution

@@ -182,17 +182,17 @@ def _bound_rows(settings: Settings, measured: Measured, judged: Mapping[str, lis
     """A row a capacity: what was simulated, the bounds, the gaps and the verdicts."""
     estimate, low, high = measured.interval
     rows = []
-    for place, capacity in enumerate(measured.capacities):
-        bounds = {name: float(values[place]) for name, values in measured.bounds.items()}
+    for index, capacity in enumerate(measured.capacities):
+        bounds = {name: float(values[index]) for name, values in measured.bounds.items()}
         rows.append(
             {
                 "law": measured.law.label,
                 "capacity": int(capacity),
-                "environments": len(measured.values[place]),
-                "accepted": float(estimate[place]),
-                "low": float(low[place]),
-                "high": float(high[place]),
-                **{f"gap_{bound}": _gap(bounds.get(bound), estimate[place]) for bound in GAPS},
+                "environments": len(measured.values[index]),
+                "accepted": float(estimate[index]),
+                "low": float(low[index]),
+                "high": float(high[index]),
+                **{f"gap_{bound}": _gap(bounds.get(bound), estimate[index]) for bound in GAPS},
                 "first_order": bounds["first_order"],
                 "sharper_bound": bounds["sharper"],
                 "dual_bound": bounds["dual"],
@@ -200,7 +200,7 @@ def _bound_rows(settings: Settings, measured: Measured, judged: Mapping[str, lis
                 "asymptote": bounds["asymptote"],
                 "confidence": settings.confidence,
                 **{
-                    f"verdict_{bound}": _status(judged[bound][place]) if bound in judged else None
+                    f"verdict_{bound}": _status(judged[bound][index]) if bound in judged else None
                     for bound in GAPS
                 },
             }
@@ -262,14 +262,14 @@ def _present_random(told: Presentation, options: Options, families: Mapping[str,
             "entropy": one.moments.entropy,
             "second_moment": one.moments.second,
             "capacity": capacity,
-            "environments": len(one.values[place]),
-            **dict(zip(("accepted", "low", "high"), (float(end[place]) for end in interval), strict=True)),
-            **{f"{bound}_bound": float(one.bounds[bound][place]) for bound in ("sharper", "dual")},
+            "environments": len(one.values[index]),
+            **dict(zip(("accepted", "low", "high"), (float(end[index]) for end in interval), strict=True)),
+            **{f"{bound}_bound": float(one.bounds[bound][index]) for bound in ("sharper", "dual")},
         }
         for name, several in families.items()
         for one in several
         for interval in [one.interval]
-        for place, capacity in enumerate(options.random_capacities)
+        for index, capacity in enumerate(options.random_capacities)
     ]
     planned = [job for several in families.values() for one in several for job in one.jobs]
     figure = entropy_figure(families, options.random_capacities)

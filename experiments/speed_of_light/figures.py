@@ -27,11 +27,11 @@ def accepted_figure(settings: Settings, several: list[Measured]):
     with style():
         figure = new_figure(max(3.3 * columns, 5.0), 3.1 * rows)
         grid = figure.add_gridspec(rows, columns)
-        panels = [figure.add_subplot(grid[divmod(place, columns)]) for place in range(len(several))]
-        for place, (axes, measured) in enumerate(zip(panels, several, strict=True)):
+        panels = [figure.add_subplot(grid[divmod(index, columns)]) for index in range(len(several))]
+        for index, (axes, measured) in enumerate(zip(panels, several, strict=True)):
             _draw_law(axes, settings, measured)
-            axes.set_ylabel("accepted tokens, E[X]" if place % columns == 0 else "")
-            if place + columns >= len(several):
+            axes.set_ylabel("accepted tokens, E[X]" if index % columns == 0 else "")
+            if index + columns >= len(several):
                 axes.set_xlabel("capacity P, drafted tokens a call")
         if len(several) == rows * columns:
             shared_legend(figure, panels)
@@ -129,10 +129,10 @@ def entropy_figure(families: Mapping[str, list[Measured]], capacities):
     return figure
 
 
-def _entropies(several: list[Measured], place: int) -> tuple:
+def _entropies(several: list[Measured], index: int) -> tuple:
     """Entropies, simulated E[X] and the dual bound of several distributions at one capacity: three arrays
     (n,)."""
     found = [
-        (one.moments.entropy, one.interval.estimate[place], one.bounds["dual"][place]) for one in several
+        (one.moments.entropy, one.interval.estimate[index], one.bounds["dual"][index]) for one in several
     ]
     return tuple(np.array(found).T)

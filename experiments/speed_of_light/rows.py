@@ -71,8 +71,8 @@ def random_laws(number: int, seed: int) -> dict[str, tuple]:
         "certain or uniform": lambda states: _two_rows(random, states),
     }
     families = {name: [] for name in makers}
-    for place in range(number):
-        name = list(makers)[place % len(makers)]
+    for index in range(number):
+        name = list(makers)[index % len(makers)]
         states = round(_between(random, 4, 64))
         families[name].append(makers[name](states))
     return {name: tuple(laws) for name, laws in families.items() if laws}

@@ -79,9 +79,9 @@ class Measured:
     interval: Interval
     jobs: list[Job]
 
-    def cut(self, place: int) -> np.ndarray:
+    def cut(self, index: int) -> np.ndarray:
         """The values at one capacity, cut off."""
-        return np.minimum(self.values[place], self.most[place])
+        return np.minimum(self.values[index], self.most[index])
 
 
 def environment_jobs(law, capacities, environments: int, seed: int) -> list[Job]:
@@ -154,17 +154,17 @@ def bound_verdicts(
     return [
         bound_verdict(
             f"{TITLE}, {measured.law.label}: {bound} bound at P = {capacity:,}",
-            measured.cut(place),
+            measured.cut(index),
             float(value),
-            most=float(measured.most[place]),
-            lost=float(measured.lost[place]),
+            most=float(measured.most[index]),
+            lost=float(measured.lost[index]),
             resolution=resolution * float(value),
             false_alarm=false_alarm or judging.false_alarm,
             miss=judging.miss,
         )
         if np.isfinite(value)
         else None
-        for place, (capacity, value) in enumerate(
+        for index, (capacity, value) in enumerate(
             zip(measured.capacities, measured.bounds[bound], strict=True)
         )
     ]
@@ -225,7 +225,7 @@ def fitted(measured: Measured) -> slice | None:
     return slice(first, measured.near) if measured.near - first > 1 else None
 
 
-def slopes(measured: Measured, places: slice) -> tuple[np.ndarray, float, float]:
+def slopes(measured: Measured, span: slice) -> tuple[np.ndarray, float, float]:
     """Each environment's slope in log P, (n,), the largest there can be, and how much of the mean is lost.
 
     Values are cut off at the largest capacity's number c. They rise with the capacity, and so do the parts
@@ -233,10 +233,10 @@ def slopes(measured: Measured, places: slice) -> tuple[np.ndarray, float, float]
     largest tail sum of the weights, as on such sequences a linear function is largest at a step. So the parts
     cut off, whose mean at the largest capacity is at most `lost`, take at most `lost` times that sum.
     """
-    weights = slope_weights(measured.capacities[places])
+    weights = slope_weights(measured.capacities[span])
     tail = float(np.cumsum(weights[::-1]).max())
-    most, lost = measured.most[places][-1], measured.lost[places][-1]
-    values = np.minimum(np.stack(measured.values[places], axis=1), most)
+    most, lost = measured.most[span][-1], measured.lost[span][-1]
+    values = np.minimum(np.stack(measured.values[span], axis=1), most)
     return np.clip(values @ weights, 0, most * tail), float(most * tail), float(lost * tail)
 
 
@@ -246,23 +246,23 @@ def near_limit(measured: Measured) -> bool:
     Not where rows are nearly certain, for which 1/mu is reached much later, nor where they are uniform or
     nearly so, for which E[X] rises in waves.
     """
-    places = fitted(measured)
-    if places is None or measured.moments.entropy <= 0:
+    span = fitted(measured)
+    if span is None or measured.moments.entropy <= 0:
         return False
     rate = 1 / measured.moments.entropy
-    tightest = measured.bounds.get("renewal", measured.bounds["dual"])[places]
-    slope = float(slope_weights(measured.capacities[places]) @ tightest)
+    tightest = measured.bounds.get("renewal", measured.bounds["dual"])[span]
+    slope = float(slope_weights(measured.capacities[span]) @ tightest)
     return abs(slope - rate) <= ALLOWANCE * rate / 2
 
 
 def rate_of(measured: Measured, judging: Judging) -> Verdict | None:
     """Is the slope of E[X] in log P 1/mu? None where there is no slope to fit, or none that is near 1/mu."""
-    places = fitted(measured)
-    if places is None or not near_limit(measured):
+    span = fitted(measured)
+    if span is None or not near_limit(measured):
         return None
-    found, most, lost = slopes(measured, places)
+    found, most, lost = slopes(measured, span)
     rate = 1 / measured.moments.entropy
-    capacities = measured.capacities[places]
+    capacities = measured.capacities[span]
     return rate_verdict(
         f"{TITLE}, {measured.law.label}: slope in log P over {capacities[0]:,} to {capacities[-1]:,}",
         found,

@@ -42,11 +42,11 @@ def present_tree(told: Presentation, nodes: int) -> Exhibit:
 
 def shared_nodes(tree: DraftTree, other: DraftTree) -> tuple[np.ndarray, np.ndarray]:
     """Which nodes of each tree, bool (n,) and (m,), are prefixes that the other one has too."""
-    places = {key: node for node, key in enumerate(zip(other.parents, other.tokens, strict=True))}
+    nodes_of = {key: node for node, key in enumerate(zip(other.parents, other.tokens, strict=True))}
     mates = np.full(len(tree) + 1, -2)  # the other's node for each of the tree's: -2 for none
     mates[-1] = -1  # the root for the root
     for node, (parent, token) in enumerate(zip(tree.parents, tree.tokens, strict=True)):
-        mates[node] = places.get((mates[parent], token), -2)
+        mates[node] = nodes_of.get((mates[parent], token), -2)
     found = mates[:-1] >= 0
     theirs = np.zeros(len(other), bool)
     theirs[mates[:-1][found]] = True

@@ -110,8 +110,8 @@ def _check(panel: str, family: list[tuple]) -> Check:
     drafts = family[0][0].drafts
     form = np.array([curve.closed_form([*drafts, math.inf]) for curve, _, _ in family])
     recursion = np.array([[*exact, _limit(curve)] for curve, _, exact in family])
-    place = np.unravel_index(np.argmax(np.abs(form - recursion)), form.shape)
-    difference = float((form - recursion)[place])
+    index = np.unravel_index(np.argmax(np.abs(form - recursion)), form.shape)
+    difference = float((form - recursion)[index])
     statement = {
         "bernoulli": "Ber(u) for Ber(v), u >= v: M drafts save (u - v)(1 - u^(M-1)); else with 1-u, 1-v",
         "uniform": "uniform distributions, r = V/V': M drafts save (1 - 1/r) - (1 - 1/r)^M",
@@ -121,9 +121,9 @@ def _check(panel: str, family: list[tuple]) -> Check:
         source="Yin et al. 2024, Figure 3",
         statement=statement,
         left="closed form",
-        left_value=float(form[place]),
+        left_value=float(form[index]),
         right="forward recursion",
-        right_value=float(recursion[place]),
+        right_value=float(recursion[index]),
         difference=difference,
         tolerance=ROUNDING,
         status=Status.PASS if abs(difference) <= ROUNDING else Status.FAIL,

@@ -265,10 +265,10 @@ def _row(settings: Settings, match: Match, exact: Exact, verdict: Verdict) -> di
 def _draw(settings: Settings, epsilons: list[float], matches: list[Match], exact: list[Exact]):
     family = []
     for opponent, label in OPPONENTS.items():
-        mine = [place for place, match in enumerate(matches) if match.opponent == opponent]
-        columns = zip(*(_drawn(settings, matches[place]) for place in mine), strict=True)
+        mine = [index for index, match in enumerate(matches) if match.opponent == opponent]
+        columns = zip(*(_drawn(settings, matches[index]) for index in mine), strict=True)
         interval = Interval(*(np.array(column) for column in columns))
-        family.append((label, interval, np.array([exact[place].drawn for place in mine])))
+        family.append((label, interval, np.array([exact[index].drawn for index in mine])))
     with style():
         figure = new_figure(5.6, 4.8)
         upper, lower = residual_axes(figure, figure.add_gridspec(1, 1)[0, 0])

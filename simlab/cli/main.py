@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError as error:
         return _complain(f"out of memory ({error}): give fewer states, a shorter horizon or fewer workers")
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else "cannot write the output: "
-        return _complain(f"{place}{error.strerror or error}")
+        where = f"{error.filename}: " if error.filename else "cannot write the output: "
+        return _complain(f"{where}{error.strerror or error}")
 
 
 def _one_blas_thread():

@@ -76,7 +76,7 @@ def _checked(windows, bonus: bool) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         wrong = ~((given >= least) & (given <= LONGEST) & (given == np.floor(given)))
     if wrong.any():
-        t, x = (int(place) for place in np.argwhere(wrong)[0])
+        t, x = (int(index) for index in np.argwhere(wrong)[0])
         raise SimlabError(
             f"policy: windows[{t}, {x}] = {given[t, x]}: give a whole number of "
             + (f"at most {LONGEST}" if given[t, x] > LONGEST else f"at least {least}")

@@ -58,19 +58,19 @@ def rows_of_text(
     context = check_count("context", context, least=0)
     tokens = text_tokens(path, max_states)
     states = int(tokens.max()) + 1
-    places = np.zeros(len(tokens), np.int64)  # which context each position has
+    contexts = np.zeros(len(tokens), np.int64)  # which context each position has
     for back in range(1, context + 1):
-        codes = places * states + np.roll(tokens, back)
-        places = np.unique(codes, return_inverse=True)[1].ravel()
-    pairs, times = np.unique(places * states + tokens, return_counts=True)
-    place, successor = np.divmod(pairs, states)
-    needed = 8 * states * (int(place.max()) + 1)
+        codes = contexts * states + np.roll(tokens, back)
+        contexts = np.unique(codes, return_inverse=True)[1].ravel()
+    pairs, times = np.unique(contexts * states + tokens, return_counts=True)
+    which, successor = np.divmod(pairs, states)
+    needed = 8 * states * (int(which.max()) + 1)
     if needed > MOST_BYTES:
         raise SimlabError(
             f"context = {context}: the rows would take {needed / 2**30:.1f} GiB: give a shorter context"
         )
-    counts = np.zeros((int(place.max()) + 1, states))
-    counts[place, successor] = times
+    counts = np.zeros((int(which.max()) + 1, states))
+    counts[which, successor] = times
     totals = counts.sum(axis=1)
     text = source or f"text, {context} character{'s' * (context != 1)} before"
     return _merged(counts / totals[:, None], totals / totals.sum(), text)

@@ -95,9 +95,9 @@ def _check_sums(name: str, rows: np.ndarray) -> None:
     if good.all():
         return
     k = int(np.argmin(good))
-    place = name if name == "weights" else f"{name}[{k}]"
+    where = name if name == "weights" else f"{name}[{k}]"
     wrong = np.flatnonzero(~(np.isfinite(rows[k]) & (rows[k] >= 0)))
     if wrong.size:
         entry = f"weights[{wrong[0]}]" if name == "weights" else f"{name}[{k}, {wrong[0]}]"
         raise SimlabError(f"{entry} = {rows[k, wrong[0]]!s}: a probability is finite and not negative")
-    raise SimlabError(f"{place} sums to {float(sums[k])!r}: make it sum to 1 in float64")
+    raise SimlabError(f"{where} sums to {float(sums[k])!r}: make it sum to 1 in float64")

@@ -126,7 +126,7 @@ def _refuse(name, dtype, rows, sums, good, allowed) -> None:
     """Raises SimlabError for the first entry that is not a probability, or row that does not sum to 1."""
     t, x = (int(i) for i in np.argwhere(~good)[0])
     row = rows[t, x]
-    place = "initial" if name == "initial" else f"{name}[t={t}, x={x}]"
+    where = "initial" if name == "initial" else f"{name}[t={t}, x={x}]"
     bad = np.flatnonzero(~(np.isfinite(row) & (row >= 0)))
     if bad.size:
         y = int(bad[0])
@@ -136,11 +136,11 @@ def _refuse(name, dtype, rows, sums, good, allowed) -> None:
     whole = float(sums[t, x])
     if name != "initial" and _is_transposed(rows, sums):
         raise SimlabError(
-            f"{name} looks transposed: its columns sum to 1 and its rows do not ({place} sums to {whole!r}); "
+            f"{name} looks transposed: its columns sum to 1 and its rows do not ({where} sums to {whole!r}); "
             f"{name}[t, x, y] is the probability of y after x: give np.swapaxes({name}, -1, -2)"
         )
     hint = _sum_hint(name, dtype, rows, sums)
-    raise SimlabError(f"{place} sums to {whole!r}: expected 1 to within {allowed:.2g} in {dtype}{hint}")
+    raise SimlabError(f"{where} sums to {whole!r}: expected 1 to within {allowed:.2g} in {dtype}{hint}")
 
 
 def _is_transposed(rows: np.ndarray, sums: np.ndarray) -> bool:

@@ -81,5 +81,5 @@ def _children(path: tuple[int, ...], probability: float, parent: int, chooser, t
         return []
     row = chooser[time + len(path)][token]
     tokens = sorted(range(len(row)), key=lambda y: (-row[y], y))
-    children = [(-(probability * row[y]), parent, place, (*path, y)) for place, y in enumerate(tokens)]
+    children = [(-(probability * row[y]), parent, index, (*path, y)) for index, y in enumerate(tokens)]
     return [child for child in children if child[0] < 0]

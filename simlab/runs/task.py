@@ -162,7 +162,7 @@ def hash_json(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def canonical(value, place: str):
+def canonical(value, where: str):
     """`value` in the one form that all its equals share: dicts, lists, str, int, float, bool and None.
 
     Whole floats and NumPy integers become int (4.0 and 4 are one setting), other NumPy scalars the Python
@@ -177,24 +177,24 @@ def canonical(value, place: str):
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
-        return _canonical_float(float(value), place)
+        return _canonical_float(float(value), where)
     if isinstance(value, Mapping):
-        return {_key(key, place): canonical(item, f"{place}.{key}") for key, item in value.items()}
+        return {_key(key, where): canonical(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [canonical(item, f"{place}[{index}]") for index, item in enumerate(value)]
-    raise SimlabError(f"{place} is of type {type(value).__name__}: give numbers, text, lists or mappings")
+        return [canonical(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    raise SimlabError(f"{where} is of type {type(value).__name__}: give numbers, text, lists or mappings")
 
 
-def _canonical_float(number: float, place: str):
+def _canonical_float(number: float, where: str):
     if math.isnan(number):
-        raise SimlabError(f"{place} = nan: a task's settings are numbers that equal themselves")
+        raise SimlabError(f"{where} = nan: a task's settings are numbers that equal themselves")
     if math.isinf(number):
         return {"$float": "inf" if number > 0 else "-inf"}
     return int(number) if number.is_integer() else number
 
 
-def _key(key, place: str) -> str:
+def _key(key, where: str) -> str:
     # "$float" itself may come back in: the canonical form of a canonical form is the same.
     if not isinstance(key, str) or (key.startswith("$") and key != "$float"):
-        raise SimlabError(f"{place} has the key {key!r}: give text that does not start with $")
+        raise SimlabError(f"{where} has the key {key!r}: give text that does not start with $")
     return str(key)

@@ -157,7 +157,7 @@ def test_wrong_numbers_are_caught(settings, results, monkeypatch):
     _, verdicts = simulated_series(told(settings, exchanged), planned, "one token")
     named = [verdict.name for verdict in verdicts if verdict.status == "FAIL"]
     assert named and all("x, one token, optimal, epsilon = 0:" in name for name in named)
-    monkeypatch.setattr(fig4_checks, "exact_place", lambda pair, decoder: (0.1, 0.1))
+    monkeypatch.setattr(fig4_checks, "exact_point", lambda pair, decoder: (0.1, 0.1))
     assert [check.status for check in fig4_checks.token_checks(paper(1, 3), options)] == ["FAIL", "FAIL"]
     monkeypatch.setattr(fig4_checks, "output_chain", lambda pair, decoder: pair.target)
     assert fig4_checks.step_check(pair, options).status == "FAIL"

@@ -126,13 +126,13 @@ def _draw_front(axes, settings: Settings, series: list[Series], distance: float)
         if one.replacement in ("optimal", "residual"):
             draw_rectangles(axes, one.rejections, one.loss, confidence=settings.confidence, series=number)
     arrow = {"arrowstyle": "-", "color": NEUTRAL_COLOUR, "linewidth": 0.7, "shrinkB": 4}
-    for text, place, at in (
+    for text, point, at in (
         ("drafting alone", (0, distance), (0.12 * reach, 0.93 * reach)),
         ("speculative\ndecoding", (distance, 0), (0.97 * reach, 0.22 * reach)),
     ):
         axes.annotate(
-            text, place, xytext=at, fontsize="small", arrowprops=arrow, va="center",
-            ha="left" if place[0] == 0 else "right",
+            text, point, xytext=at, fontsize="small", arrowprops=arrow, va="center",
+            ha="left" if point[0] == 0 else "right",
         )  # fmt: skip
     axes.set_xlim(0, reach)
     axes.set_ylim(0, reach)

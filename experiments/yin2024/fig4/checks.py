@@ -6,7 +6,7 @@ import numpy as np
 
 from simlab.decoders import BiasedSpeculative
 from simlab.evidence import Status
-from simlab.experiments.yin2024.fig4.series import Options, decoders, exact_place
+from simlab.experiments.yin2024.fig4.series import Options, decoders, exact_point
 from simlab.pairs import ChainPair
 from simlab.theory import chains_total_variation, output_chain, predict
 from simlab.verify import Check
@@ -70,7 +70,7 @@ def step_check(pair: ChainPair, options: Options) -> Check:
 
 
 def _sums(pair: ChainPair, several: list[BiasedSpeculative]) -> np.ndarray:
-    return np.array([sum(exact_place(pair, decoder)) for decoder in several])
+    return np.array([sum(exact_point(pair, decoder)) for decoder in several])
 
 
 def _equal(name, source, statement, left, right, options, tolerance=ROUNDING) -> Check:

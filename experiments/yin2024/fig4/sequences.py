@@ -145,18 +145,18 @@ def _cloud(pair: ChainPair, algorithms: int, seed: int) -> np.ndarray:
     if pair.states ** (pair.horizon + 1) > MOST_PREFIXES:
         return np.empty((0, 2))
     random = np.random.RandomState(seed % 2**32)
-    places = []
+    points = []
     for _ in range(algorithms):
         scale = 10 ** random.uniform(-3, 0)
         epsilon = scale * random.standard_exponential((pair.horizon, 1, 1)) ** random.uniform(0, 4)
         epsilon = epsilon * random.standard_exponential((pair.horizon, pair.states, 1)) ** random.uniform(
             0, 2
         )
-        places.append(_place(pair, epsilon))
-    return np.array(places).reshape(-1, 2)
+        points.append(_point(pair, epsilon))
+    return np.array(points).reshape(-1, 2)
 
 
-def _place(pair: ChainPair, epsilon: np.ndarray) -> tuple[float, float]:
+def _point(pair: ChainPair, epsilon: np.ndarray) -> tuple[float, float]:
     """(E[N_rej], TV) of over-acceptance with epsilon (T, V, 1) and the optimal replacement."""
     accepted = np.minimum(pair.draft, pair.target + epsilon)
     missing = np.maximum(pair.target - accepted, 0.0)
@@ -326,12 +326,12 @@ def _gap(scene: Scene) -> str:
     attained = scene.coin_loss(front.rejections) - front.total_variation
     x = np.linspace(0, scene.coin[0], 2000)
     most = float((scene.coin_loss(x) - front_floor(front, x)).max())
-    place = int(np.argmax(attained))
-    if attained[place] < 1e-6:
+    index = int(np.argmax(attained))
+    if attained[index] < 1e-6:
         return f"At T = {horizon} the front is that line, to within {max(most, 1e-12):.1g}."
     return (
         f"At T = {horizon} the front over all algorithms is not a line: at E[N_rej] = "
-        f"{front.rejections[place]:.3g} it lies {attained[place]:.4f} below the coin's, and nowhere more "
+        f"{front.rejections[index]:.3g} it lies {attained[index]:.4f} below the coin's, and nowhere more "
         f"than {most:.4f}."
     )
 
@@ -342,13 +342,13 @@ def _over_acceptance(series: list[Series], whole: Scene) -> str:
         if one.replacement != "optimal":
             continue
         coin = whole.coin_loss(one.exact_rejections)
-        place = int(np.argmax(one.exact_loss - coin))
-        if one.exact_loss[place] - coin[place] < 1e-9:
+        index = int(np.argmax(one.exact_loss - coin))
+        if one.exact_loss[index] - coin[index] < 1e-9:
             continue
         return (
-            f"Over-acceptance, optimal on each token, is above it: epsilon = {one.epsilons[place]:g} has "
-            f"E[N_rej] = {one.exact_rejections[place]:.4g} and total variation {one.exact_loss[place]:.4f}, "
-            f"the coin {coin[place]:.4f}."
+            f"Over-acceptance, optimal on each token, is above it: epsilon = {one.epsilons[index]:g} has "
+            f"E[N_rej] = {one.exact_rejections[index]:.4g} and total variation {one.exact_loss[index]:.4f}, "
+            f"the coin {coin[index]:.4f}."
         )
     return ""
 

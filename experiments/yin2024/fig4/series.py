@@ -164,8 +164,8 @@ def exact_curve(
         most = float((pair.draft_rows - pair.target_rows).max())  # beyond it nothing is rejected
         fine = FINE_TOKEN if pair.horizon == 1 else FINE_SEQUENCE
         epsilons = np.unique(np.concatenate([epsilons, max(most, 0.0) * np.linspace(0, 1, fine) ** 2]))
-    places = [exact_place(pair, BiasedSpeculative(float(one), replacement), work) for one in epsilons]
-    rejections, loss = np.array(places).T
+    points = [exact_point(pair, BiasedSpeculative(float(one), replacement), work) for one in epsilons]
+    rejections, loss = np.array(points).T
     return epsilons, rejections, loss
 
 
@@ -174,7 +174,7 @@ def is_small(pair: ChainPair) -> bool:
     return pair.horizon * pair.states**2 <= SMALL
 
 
-def exact_place(pair: ChainPair, decoder: BiasedSpeculative, work: float = POINT_WORK) -> tuple[float, float]:
+def exact_point(pair: ChainPair, decoder: BiasedSpeculative, work: float = POINT_WORK) -> tuple[float, float]:
     """(E[N_rej], total variation of the sequence): the middle of its bracket, exact on short horizons."""
     rejections = float(expected_rejections_per_position(pair, decoder).sum())
     return rejections, _bracket(pair, decoder, work).middle
