@@ -145,7 +145,7 @@ def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> No
 
 
 def _check_flags(words: list[str]) -> argparse.Namespace:
-    """The flags as Hydra's parser reads them. Raises SimlabError for any that it would answer with its usage."""
+    """The flags as Hydra's parser reads them. Raises SimlabError for any it would answer with its usage."""
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
