@@ -48,7 +48,7 @@ def compiled(function):
         dispatcher = numba.njit(cache=True, nogil=True, boundscheck=False)(function)
     except RuntimeError:  # numba found no folder that it may write
         return numba.njit(nogil=True, boundscheck=False)(function)
-    # numba has no public way to widen the stamp; a test fails if a release moves this. It compares the version
+    # numba has no public way to widen the stamp; a test fails if a release moves this. It reads the version
     # before it unpickles the rest, which would fail over a NamedTuple that has another name by now.
     cache_file = dispatcher._cache._cache_file
     cache_file._version = (cache_file._version, source_stamp(_room_of(function)))
