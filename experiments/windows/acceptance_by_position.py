@@ -40,7 +40,7 @@ CAPTION = (
 )
 
 
-def places_job(settings: Settings, options: Options) -> Job:
+def positions_job(settings: Settings, options: Options) -> Job:
     """The window whose positions are looked at."""
     return job(settings, fixed(options.places))
 
