@@ -26,7 +26,7 @@ from simlab.decoders import (
 from simlab.pairs import paper
 from simlab.theory import best_threshold, best_window, expected_time, memoryless, optimal_policy, window_times
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.oracles.windows import call_law, marginal
+from tests.oracles.windows import call_distribution, marginal
 from tests.strategies import examples
 
 STAIRS = [Fraction(2), Fraction(9, 4), Fraction(9, 4), Fraction(5), Fraction(41, 8)]
@@ -52,7 +52,7 @@ def cost_at(load: int) -> CostModel:
 
 def brute_time(chains, decoder, load: int) -> Fraction:
     """E[time], call by call, over every path of the whole algorithm."""
-    law = call_law(*chains, decoder)
+    law = call_distribution(*chains, decoder)
     times = {calls: sum(call_time(drafted, load) for drafted, _ in calls) for _, _, calls in law}
     return sum(mass * times[calls] for (_, _, calls), mass in law.items())
 
@@ -83,7 +83,7 @@ def test_expected_times_are_those_of_the_whole_algorithm_in_fractions(name, load
 @pytest.mark.parametrize("name", DECODERS)
 def test_calls_by_drafted_tokens_are_those_of_the_whole_algorithm(name):
     chains, decoder = rational_chains(4, 2, seed=8), DECODERS[name]
-    law = call_law(*chains, decoder)
+    law = call_distribution(*chains, decoder)
     found = predict(as_pair(*chains), decoder).calls_by_drafted
     exact = np.zeros(len(found))
     for number in range(len(found)):

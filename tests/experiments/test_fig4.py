@@ -102,7 +102,7 @@ def test_random_algorithms_are_algorithms():
     """With one epsilon everywhere the cloud's own arithmetic is the decoder's."""
     pair = paper(3, 3)
     for epsilon in (0.0, 0.05, 0.4):
-        rejections, loss = fig4_sequences._place(pair, np.full((3, 3, 1), epsilon))
+        rejections, loss = fig4_sequences._point(pair, np.full((3, 3, 1), epsilon))
         decoder = BiasedSpeculative(epsilon)
         assert rejections == pytest.approx(predict(pair, decoder).expected_rejections, abs=1e-12)
         assert loss == pytest.approx(sequence_total_variation(pair, decoder).middle, abs=1e-12)

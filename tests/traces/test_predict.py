@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import simlab
 from simlab.errors import SimlabError
-from tests.oracles.windows import call_law, expected_by_position
+from tests.oracles.windows import call_distribution, expected_by_position
 from tests.strategies import examples
 from tests.traces.enumerated import chain, every_path, pair_of
 
@@ -84,7 +84,7 @@ def test_every_path_by_its_probability_is_the_prediction_of_the_chains(name, dec
 def test_and_that_of_confidence_by_brute_force(decoder):
     """The oracle enumerates every drafted token, so that this leans on no theory of simlab."""
     draft, target, initial = CHAINS["full"]
-    law = call_law(draft, target, initial, decoder)
+    law = call_distribution(draft, target, initial, decoder)
     found = simlab.predict(TRACES["full"], decoder)
     longest = len(found.reached_by_position)
     wanted_by = expected_by_position(law, longest)
