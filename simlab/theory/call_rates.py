@@ -41,7 +41,7 @@ class CallRates:
 
     @property
     def acceptance_length_by_position(self) -> np.ndarray:
-        """(K,): E[accepted tokens at the first i places of the window] / E[target calls], entry i - 1.
+        """(K,): E[accepted tokens at the first i positions of the window] / E[target calls], entry i - 1.
 
         Without bonus tokens and replacements; the last entry is `acceptance_length`.
         """
@@ -49,11 +49,12 @@ class CallRates:
 
     @property
     def acceptance_rate_by_position(self) -> np.ndarray:
-        """(K,): of the calls that draft a token at this place of the window, the part that accepts it.
+        """(K,): of the calls that draft a token at this position of the window, the part that accepts it.
 
         The per-position acceptance rate of serving engines. Where all calls draft as many tokens it falls
-        from place to place, as a token is accepted only behind accepted ones. Where some draft fewer, near
-        the horizon or by a policy, it may rise: fewer calls are left at later places. nan where none is.
+        from position to position, as a token is accepted only behind accepted ones. Where some draft fewer,
+        near
+        the horizon or by a policy, it may rise: fewer calls are left at later positions. nan where none is.
         """
         return _ratio(self.accepted_by_position, self.drafted_by_position)
 

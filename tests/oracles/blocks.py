@@ -93,7 +93,7 @@ MISTAKES = {
 
 
 def call_distribution(draft, target, initial, decoder, rules: Rules = BLOCK) -> dict[tuple, Fraction]:
-    """P(tokens, rejected, calls), the initial token summed out; arguments as `enumerate.joint_law`.
+    """P(tokens, rejected, calls), the initial token summed out; arguments as `enumerate.joint_distribution`.
 
     calls: a tuple of (drafted tokens, accepted tokens), one for each target call, in order.
     """

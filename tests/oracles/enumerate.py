@@ -266,7 +266,7 @@ def _replacement(draft, target, decoder) -> tuple[Fraction, ...]:
 
 def total_variation(draft, target, initial, decoder) -> Fraction:
     """Total variation of the tokens' distribution and the target's given x_0, averaged over x_0; as
-    `joint_law`."""
+    `joint_distribution`."""
     whole = ZERO
     for x, mass in _outcomes(_row(initial)):
         start = [int(x == z) for z in range(len(initial))]

@@ -32,7 +32,7 @@ def mismatches(distribution: dict, outcomes: Counter) -> list[tuple]:
 
 
 def outcomes(tokens: np.ndarray, rejected: np.ndarray) -> Counter:
-    """How often each cell of `joint_law` occurs among simulated paths, (N, T) each."""
+    """How often each cell of `joint_distribution` occurs among simulated paths, (N, T) each."""
     radix = 2 * (int(tokens.max()) + 1)
     digits = tokens.astype(np.int64) * 2 + rejected
     codes = digits @ radix ** np.arange(tokens.shape[1])

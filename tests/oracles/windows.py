@@ -19,7 +19,7 @@ Paths = tuple[tuple[tuple, tuple, tuple, Fraction], ...]
 
 
 def call_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tuple, tuple], Fraction]:
-    """P(tokens, rejected, calls), the initial token summed out; arguments as `joint_law`.
+    """P(tokens, rejected, calls), the initial token summed out; arguments as `joint_distribution`.
 
     calls: a tuple of (drafted tokens, accepted tokens), one for each target call, in order.
     """
@@ -86,7 +86,7 @@ def _room(decoder, t: int, x: int, left: int) -> int:
 
 
 def marginal(distribution: dict, of) -> dict:
-    """The distribution of of(*cell): a function of the cells of `call_law`."""
+    """The distribution of of(*cell): a function of the cells of `call_distribution`."""
     found: dict = defaultdict(Fraction)
     for cell, mass in distribution.items():
         found[of(*cell)] += mass
