@@ -152,7 +152,8 @@ def _check_flags(words: list[str]) -> argparse.Namespace:
 
     def refuse(message: str):
         mend = "simlab run --help and --hydra-help list the flags"
-        if message.startswith("unrecognized arguments"):  # settings on both sides of a flag
+        if message.startswith("unrecognized arguments") and not message.partition(": ")[2].startswith("-"):
+            # settings on both sides of a flag
             mend = "give flags such as --multirun first, before all settings"
         raise SimlabError(f"{' '.join(message.split())}: {mend}")
 
