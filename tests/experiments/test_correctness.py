@@ -35,7 +35,7 @@ def presented(options, tmp_path, trajectories=100_000, **more):
         return correctness.present(correctness.plan([settings]), simulated(correctness.plan([settings]).jobs))
 
 
-def _save_table(figure, folder, name, table, metadata):
+def _save_table(figure, folder, name, table, metadata, *others):
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / f"{name}.csv", index=False)
     return [folder / f"{name}.csv"]

@@ -95,7 +95,7 @@ def test_the_alphabet_refuses_what_the_corpus_refuses(text):
         (b"", "has 0 characters"),
         ("x" * 999, "has 999 characters: give a text of at least 1000"),
         (b"\x7fELF\0\0" * 500, "is binary \\(a zero byte at offset 4\\)"),
-        (b"ok " * 400 + b"\xff\xfe", "no UTF-8 text \\(byte 0xff at offset 1200\\)"),
+        (b"ok " * 400 + b"\xff\xfe", "not UTF-8 text \\(byte 0xff at offset 1200\\)"),
     ],
 )
 def test_texts_that_cannot_be_counted(text, content, words):

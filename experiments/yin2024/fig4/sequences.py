@@ -311,7 +311,7 @@ def _caption(settings: Settings, series: list[Series], whole: Scene, short: Scen
         "where there is room to see, nothing is known." * fronts,
         *gaps,
         "The algorithms on it remember how far the output has strayed from the target; over-acceptance "
-        "forgets." * any("no line" in gap for gap in gaps),
+        "forgets." * any("not a line" in gap for gap in gaps),
         _over_acceptance(series, whole),
         _what_is_drawn(short),
     ]
