@@ -76,7 +76,10 @@ class RecordSettings:
 
     @property
     def command(self) -> str:
-        """The command that records this, models and prompts by the names of their files."""
+        """The command that records this, models and prompts by the names of their files.
+
+        What is written is called FILE: the same record has the same bytes wherever it lies.
+        """
         words = {
             "target": Path(self.target).name,
             "draft": Path(self.draft.model).name if self.draft.model else None,
@@ -92,5 +95,5 @@ class RecordSettings:
             words[name] = None if chosen == getattr(default, name) else f"[{','.join(map(str, chosen))}]"
         words["compact"] = "true" if self.compact else None
         words["run"] = ",".join(self.runs) or None
-        words["out"] = self.path.name
+        words["out"] = "FILE" + "".join(self.path.suffixes[-2:])
         return " ".join(["simlab record", *(f"{key}={v}" for key, v in words.items() if v is not None)])
