@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 # No profile looks at the clock. `quick` and `ci` try the same examples in every run; `long` is a search by
 # hand, which tries others each time and prints how to repeat what it found.
 _NO_CLOCK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
-settings.register_profile("quick", max_examples=10, derandomize=True, **_NO_CLOCK)
+settings.register_profile("quick", max_examples=6, derandomize=True, **_NO_CLOCK)
 settings.register_profile("ci", max_examples=100, derandomize=True, **_NO_CLOCK)
 settings.register_profile("long", max_examples=2000, **_NO_CLOCK)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

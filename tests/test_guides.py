@@ -60,6 +60,8 @@ def blocks(language: str) -> list:
 
 def _marks(text: str) -> list:
     slow = (
+        "biased",
+        "range(",
         "simulate",
         "simlab run",
         "simlab verify",

@@ -74,6 +74,7 @@ def test_the_evidence_against_a_right_verifier_has_mean_at_most_one():
     assert all(report.evidence >= 1e6 for report in wrong)
 
 
+@pytest.mark.statistical
 def test_a_filter_of_the_bonus_token_is_found_at_the_bonus_token():
     report = simlab.audit(verifiers.filter_in_the_bonus_only, window=2, resolution=0.03)
     assert (report.position, report.accepted) == (3, 2) and len(report.prefix) == 2

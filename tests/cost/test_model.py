@@ -240,6 +240,7 @@ times = st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=6
     fixed=st.tuples(st.sampled_from([0.0, 0.5, 4.0]), st.sampled_from([0.0, 1.0])),
     load=st.integers(1, 4),
 )
+@pytest.mark.statistical
 def test_the_memoryless_window_is_the_best_of_all(acceptance, target, draft, fixed, load):
     """Of the first 200, which is far beyond the one from which no window can be better."""
     cost = CostModel(draft, target, *fixed, load)

@@ -123,6 +123,7 @@ PROGRAMS = [name for name in CHECKS if "program" in name or "histories" in name 
 
 
 @pytest.mark.parametrize(("scale", "apart"), LANGUAGE_MODELS)
+@pytest.mark.statistical
 def test_programs_on_rows_like_a_language_models(scale, apart):
     """Each passes, or is undecided and says why; some pass on every machine."""
     statuses = []

@@ -111,6 +111,7 @@ def test_the_ends_of_the_front_are_drafting_alone_and_speculative_decoding(pair)
 
 
 @pytest.mark.parametrize(("scale", "apart"), LANGUAGE_MODELS)
+@pytest.mark.statistical
 def test_rows_like_a_language_models_are_solved_or_undecided(scale, apart):
     solved = 0
     for seed in range(3):
