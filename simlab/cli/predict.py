@@ -11,7 +11,7 @@ import numpy as np
 
 from simlab.cli.config.compose import compose_points, taken_out
 from simlab.cli.config.settings import cost_from, decoder_from, pair_from, written_file_from
-from simlab.cli.output.prediction_rows import QUANTILES, column_order, prediction_row
+from simlab.cli.output.prediction_rows import BY_POSITION, NUMBERS, QUANTILES, column_order, prediction_row
 from simlab.cli.output.tables import text_table
 from simlab.cost import CostModel
 from simlab.decoders import (
@@ -75,31 +75,14 @@ also the distribution of each next token, output_chain, and total_variation as a
 is an infinity, null what is not known.
 """
 
-NUMBERS = (
-    "expected_rejections",
-    "variance",
-    "acceleration",
-    "expected_target_calls",
-    "tokens_per_call",
-    "expected_drafted_tokens",
-    "expected_accepted_tokens",
-    "acceptance_rate",
-    "acceptance_length",
-    "error_bound",
-    "accuracy",
-)
+TOLD = ("expected_rejections", "variance", *NUMBERS, "error_bound", "accuracy")
 ARRAYS = (
     "calls_by_drafted",
     "target_calls_pmf",
     "rejections_pmf",
     "rejections_per_position",
     "token_marginals",
-    "drafted_by_position",
-    "reached_by_position",
-    "accepted_by_position",
-    "acceptance_rate_by_position",
-    "acceptance_length_by_position",
-    "conditional_acceptance_by_position",
+    *BY_POSITION,
 )
 """What --json tells of a prediction, beside what is said of biased decoders; accuracy: error_bound of old."""
 
@@ -265,7 +248,7 @@ def _document(point: _Point) -> dict:
         "cost": point.cost.document(),
         "horizon": prediction.horizon,
         "states": prediction.token_marginals.shape[1],
-        **{name: _strict(getattr(prediction, name)) for name in NUMBERS},
+        **{name: _strict(getattr(prediction, name)) for name in TOLD},
         "speedup": _strict(point.speedup),
         "throughput": _strict(point.throughput),
         **{name: _strict(getattr(prediction, name)) for name in ARRAYS},

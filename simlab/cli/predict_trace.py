@@ -18,7 +18,7 @@ from simlab.cli.config.settings import (
     written_file_from,
 )
 from simlab.cli.output.documents import plain
-from simlab.cli.output.prediction_rows import column_order
+from simlab.cli.output.prediction_rows import BY_POSITION, NUMBERS, column_order
 from simlab.cli.output.tables import text_table
 from simlab.cost import CostModel
 from simlab.decoders import Decoder, decoder_label, decoder_name, decoder_options
@@ -27,28 +27,12 @@ from simlab.traces import Trace, TracePrediction, predict_trace
 from simlab.traces.prediction import RATIOS
 
 SETTINGS = ("decoder", "cost", "concurrency", "confidence")
-NUMBERS = (
-    "horizon",
-    "expected_rejections",
-    "rao_blackwell_rejections",
-    "acceleration",
-    "expected_target_calls",
-    "tokens_per_call",
-    "expected_drafted_tokens",
-    "expected_accepted_tokens",
-    "acceptance_rate",
-    "acceptance_length",
-)
+TOLD = ("horizon", "expected_rejections", "rao_blackwell_rejections", *NUMBERS)
 ARRAYS = (
     "rejections_pmf",
     "target_calls_pmf",
     "rejections_per_position",
-    "drafted_by_position",
-    "reached_by_position",
-    "accepted_by_position",
-    "acceptance_rate_by_position",
-    "acceptance_length_by_position",
-    "conditional_acceptance_by_position",
+    *BY_POSITION,
 )
 
 
@@ -167,7 +151,7 @@ def _write(path, points: list[_Point]) -> None:
                 **point.cost.columns(),
                 "sequences": prediction.sequences,
                 "tokens": prediction.tokens,
-                **{name: getattr(prediction, name) for name in NUMBERS},
+                **{name: getattr(prediction, name) for name in TOLD},
                 **{f"drafted_{end}": value for end, value in prediction.drafted_tokens._asdict().items()},
                 "confidence": point.confidence,
                 "tokens_per_call_low": interval.low,
@@ -190,7 +174,7 @@ def _document(point: _Point) -> dict:
         },
         "decoder": _settings(point),
         "cost": point.cost.document(),
-        **{name: _known(getattr(prediction, name)) for name in NUMBERS},
+        **{name: _known(getattr(prediction, name)) for name in TOLD},
         "drafted_tokens": {end: _known(value) for end, value in prediction.drafted_tokens._asdict().items()},
         "speedup": dict(zip(("lower", "upper"), map(_known, point.speedup), strict=True)),
         "confidence": point.confidence,

@@ -124,16 +124,17 @@ def _simulate_shard(jobs: Sequence, shard, output: Path, backend) -> int:
     """Simulate a part of the jobs and say how to go on: figures and verdicts need all parts."""
     from simlab.runs import Interrupted, Ledger, collect, show
 
-    parts = {job.task.id: dataclasses.replace(job, shard=shard) for job in jobs}
+    parts = [dataclasses.replace(job, shard=shard) for job in jobs]
+    tasks = len({job.task.id for job in jobs})
     path = output / "ledger.sqlite"
     try:
         with _ledger_warnings_as_lines(), Ledger(path) as ledger:
-            show(collect(parts.values(), ledger=ledger, backend=backend))
+            show(collect(parts, ledger=ledger, backend=backend))
     except Interrupted as stopped:
         print(f"simlab: {stopped}", file=sys.stderr)
         return 130
     print(
-        f"shard {shard} of {len(parts)} tasks is simulated, in {path}; when all {shard.count} are: "
+        f"shard {shard} of {tasks} tasks is simulated, in {path}; when all {shard.count} are: "
         "simlab merge INTO.sqlite FROM.sqlite ..., then this command without shard= draws"
     )
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.aliases import old_name
+from simlab.aliases import ByPlace
 from simlab.errors import SimlabError
 
 DEVIATION_LEVELS = 1024
@@ -31,7 +31,7 @@ def _histogram(name: str) -> property:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Counts:
+class Counts(ByPlace):
     """Counts over simulated trajectories; `+` merges the counts of two sets of trajectories.
 
     rejections: int64 (T+1,), how many trajectories had n = 0..T rejections.
@@ -87,12 +87,6 @@ class Counts:
     drafted_by_position = _histogram("drafted_by_position")
     reached_by_position = _histogram("reached_by_position")
     accepted_by_position = _histogram("accepted_by_position")
-    drafted_by_place = old_name("drafted_by_position")
-    reached_by_place = old_name("reached_by_position")
-    accepted_by_place = old_name("accepted_by_position")
-    acceptance_length_by_place = old_name("acceptance_length_by_position")
-    acceptance_rate_by_place = old_name("acceptance_rate_by_position")
-    conditional_acceptance_by_place = old_name("conditional_acceptance_by_position")
 
     @classmethod
     def zero(cls, horizon: int, states: int) -> Counts:

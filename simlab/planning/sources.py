@@ -103,18 +103,23 @@ def plan(
         )
     if window is not None and source not in AVERAGES:
         raise SimlabError(f"window: only {' and '.join(AVERAGES)} take the window they were measured with")
-    loads = concurrency.tolist() if isinstance(concurrency, np.ndarray) else concurrency
-    many = isinstance(loads, list | tuple | range)
-    if cost is None and (source != "log" or loads is not None):
-        cost = CostModel()
-    cost = cost if cost is None else check_cost(cost)  # None: what the log has measured
-    costs = [cost] if loads is None else [cost.at_load(load) for load in (loads if many else [loads])]
+    costs, many = _costs(cost, concurrency, measured=source == "log")
     if source == "log":
         given["log"] = read_logs(log)
     more = {"confidence": confidence} if source in MEASURED else {}
     more |= {"window": window} if source in AVERAGES else {}
     plans = [SOURCES[source](given[source], cost=cost, choice=choice, **more) for cost in costs]
     return LoadPlans(tuple(plans)) if many else plans[0]
+
+
+def _costs(cost: CostModel | None, concurrency, measured: bool) -> tuple[list[CostModel | None], bool]:
+    """The cost at each load, and whether several loads were asked for; None for what a log has measured."""
+    loads = concurrency.tolist() if isinstance(concurrency, np.ndarray) else concurrency
+    many = isinstance(loads, list | tuple | range)
+    if cost is None and measured and loads is None:
+        return [None], many
+    cost = check_cost(CostModel() if cost is None else cost)
+    return [cost] if loads is None else [cost.at_load(load) for load in (loads if many else [loads])], many
 
 
 def only_source(names: Iterable[str]) -> str:

@@ -55,8 +55,8 @@ def _draw_panel(axes, panel: Panel) -> None:
     for series, (label, (x, y)) in enumerate(panel.measured.items(), start=1):
         colour, marker = look(series)
         axes.plot(
-            x, y, color=colour, marker=marker, markersize=5, markerfacecolor="white", linestyle="none",
-            label=label, zorder=3.5,
+            x, y, color=colour, marker=marker, markersize=6, markerfacecolor="none", linestyle="none",
+            label=label, zorder=5,  # over the star, which would hide it
         )  # fmt: skip
     if panel.alone:
         axes.axhline(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.aliases import old_name
+from simlab.aliases import ByPlace, old_name
 from simlab.decoders import Decoder, decoder_label
 from simlab.pairs.pair import ChainPair
 from simlab.theory.call_rates import CallRates
@@ -16,7 +16,7 @@ from simlab.theory.products import product
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction(CallRates):
+class Prediction(ByPlace, CallRates):
     """Exact numbers of one decoder on one pair.
 
     rejections_pmf: (T+1,), P(N_rej = n) for n = 0..T.
@@ -70,12 +70,6 @@ class Prediction(CallRates):
     error_bound: float
 
     accuracy = old_name("error_bound")
-    drafted_by_place = old_name("drafted_by_position")
-    reached_by_place = old_name("reached_by_position")
-    accepted_by_place = old_name("accepted_by_position")
-    acceptance_length_by_place = old_name("acceptance_length_by_position")
-    acceptance_rate_by_place = old_name("acceptance_rate_by_position")
-    conditional_acceptance_by_place = old_name("conditional_acceptance_by_position")
 
     @classmethod
     def build(

@@ -21,7 +21,17 @@ NUMBERS = (
     "acceptance_rate",
     "acceptance_length",
 )
-"""Columns with the names of `Prediction`; empty where the decoder does not predict them."""
+"""Numbers with the names of `Prediction` and `TracePrediction`; nan where a decoder does not predict them."""
+
+BY_POSITION = (
+    "drafted_by_position",
+    "reached_by_position",
+    "accepted_by_position",
+    "acceptance_rate_by_position",
+    "acceptance_length_by_position",
+    "conditional_acceptance_by_position",
+)
+"""Arrays of both, by position in the window."""
 
 FIRST = ("pair", "trace", "T", "V", "decoder", "cost")
 """Settings: columns that stand before the numbers, with their options (pair.horizon)."""
