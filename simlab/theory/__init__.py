@@ -8,8 +8,9 @@ give that of one token, and `win_rates` lets the target judge between the output
 draft tree from which the target takes the most tokens a call; `best_window` and `optimal_policy` say how many
 tokens to draft before each call where both cost time, `expected_time` what it takes, `block_gain` what
 verifying windows as blocks saves. `speed_of_light` bounds what any scheme can take from any tree in a random
-environment. `memoryless` has the formulas for windows where every token is accepted with the same
-probability, `mistakes` the distribution of one step gone wrong.
+environment. `optimal_acceptance` is what the best verification of many drafts accepts. `memoryless` has the
+formulas for windows where every token is accepted with the same probability, `mistakes` the distribution of
+one step gone wrong.
 """
 
 from simlab.theory import memoryless, mistakes, speed_of_light
@@ -27,6 +28,7 @@ from simlab.theory.dispatch import (
 )
 from simlab.theory.horizon.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
 from simlab.theory.horizon.theorem3 import theorem3_expected_rejections
+from simlab.theory.many_drafts import optimal_acceptance
 from simlab.theory.prediction import Prediction
 from simlab.theory.trees import DraftTree, expected_accepted, optimal_tree
 from simlab.theory.windows import (
@@ -61,6 +63,7 @@ __all__ = [
     "mean_acceptance",
     "memoryless",
     "mistakes",
+    "optimal_acceptance",
     "optimal_loss",
     "optimal_policy",
     "optimal_tree",
