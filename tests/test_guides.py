@@ -88,7 +88,8 @@ def commands() -> list:
         for line in filter(None, lines):
             found.setdefault(shlex.join(shlex.split(line, comments=True)), f"{guide}: {line.split('  ')[0]}")
     return [
-        pytest.param(line, id=name, marks=_marks(line) if _runs(line) else []) for line, name in found.items()
+        pytest.param(line, id=name, marks=[pytest.mark.commands] if _runs(line) else [])
+        for line, name in found.items()
     ]
 
 

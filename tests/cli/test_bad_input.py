@@ -28,6 +28,7 @@ def complaint(capsys, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -77,6 +78,7 @@ def test_mistakes_in_settings(complaint, words, said):
     assert said in complaint("predict", *words)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("word", "said"),
     [
@@ -111,6 +113,7 @@ def test_a_run_reads_settings_as_predict_does(complaint, words, said):
     assert said in complaint("run", *words)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("word", "said"), [("pair=papr", "no pair 'papr'"), ("pair.horizon=many", "horizon = 'many'")]
 )
@@ -118,6 +121,7 @@ def test_reproduce_reads_settings_as_predict_does(complaint, word, said):
     assert said in complaint("reproduce", word)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("word", "shown"),
     [("-1", "-1"), ("-1e-9", "-1e-09"), ("nan", "nan"), ("inf", "inf"), ("abc", "'abc'"), ("null", "None")],
@@ -127,6 +131,7 @@ def test_epsilons_that_are_none(complaint, word, shown):
     assert f"epsilon = {shown}: give a finite number >= 0" in line
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("word", "shown"), [("foo", "'foo'"), ("OPTIMAL", "'OPTIMAL'"), ("", "''"), ("null", "None"), ("3", "3")]
 )
@@ -135,6 +140,7 @@ def test_replacements_that_are_none(complaint, word, shown):
     assert f"no replacement {shown}: known are optimal, target, draft, residual" in line
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -175,6 +181,7 @@ def test_mistakes_in_a_run(complaint, words, said):
     assert said in complaint("run", *words)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize("words", [["reproduce=[]"], ["reproduce=fig2"], ["reproduce=[fig2]"]], ids=str)
 def test_lists_of_experiments_that_are_none(complaint, words):
     assert "reproduce" in complaint("reproduce", *words)
@@ -185,6 +192,7 @@ def test_unknown_commands(complaint):
     assert "no command 'prdict': known are predict, plan, record, run, " in complaint("prdict")
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("draft", "said"),
     [
@@ -203,6 +211,7 @@ def test_pairs_that_are_none(complaint, tmp_path, draft, said):
         assert said in line and "pair.npz" in line
 
 
+@pytest.mark.commands
 def test_texts_that_are_none(complaint, tmp_path):
     (tmp_path / "short.txt").write_text("too short")
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 10)
@@ -210,11 +219,13 @@ def test_texts_that_are_none(complaint, tmp_path):
     assert "is binary" in complaint("run", "pair=corpus", "pair.path=binary.txt")
 
 
+@pytest.mark.commands
 def test_a_file_pair_cannot_be_longer_than_it_is(complaint, tmp_path):
     paper(5, 3).save(tmp_path / "pair.npz")
     assert "at most 5" in complaint("run", "pair=file", "pair.path=pair.npz", "pair.horizon=6")
 
 
+@pytest.mark.commands
 def test_ledgers_that_are_none(complaint, tmp_path):
     (tmp_path / "results").mkdir()
     ledger = tmp_path / "results" / "ledger.sqlite"
@@ -230,6 +241,7 @@ def test_ledgers_that_are_none(complaint, tmp_path):
         assert "ledger.sqlite" in complaint(command)
 
 
+@pytest.mark.commands
 def test_folders_that_cannot_be_written(complaint, tmp_path):
     (tmp_path / "plain").write_text("a file")
     for folder in ("plain", "plain/below", "/proc/simlab"):
@@ -241,6 +253,7 @@ def test_status_without_results(complaint):
     assert "simlab run" in complaint("status")
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("command", "decoder", "window"),
     [
@@ -254,6 +267,7 @@ def test_windows_that_are_none(complaint, command, decoder, window):
     assert "window = " in line and ": give a whole number of at least 1" in line
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -283,6 +297,7 @@ def test_mistakes_in_the_settings_of_windows(complaint, words, said):
     assert said in complaint("predict", *words)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("command", "word", "shown"),
     [
@@ -300,6 +315,7 @@ def test_costs_that_are_none(complaint, command, word, shown):
     assert f"{name} = {shown}: give a finite number > 0" in complaint(command, word)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -330,6 +346,7 @@ def test_policies_that_are_none(complaint, tmp_path, text, said):
     assert said in complaint("predict", "decoder=adaptive", "decoder.policy=mine.csv")
 
 
+@pytest.mark.commands
 def test_policies_that_cannot_be_read(complaint, tmp_path):
     (tmp_path / "mine.npy").write_text("no array")
     (tmp_path / "mine.csv").write_text("1,2\n")
@@ -338,6 +355,7 @@ def test_policies_that_cannot_be_read(complaint, tmp_path):
     assert "longest = 3: it limits policy=optimal" in line
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -352,12 +370,14 @@ def test_mistakes_in_the_settings_of_trees(complaint, setting, said):
     assert said in complaint("predict", "decoder=tree", f"decoder.{setting}")
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize("command", ["predict", "run"])
 def test_trees_beyond_the_memory(complaint, command):
     line = complaint(command, "decoder=tree", "decoder.capacity=1e13", "trajectories=10")
     assert "GiB" in line and "smaller capacity" in line
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("word", "said"),
     [
@@ -383,6 +403,7 @@ def test_predict_refuses_files_and_grids_that_cannot_be(complaint, word, said):
     assert said in complaint("predict", "decoder=batch", word)
 
 
+@pytest.mark.commands
 def test_slurm_without_its_commands_says_what_was_looked_for(complaint, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     said = complaint("run", "--multirun", "hydra/launcher=submitit_slurm", "pair=paper,mixture")
@@ -394,6 +415,7 @@ def test_slurm_without_its_commands_says_what_was_looked_for(complaint, tmp_path
     assert "no sbatch on the PATH" in said and "srun on" not in said
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize("command", ["run", "plan", "show"])
 @pytest.mark.parametrize("given", ["eps", "[pdf,eps]"])
 def test_an_unknown_format_of_figures_is_told_before_anything_is_done(complaint, tmp_path, command, given):

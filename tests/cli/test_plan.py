@@ -265,6 +265,7 @@ def test_a_pair_with_room_for_no_draft(plan):
     assert "do not draft: there is nothing to draft" in printed
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -160,6 +160,7 @@ def test_the_picture_its_numbers_and_the_same_bytes_again(drawn, name, tmp_path)
     assert len(list(folder.iterdir())) == 9
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -127,6 +127,7 @@ def test_texts_of_one_token_have_no_room():
     assert "texts of 1 token have no room for a drafted token" in plan.remarks
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -102,6 +102,7 @@ def test_the_settings_choose_the_decoders(verify):
     assert all("epsilon 0.3, replacement draft" in scope for scope in scopes)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("only", "chosen"),
     [
@@ -176,6 +177,7 @@ def test_a_check_that_fails_makes_the_exit_code_1(verify, tmp_path):
     assert len(failed) == 2 and "theorem 1, simulation" in failed[0] and "theorem 1, tokens" in failed[1]
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "said"),
     [

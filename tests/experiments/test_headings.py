@@ -103,6 +103,7 @@ def test_a_folder_says_what_was_asked(words, folder):
     assert name(*words) == folder
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     "word",
     [

@@ -57,6 +57,7 @@ LARGE = {
 }
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("capacity", [FRONT, 3 * FRONT + 1, 2500])
 @pytest.mark.parametrize("name", LARGE)
 def test_so_they_are_in_large_trees(name, capacity):

@@ -281,7 +281,13 @@ def _along_the_target(pair, decoder):
     return total
 
 
-@pytest.mark.parametrize("what", BROKEN)
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(what, marks=[pytest.mark.statistical] if name in PROGRAMS else [])
+        for what, (name, *_) in BROKEN.items()
+    ],
+)
 def test_a_wrong_number_on_either_side_fails(monkeypatch, what):
     name, module, attribute, broken = BROKEN[what]
     assert CHECKS[name](PAIRS["paper"]).status == "PASS"

@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import resources
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -257,13 +258,19 @@ def _unknown_key(config: DictConfig, key: str) -> str:
         others = [
             other
             for other in GlobalHydra.instance().config_loader().get_group_options(parent)
-            if option in (compose("config", overrides=[f"{parent}={other}"]).get(parent) or {})
+            if option in _options(parent, other)
         ]
         if others:
             line += f" (it is a setting of {' and '.join(f'{parent}={other}' for other in others)})"
         if option in (node.get("processing") or {}):
             line += f"; of every pair there is pair.processing.{option}"
     return line
+
+
+def _options(group: str, name: str) -> DictConfig:
+    """What a file of a group sets, without what composing it costs."""
+    file = resources.files(CONFIG_MODULE) / group / f"{name}.yaml"
+    return OmegaConf.create(file.read_text(encoding="utf-8"))
 
 
 def _parse(word: str) -> Override:

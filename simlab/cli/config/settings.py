@@ -98,9 +98,6 @@ def settings_from(config: dict):
     experiment = options.pop("name", None)
     title = options.pop("title", experiment)
     pair_name, pair_options = pair_from(config)
-    half_width = config["half_width"]
-    if half_width is not None:
-        half_width = check_number("half_width", half_width, above=0.0)
     cost = cost_from(config)
     return Settings(
         experiment=experiment,
@@ -109,11 +106,8 @@ def settings_from(config: dict):
         pair_name=pair_name,
         pair_options=pair_options,
         decoder=decoder_from(config, lambda: pair_of(pair_name, pair_options)),
-        seed=check_count("seed", as_integer(config["seed"]), least=0, most=LARGEST),
-        trajectories=check_count("trajectories", as_integer(config["trajectories"]), most=LARGEST),
-        half_width=half_width,
+        **sampling_from(config),
         confidence=confidence_from(config),
-        batch_size=check_count("batch_size", as_integer(config["batch_size"]), most=LARGEST_BATCH),
         running_average=_running_average(config),
         cost=cost,
         output=output_from(config),
@@ -121,6 +115,17 @@ def settings_from(config: dict):
         overrides=tuple(Override(word, swept_values(word)) for word in config.get("command", [])),
         judging=judging_from(config),
     )
+
+
+def sampling_from(config: dict) -> dict:
+    """What a composed configuration asks to be sampled. Raises SimlabError for values out of range."""
+    half_width = config["half_width"]
+    return {
+        "seed": check_count("seed", as_integer(config["seed"]), least=0, most=LARGEST),
+        "trajectories": check_count("trajectories", as_integer(config["trajectories"]), most=LARGEST),
+        "half_width": None if half_width is None else check_number("half_width", half_width, above=0.0),
+        "batch_size": check_count("batch_size", as_integer(config["batch_size"]), most=LARGEST_BATCH),
+    }
 
 
 def judging_from(config: dict) -> Judging:
