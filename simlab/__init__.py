@@ -66,6 +66,7 @@ __all__ = [
     "WindowPlan",
     "audit",
     "best_window",
+    "check_policy",
     "evidence",
     "laws",
     "optimal_policy",
@@ -84,6 +85,7 @@ __all__ = [
 _LAZY = {
     "Counts": "simlab.decoding",
     "audit": "simlab.auditing",
+    "check_policy": "simlab.auditing",
     "simulate": "simlab.runs",
     "simulate_environments": "simlab.runs",
 }

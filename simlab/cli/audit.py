@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from simlab.cli.config.compose import taken_out
+from simlab.cli.loading import load_function
 from simlab.cli.output.documents import plain
 from simlab.errors import SimlabError
 
@@ -98,41 +95,4 @@ def _verifier(named: str) -> tuple[Callable, str]:
         from simlab.auditing.clients import transformers_verifier, transformers_version
 
         return transformers_verifier(), f"transformers {transformers_version()}, _speculative_sampling"
-    where, colon, attribute = named.rpartition(":")
-    if not (colon and where and attribute):
-        raise SimlabError(f"{named}: expected module:function, file.py:function or transformers")
-    found = _module(where)
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise SimlabError(f"{named}: {where} has no {attribute}")
-        found = getattr(found, part)
-    if isinstance(found, type):
-        try:
-            found = found()
-        except Exception as error:
-            raise SimlabError(f"{named}: {attribute}() raised {type(error).__name__}: {error}") from error
-    if not callable(found):
-        raise SimlabError(f"{named}: {attribute} is not a function")
-    return found, named
-
-
-def _module(where: str):
-    """The module of a name or a file; the current folder is looked in first, as `python -m` does."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        if not where.endswith(".py"):
-            return importlib.import_module(where)
-        if not Path(where).is_file():
-            raise SimlabError(f"{where}: there is no such file")
-        spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules.setdefault(spec.name, module)
-        spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise SimlabError(f"{where}: no module {error.name}") from error
-    except SimlabError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise SimlabError(f"{where}: importing it raised {type(error).__name__}: {error}") from error
-    return module
+    return load_function(named, "module:function, file.py:function or transformers"), named

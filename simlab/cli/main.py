@@ -20,6 +20,7 @@ COMMANDS = {
     "show": ("simlab.cli.show", "one trajectory step by step: drafted, accepted, replaced, thrown away"),
     "verify": ("simlab.cli.verify", "every theorem as a check on a pair: two independent numbers each"),
     "audit": ("simlab.cli.audit", "is a verifier, yours or a library's, still exact?"),
+    "check-policy": ("simlab.cli.check_policy", "can a rule for how much is drafted or verified bias?"),
     "reproduce": ("simlab.cli.reproduce", "every experiment and figure, and the page of them all"),
     "merge": ("simlab.cli.merge", "the ledgers of several machines become one"),
     "report": ("simlab.cli.report", "one page of all results: OUTPUT/report/index.html"),
@@ -86,7 +87,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _usage() -> str:
     lines = ["usage: simlab COMMAND [key=value ...]", "", "Predict and simulate speculative decoding.", ""]
-    lines += [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
+    lines += [f"  {name:<12} {what}" for name, (_, what) in COMMANDS.items()]
     lines += ["", "simlab COMMAND --help says more. Settings are Hydra overrides, e.g. pair=corpus"]
     return "\n".join(lines)
 
