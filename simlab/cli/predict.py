@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simlab.cli.config.compose import compose_points, taken_out
-from simlab.cli.config.settings import cost_from, decoder_from, pair_from, written_file_from
+from simlab.cli.config.settings import cost_from, decoder_from, pair_from, sampling_from, written_file_from
 from simlab.cli.output.prediction_rows import BY_POSITION, NUMBERS, QUANTILES, column_order, prediction_row
 from simlab.cli.output.tables import text_table
 from simlab.cost import CostModel
@@ -175,6 +175,7 @@ class _Point:
 
 
 def _point(config: dict) -> _Point:
+    sampling_from(config)  # nothing is sampled, and a value that `run` refuses is refused all the same
     name, options = pair_from(config)
     cost = cost_from(config)
     pair = make_pair(name, **options)
