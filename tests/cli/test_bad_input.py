@@ -71,7 +71,6 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["pair.horizon=interval(1,2)"], "a grid takes listed values"),
         (["pair.horizon=2", "pair.horizon=3"], "pair.horizon is given twice"),
         (["pair.path=é b"], "quote the value"),
-        (["decoder=block,speculative", "decoder.bonus=true"], "in a grid each of them must have it"),
         (["trajectories=0"], "trajectories = 0"),
         (["seed=-1"], "seed = -1"),
         (["pair=file", "pair.path=a,b.npz"], "no file a"),

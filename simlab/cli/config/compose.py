@@ -208,10 +208,7 @@ def _point(
             try:
                 OmegaConf.update(config, key, _parse(word).value(), force_add=False)
             except OmegaConfBaseException as error:
-                line = _unknown_key(config, key)
-                if key.partition(".")[0] in map(_key, filter(_is_group, words)):
-                    line += "; in a grid each of them must have it: ask for the others in a second command"
-                raise SimlabError(line) from error
+                raise SimlabError(_unknown_key(config, key)) from error
     try:
         return OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
