@@ -30,6 +30,14 @@ def masses(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, others
 
 
+def sums_of_others(rows: np.ndarray) -> np.ndarray:
+    """The sum of each row's other entries, (N, V): nothing is lost where one is nearly all."""
+    zero = np.zeros((len(rows), 1))
+    before = np.cumsum(np.concatenate([zero, rows[:, :-1]], axis=1), axis=1)
+    behind = np.cumsum(np.concatenate([zero, rows[:, :0:-1]], axis=1), axis=1)[:, ::-1]
+    return before + behind
+
+
 def meeting_with_replacement(draft: np.ndarray, drafts: int | float) -> np.ndarray:
     """1 - p(rest)^k, (N, V + 1); drafts = inf: 1 where U_j has any mass, else 0."""
     inside, outside = masses(draft)
@@ -77,34 +85,36 @@ def _step(drafts: int) -> float:
     return min(0.2, 0.5 / math.sqrt(drafts))
 
 
+def _first_node(drafts: int) -> float:
+    """The log t before which the integrand, at most t^(k+1) / k!, is negligible."""
+    return (math.log(NEGLIGIBLE) + math.lgamma(drafts + 1)) / (drafts + 1)
+
+
 def _by_clocks(draft, inside, outside, drafts: int) -> np.ndarray:
     """`meeting_without_replacement` of rows with more than k tokens of positive probability."""
-    step = _step(drafts)
+    step, first = _step(drafts), _first_node(drafts)
     others = masses((draft > 0).astype(float))[1]
     asked = (inside > 0) & (others >= drafts)  # otherwise U has no mass, or is met for certain
     added = np.zeros(inside.shape)
-    first = (math.log(NEGLIGIBLE) + math.lgamma(drafts + 1)) / (drafts + 1)
-    node = 0
-    while True:
+    node, left = 0, 1.0
+    while left >= NEGLIGIBLE:
         logs = first + step * np.arange(node, node + NODES)
         more, left = _at_nodes(draft, inside, outside, logs, drafts, asked)
         added += step * more
         node += NODES
-        if left < NEGLIGIBLE:
-            break
     with_replacement = meeting_with_replacement(draft, drafts)
     return np.where(asked, np.minimum(with_replacement + added, 1.0), (inside > 0).astype(float))
 
 
 def _rates(mass: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    """mass times t, (N, nodes), for masses (N,): rings to be expected by t = e^logs, 1e300 and more as 1e300.
+    """mass times t, (..., nodes), for masses (...): rings to be expected by t = e^logs; above 1e299 as 1e299.
 
     By logarithms only where t is too large a number, as masses below 1e-260 ring at such times.
     """
     if logs[-1] < 600:
-        return mass[:, None] * np.exp(logs)
+        return mass[..., None] * np.exp(logs)
     with np.errstate(divide="ignore"):
-        return np.exp(np.minimum(np.log(mass)[:, None] + logs, 690.0))
+        return np.exp(np.minimum(np.log(mass)[..., None] + logs, 690.0))
 
 
 def _at_nodes(draft, inside, outside, logs, drafts: int, asked) -> tuple[np.ndarray, float]:
@@ -133,3 +143,59 @@ def _at_nodes(draft, inside, outside, logs, drafts: int, asked) -> tuple[np.ndar
         later = np.where(rate[:, -1] > 1, weight[:, -1], 1.0)
         left = max(left, float(np.minimum(later, few[:, -1]).max()))
     return total, left
+
+
+def inclusion_without_replacement(draft: np.ndarray, drafts: int) -> np.ndarray:
+    """P(y is among k drafts without replacement) of every token, (N, V), for rows (N, V) in any order.
+
+    That S meets {y}, by the same integral; the probabilities of 0..k-1 rings of the tokens before y and of
+    those behind it are put together: O(V k) per node still.
+    """
+    included = (draft > 0).astype(float)
+    chosen = np.flatnonzero(np.count_nonzero(draft, axis=1) > drafts)
+    size = max(1, ENTRIES // (NODES * draft.shape[1] * drafts))
+    for start in range(0, len(chosen), size):
+        part = chosen[start : start + size]
+        included[part] = _each_by_clocks(draft[part], drafts)
+    return included
+
+
+def _each_by_clocks(draft: np.ndarray, drafts: int) -> np.ndarray:
+    """`inclusion_without_replacement` of rows with more than k tokens of positive probability."""
+    from scipy.special import gammaincc
+
+    step, first = _step(drafts), _first_node(drafts)
+    others = sums_of_others(draft)
+    added, node, left = np.zeros(draft.shape), 0, 1.0
+    while left >= NEGLIGIBLE:
+        logs = first + step * np.arange(node, node + NODES)
+        rates = _rates(draft, logs)
+        few = _fewer_of_others(rates, drafts)
+        weight = rates * np.exp(-rates)
+        added += step * (weight * (few - gammaincc(drafts, _rates(others, logs)))).sum(axis=2)
+        later = np.where(rates[:, :, -1] > 1, weight[:, :, -1], 1.0)
+        left = float(np.where(draft > 0, np.minimum(later, few[:, :, -1]), 0.0).max())
+        node += NODES
+    with np.errstate(divide="ignore"):
+        replaced = -np.expm1(drafts * np.log1p(-np.minimum(draft, 1.0)))
+    return np.where(draft > 0, np.minimum(replaced + added, 1.0), 0.0)
+
+
+def _fewer_of_others(rates: np.ndarray, drafts: int) -> np.ndarray:
+    """P(fewer than k of the other tokens have rung), (N, V, nodes), for `rates` of that shape."""
+    silent, rung = np.exp(-rates), -np.expm1(-rates)
+    number, states, nodes = rates.shape
+    before = np.zeros((states, drafts, number, nodes))
+    before[0, 0] = 1.0
+    for j in range(states - 1):
+        before[j + 1] = before[j] * silent[:, j]
+        before[j + 1, 1:] += before[j, :-1] * rung[:, j]
+    behind = np.zeros((drafts, number, nodes))
+    behind[0] = 1.0
+    few = np.empty(rates.shape)
+    for j in range(states - 1, -1, -1):
+        at_most = np.cumsum(behind, axis=0)[::-1]  # at most k - 1 - i behind, for i before
+        few[:, j] = (before[j] * at_most).sum(axis=0)
+        behind[1:] = behind[1:] * silent[:, j] + behind[:-1] * rung[:, j]
+        behind[0] *= silent[:, j]
+    return few

@@ -144,11 +144,19 @@ def _cut(draft, target, drafts, replacement: bool, construction: str) -> _Cut:
     draft, target = np.where(certain, 0.0, draft), np.where(certain, 0.0, target)
     whole = draft.sum(axis=1, keepdims=True)
     draft = np.divide(draft, whole, out=np.zeros(draft.shape), where=whole > 0)
-    # Rising draft/(draft + target), which neither overflows nor is undefined but for tokens that never occur.
-    either = draft + target
-    share = np.divide(draft, either, out=np.ones(draft.shape), where=either > 0)
-    order = np.argsort(share, axis=1, kind="stable")
+    order = _falling_ratio(draft, target)
     meeting = meeting_with_replacement if replacement else meeting_without_replacement
     meets = meeting(np.take_along_axis(draft, order, axis=1), drafts)
     kept = masses(np.take_along_axis(target, order, axis=1))[1]
     return _Cut(order, kept, meets, sure_target, target)
+
+
+def _falling_ratio(draft: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The tokens of each row by falling target/draft, the lower number first where it is equal, (N, V).
+
+    Where target/draft is too large a number draft/target tells them apart. Tokens of neither model come last.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.where(target > 0, target / draft, 0.0)
+        inverse = np.where(np.isinf(ratio), draft / target, 0.0)
+    return np.lexsort((inverse, -ratio), axis=1)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from simlab import SimlabError
 from simlab.theory import optimal_acceptance
@@ -17,30 +15,13 @@ from simlab.theory.many_drafts.optimal import optimal_rejected
 from tests.exact import close
 from tests.oracles import draft_sets
 from tests.strategies import examples
+from tests.theory.many_drafts.instances import floats, instances
 
 KINDS = [
     (replacement, construction)
     for construction in ("sampled", "greedy", "hub")
     for replacement in (True, False)
 ]
-
-
-@st.composite
-def instances(draw, most_states: int = 5, most_drafts: int = 4):
-    """(draft, target, drafts): rows of fractions, with zeros, ties and masses far apart."""
-    states = draw(st.integers(1, most_states))
-
-    def row():
-        power = draw(st.sampled_from([1, 3, 12, 40]))
-        weights = draw(st.lists(st.integers(0, 9), min_size=states, max_size=states).filter(any))
-        whole = sum(weight**power for weight in weights)
-        return [Fraction(weight**power, whole) for weight in weights]
-
-    return row(), row(), draw(st.integers(1, most_drafts))
-
-
-def _floats(*rows):
-    return [[float(mass) for mass in row] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +45,7 @@ def test_worked_cases(draft, target, drafts, replaced, distinct, greedy):
 def test_it_is_the_least_cut_over_all_sets(replacement, construction, instance):
     draft, target, drafts = instance
     sets = draft_sets.draft_sets(draft_sets.constructed(draft, drafts, replacement, construction))
-    found = optimal_acceptance(*_floats(draft, target), drafts, replacement, construction)
+    found = optimal_acceptance(*floats(draft, target), drafts, replacement, construction)
     close(found, float(draft_sets.optimal_by_cuts(sets, target)))
 
 
@@ -77,7 +58,7 @@ def test_it_is_the_linear_program_s_and_so_is_what_is_rejected_of_the_first_toke
 ):
     draft, target, drafts = instance
     sets = draft_sets.draft_sets(draft_sets.constructed(draft, drafts, replacement, construction))
-    rows = _floats(draft, target)
+    rows = floats(draft, target)
     found = optimal_acceptance(*rows, drafts, replacement, construction)
     close(found, draft_sets.optimal_by_linear_program(sets, target), 1e-8)
     rejected = optimal_rejected(*rows, drafts, replacement, construction)

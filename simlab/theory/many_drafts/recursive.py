@@ -1,0 +1,109 @@
+"""Recursive rejection: drafts are tried one by one, each against what the target has left.
+
+target^1 = target, draft^1 = draft. Draft m, of draft^m, is accepted with probability min(1,
+target^m/draft^m); if it is not, target^{m+1} = [target^m - draft^m]_+ made to sum to 1. With replacement
+draft^m = draft (SpecInfer, arXiv 2305.09781; Yin et al. 2024, Algorithm 4). Without, draft^{m+1} is draft^m
+without the rejected token, made to sum to 1 (recursive speculative decoding, arXiv 2402.14160; Sequoia,
+arXiv 2402.12374).
+
+**Both in one form** (own). Let s be the draft probability of all tokens rejected so far, c(S) = sum [target
+- S draft]_+. By induction target^m = [target - S_m draft]_+ / c(S_m) with S_1 = 0 and
+
+    S_{m+1} = S_m + c(S_m) / (1 - s):
+
+subtracting in parts and clipping at zero commute, and a rejected token has no target left, so it does not
+matter that draft^m is 0 there instead of draft/(1 - s). So draft m is rejected with probability
+c(S_{m+1})/c(S_m), whatever it was: the product along the rejected tokens telescopes to c(S_{k+1}), as c(0) =
+1. Which token x was rejected is random given the rejection, in proportion to [draft^m(x) - target^m(x)]_+;
+the next draft is tried with s larger by draft(x). With replacement s = 0 throughout, and S_m is the same for
+all orders.
+
+Hence: what is rejected and replaced by y has mass E[target(y) - S_{k+1} draft(y)]_+ over the orders of
+rejected tokens; and **without replacement never accepts less** (own): S + c(S) rises with S, as c falls by
+at most draft mass 1 per unit, so by induction every order's S_m is at least that with replacement, and c
+falls.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simlab.errors import SimlabError
+from simlab.theory.kernels import batch_rejected
+from simlab.theory.many_drafts.meeting import sums_of_others
+
+MOST_ORDERS = 3_000_000
+"""Orders of rejected tokens that are enumerated of one row: some tenths of a second."""
+
+MOST_ORDERS_OF_ALL = 100_000_000
+"""Of all rows together: some ten seconds."""
+
+
+def recursive_rejected(draft: np.ndarray, target: np.ndarray, drafts: int | float, replacement: bool):
+    """Entry y is P(all drafts are rejected, and y is emitted), for rows (N, V).
+
+    Without replacement every order of k - 1 rejected tokens is enumerated, V (V-1) .. (V-k+2) at most.
+    Where that is more than MOST_ORDERS for a row, or MOST_ORDERS_OF_ALL for all, SimlabError is raised.
+    Where there are no more tokens of positive draft probability than drafts none is enumerated: all of them
+    are tried, S_{k+1} is at least their largest target/draft, and only tokens never drafted are rejected.
+    """
+    if replacement or drafts == 1:
+        return batch_rejected(draft, target, drafts)
+    rejected = np.where(draft > 0, 0.0, target)
+    proposed = np.count_nonzero(draft, axis=1)
+    rows = np.flatnonzero(proposed > drafts)
+    _check_orders(proposed[rows], drafts)
+    for row in rows:
+        rejected[row] = _by_orders(draft[row], target[row], int(drafts))
+    return rejected
+
+
+def _check_orders(proposed: np.ndarray, drafts: int | float) -> None:
+    if not len(proposed):
+        return
+    orders = [float(math.perm(int(number), int(drafts) - 1)) for number in proposed]
+    if max(orders) > MOST_ORDERS or sum(orders) > MOST_ORDERS_OF_ALL:
+        raise SimlabError(
+            f"{drafts} drafts without replacement of {proposed.max()} tokens: recursive rejection is exact "
+            f"by enumerating orders of rejected tokens, {max(orders):.3g} of a row and {sum(orders):.3g} "
+            f"of all {len(orders)} rows, where at most {MOST_ORDERS:.0e} and {MOST_ORDERS_OF_ALL:.0e} are "
+            "enumerated: give fewer drafts or fewer tokens"
+        )
+
+
+def _by_orders(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarray:
+    """What is rejected of one row, (V,), level by level: one node for each order of rejected tokens."""
+    used, weight, left = np.zeros(1), np.ones(1), np.full(1, draft.sum())  # S, P(order), 1 - s
+    mass = np.full(1, target.sum())  # c(S)
+    gone = np.zeros((1, 0), int)
+    for _ in range(drafts - 1):
+        now = draft / left[:, None]
+        now[np.arange(len(gone))[:, None], gone] = 0.0
+        wanted = np.maximum(target - used[:, None] * draft, 0.0) / mass[:, None]
+        lost = np.maximum(now - wanted, 0.0)
+        after = used + mass / left
+        mass_after = np.maximum(target - after[:, None] * draft, 0.0).sum(axis=1)
+        whole = lost.sum(axis=1)
+        go_on = (mass_after > 0) & (whole > 0)  # elsewhere one of the drafts so far is accepted for certain
+        node, token = np.nonzero(lost * go_on[:, None])
+        if not len(node):
+            return np.zeros(len(target))
+        weight = weight[node] * lost[node, token] / whole[node]
+        left = sums_of_others(now * left[:, None])[node, token]
+        used, mass = after[node], mass_after[node]
+        gone = np.column_stack([gone[node], token])
+    return _expected_excess(draft, target, used + mass / left, weight)
+
+
+def _expected_excess(draft, target, used: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """E[target - S draft]_+ of every token, (V,), for values `used` of S with probabilities `weight`."""
+    order = np.argsort(used, kind="stable")
+    used, weight = used[order], weight[order]
+    probability = np.concatenate([[0.0], np.cumsum(weight)])
+    moment = np.concatenate([[0.0], np.cumsum(weight * used)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(draft > 0, target / draft, np.inf)
+    below = np.searchsorted(used, ratio, side="left")
+    return np.maximum(target * probability[below] - np.where(draft > 0, draft * moment[below], 0.0), 0.0)
