@@ -22,6 +22,7 @@ EXPERIMENTS = {
     "windows": "windows",
     "field": "field",
     "correctness": "correctness",
+    "models": "models",
 }
 """The experiments by the names that users give: each the module here that plans and presents it."""
 

@@ -77,6 +77,21 @@ FIGURES = {
         "Plans against what was measured",
         "From measured lengths and costs, the planned window is the best measured one or within 2% of it.",
     ),
+    "models_rejections": Told(
+        "Rejections of real models, predicted and run", sentence="E[N_rej] of real models"
+    ),
+    "models_windows": Told("Speed-up of real models against the window", sentence="Best window with"),
+    "models_independence": Told(
+        "How wrong independence is on real models", sentence="Tokens per call of real"
+    ),
+    "models_batch": Told("Several drafts on real models", sentence="Of the rejections with one draft"),
+    "models_front": Told(
+        "Rejection against bias on real prefixes",
+        "On every prefix the best trade is the line of Theorem 5, so it is on average.",
+    ),
+    "models_acceptance": Told(
+        "Acceptance along a text and by kind of prompt", sentence="Acceptance in the first"
+    ),
     "correctness": Told(
         "Why one step is correct",
         "Accepted and replaced tokens add up to the target's distribution, token by token.",
