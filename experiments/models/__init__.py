@@ -18,6 +18,7 @@ from simlab.experiments.models.batches import present_batches
 from simlab.experiments.models.front import present_front
 from simlab.experiments.models.options import Options, options_of
 from simlab.experiments.models.rejections import present_rejections
+from simlab.experiments.models.temperatures import present_temperatures
 from simlab.experiments.models.texts import Recorded, draft_of, recorded_pairs
 from simlab.experiments.models.windows import present_windows
 from simlab.runs import Result
@@ -30,6 +31,7 @@ PANELS = (
     present_batches,
     present_front,
     present_along,
+    present_temperatures,
     present_agreement,
 )
 """In the order of the page."""
@@ -59,5 +61,5 @@ def present(planned: Planned[Options], results: Mapping[str, Result]) -> Outcome
 def _who(pairs: tuple[Recorded, ...]) -> str:
     """Which models these are, and what drafts were made of them."""
     targets = sorted({pair.trace.provenance["target"] for pair in pairs})
-    drafts = ", ".join(f"{pair.label} ({draft_of(pair)})" for pair in pairs)
+    drafts = ", ".join(f"{pair.label} ({draft_of(pair.trace)})" for pair in pairs)
     return f"Target: {', '.join(targets)}. Drafts made from it: {drafts}."

@@ -108,7 +108,7 @@ def _note(pairs, blocks, by_kind, kinds: list[str], block: int) -> str:
     """First and last positions, and the kinds with the most and the least acceptance."""
     parts = []
     for pair in pairs:
-        first, *_, last = blocks[pair.name][1].estimate
+        first, last = blocks[pair.name][1].estimate[[0, -1]]
         means = by_kind[pair.name].estimate
         most, least = int(np.argmax(means)), int(np.argmin(means))
         parts.append(

@@ -11,7 +11,8 @@ from simlab.decoders import BatchSpeculative
 from simlab.evidence import Interval, sample_mean_interval
 from simlab.experiments.common.outcome import Presentation
 from simlab.experiments.models.options import Options, Shown
-from simlab.experiments.models.texts import Recorded, cut_trace, horizon_of, run_pairs, stacked
+from simlab.experiments.models.texts import Recorded, horizon_of, run_pairs, stacked
+from simlab.models.truth import cut
 from simlab.report import new_figure, shared_legend, style
 from simlab.report.modelplot import draw_drafts
 from simlab.traces import Trace, TracePrediction, predict_trace
@@ -41,7 +42,7 @@ def present_batches(told: Presentation, pairs: tuple[Recorded, ...], options: Op
     """The figure, and a note on what more drafts save."""
     tokens = horizon_of(pairs)
     confidence, rows = told.settings.confidence, []
-    found = {pair.name: drafts_of(cut_trace(pair, tokens), confidence) for pair in pairs}
+    found = {pair.name: drafts_of(cut(pair.trace, tokens), confidence) for pair in pairs}
     with style():
         figure = new_figure(6.6, 4.6)
         axes = figure.add_subplot()

@@ -13,8 +13,9 @@ from simlab.evidence.mean import sample_mean_interval_at
 from simlab.experiments.common.outcome import Exhibit, Presentation
 from simlab.experiments.models.agreement import folded
 from simlab.experiments.models.options import Options, Shown
-from simlab.experiments.models.texts import Recorded, cut_trace, run_pairs
+from simlab.experiments.models.texts import Recorded, run_pairs
 from simlab.models import Run
+from simlab.models.truth import cut
 from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.modelplot import draw_counts, draw_differences
 from simlab.theory.paths import count_pmf, window_rule
@@ -64,7 +65,7 @@ def text_distributions(trace: Trace) -> np.ndarray:
 
 def _compared(pair: Recorded) -> Compared:
     run = pair.runs[RUN]
-    texts = text_distributions(cut_trace(pair, run.provenance["tokens"]))
+    texts = text_distributions(cut(pair.trace, run.provenance["tokens"]))
     return Compared(pair, run, texts, run.rejections)
 
 
@@ -142,7 +143,7 @@ def _note(told: Presentation, found: list[Compared]) -> str:
     """E[N_rej] predicted and run, of every pair, and then with intervals."""
     confidence, means, intervals = told.settings.confidence, [], []
     for one in found:
-        trace = cut_trace(one.pair, one.run.provenance["tokens"])
+        trace = cut(one.pair.trace, one.run.provenance["tokens"])
         predicted = predict_trace(trace, Speculative()).interval("expected_rejections", confidence)
         ran = mean_interval(np.bincount(one.counted, minlength=one.texts.shape[1]), confidence)
         means.append(f"{one.pair.label} {predicted.estimate:.2f}, {ran.estimate:.2f}")

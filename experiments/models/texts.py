@@ -11,7 +11,6 @@ import numpy as np
 from simlab.evidence import Interval, sample_mean_interval
 from simlab.evidence.interval import error_of
 from simlab.models import Run, bundled_run_names, bundled_runs
-from simlab.models.truth import cut
 from simlab.traces import Trace, bundled, bundled_names
 from simlab.traces.intervals import sequence_ratio
 
@@ -21,14 +20,17 @@ PLAIN = {"temperature": 1.0, "top_k": None, "top_p": None}
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """One pair of models. name: of its trace; label: in figures. trace: all of its texts. runs: the decoders
-    that were run with it, by name; none for some pairs. series: its number in figures.
+    """One pair of models. name: of its trace; label: in figures. trace: all of its texts, at temperature 1.
+    runs, biased: the unbiased and the biased decoders that were run with it, by name; none for some pairs.
+    at_temperature: its traces at other temperatures. series: its number in figures.
     """
 
     name: str
     label: str
     trace: Trace
     runs: Mapping[str, Run]
+    biased: Mapping[str, Run]
+    at_temperature: Mapping[float, Trace]
     series: int
 
     @property
@@ -43,11 +45,18 @@ def recorded_pairs() -> tuple[Recorded, ...]:
     traces = {name: bundled(name) for name in bundled_names()}
     plain = {name: trace for name, trace in traces.items() if _is_plain(trace)}
     order = sorted(plain, key=lambda name: float(plain[name].acceptance.mean()))
-    run = bundled_run_names()
-    return tuple(
-        Recorded(name, label_of(name), plain[name], bundled_runs(name) if name in run else {}, series)
-        for series, name in enumerate(order)
-    )
+    return tuple(_recorded(name, traces, series) for series, name in enumerate(order))
+
+
+def _recorded(name: str, traces: Mapping[str, Trace], series: int) -> Recorded:
+    runs = bundled_runs(name) if name in bundled_run_names() else {}
+    biased = {run: found for run, found in runs.items() if run.startswith("biased")}
+    own, others = draft_of(traces[name]), {}
+    for trace in traces.values():
+        if draft_of(trace) == own and not _is_plain(trace):
+            others[float(trace.provenance["processing"]["temperature"])] = trace
+    unbiased = {run: found for run, found in runs.items() if run not in biased}
+    return Recorded(name, label_of(name), traces[name], unbiased, biased, others, series)
 
 
 def _is_plain(trace: Trace) -> bool:
@@ -60,10 +69,10 @@ def label_of(name: str) -> str:
     return name.partition("-")[2].replace("-", " ")
 
 
-def draft_of(pair: Recorded) -> str:
+def draft_of(trace: Trace) -> str:
     """How the draft was made, as the recording's setting has it: layers=0-27, or temperature=1.5."""
-    own = pair.trace.provenance["processing"].get("draft_temperature")
-    return pair.trace.provenance["draft"] if own is None else f"temperature={own:g}"
+    own = trace.provenance["processing"].get("draft_temperature")
+    return trace.provenance["draft"] if own is None else f"temperature={own:g}"
 
 
 def run_pairs(pairs: tuple[Recorded, ...]) -> list[Recorded]:
@@ -74,11 +83,6 @@ def run_pairs(pairs: tuple[Recorded, ...]) -> list[Recorded]:
 def horizon_of(pairs: tuple[Recorded, ...]) -> int:
     """The tokens that texts were run to, at which predictions are compared with them."""
     return min(run.provenance["tokens"] for pair in pairs for run in pair.runs.values())
-
-
-def cut_trace(pair: Recorded, tokens: int) -> Trace:
-    """The pair's texts to so many tokens."""
-    return cut(pair.trace, tokens)
 
 
 def token_mean(trace: Trace, values: np.ndarray, confidence: float) -> Interval:

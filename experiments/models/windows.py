@@ -21,13 +21,13 @@ from simlab.experiments.common.outcome import Exhibit, Presentation
 from simlab.experiments.models.options import Options, Shown
 from simlab.experiments.models.texts import (
     Recorded,
-    cut_trace,
     horizon_of,
     run_pairs,
     stacked,
     token_mean,
 )
 from simlab.models import Run
+from simlab.models.truth import cut
 from simlab.report import new_figure, shared_legend, style
 from simlab.report.modelplot import draw_bars, draw_errors, draw_line, draw_predicted, draw_run
 from simlab.theory import memoryless
@@ -71,7 +71,7 @@ def present_windows(told: Presentation, pairs: tuple[Recorded, ...], options: Op
     """Both figures, and notes on the best windows and on what independence is wrong by."""
     tokens = horizon_of(pairs)
     curves = {
-        pair.name: _curves(told, cut_trace(pair, tokens), pair.acceptance, options.longest)
+        pair.name: _curves(told, cut(pair.trace, tokens), pair.acceptance, options.longest)
         for pair in run_pairs(pairs)
     }
     figures = [_present_speedup(told, pairs, curves, tokens), _present_independence(told, pairs, options)]

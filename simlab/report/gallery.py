@@ -89,6 +89,11 @@ FIGURES = {
         "Rejection against bias on real prefixes",
         "On every prefix the best trade is the line of Theorem 5, so it is on average.",
     ),
+    "models_temperature": Told(
+        "Acceptance and the best window by temperature", sentence="Acceptance and best window of"
+    ),
+    "models_winrate": Told("Who wins with real models, OPT or UNO", sentence="WinRate of the optimal"),
+    "models_trees": Told("The speed of light on a real model", sentence="drafted tokens on a real model"),
     "models_acceptance": Told(
         "Acceptance along a text and by kind of prompt", sentence="Acceptance in the first"
     ),

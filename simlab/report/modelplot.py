@@ -13,6 +13,7 @@ import numpy as np
 
 from simlab.evidence import Interval
 from simlab.report.draw import THEORY_WIDTH
+from simlab.report.lightplot import BOUNDS
 from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look, percent
 
 NEGLIGIBLE = 2e-3
@@ -192,3 +193,80 @@ def draw_kinds(axes, found: Interval, *, label: str, series: int, of: int) -> No
 def _bars(found: Interval) -> list[np.ndarray]:
     """Of matplotlib: how far the ends are from the estimate."""
     return [found.estimate - found.low, found.high - found.estimate]
+
+
+def draw_with_bars(axes, x, found: Interval) -> None:
+    """Means with their intervals, (K,), joined by a line."""
+    colour, marker = look(0)
+    axes.errorbar(
+        x, found.estimate, yerr=_bars(found), color=colour, marker=marker, markersize=4, elinewidth=0.9,
+        linewidth=0.9,
+    )  # fmt: skip
+    axes.set_xticks(x, [f"{value:g}" for value in x])
+
+
+def draw_speedups(axes, speedups, best: int, at_best: Interval, *, label: str, series: int) -> None:
+    """Speed-ups of windows 0, 1, .., a star at the best one with its interval."""
+    colour, _ = look(series)
+    axes.plot(np.arange(len(speedups)), speedups, color=colour, marker="", label=label)
+    axes.errorbar(
+        [best], [at_best.estimate], yerr=[[end] for end in _bars(at_best)], color=colour, marker="*",
+        markersize=10, markeredgecolor="white", markeredgewidth=0.5, elinewidth=0.9, zorder=3,
+    )  # fmt: skip
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
+def draw_best(axes, x, best: list[int], near: list[tuple[tuple[int, int], ...]]) -> None:
+    """The best window at each x, and the ranges of those that are nearly as good."""
+    colour, _ = look(0)
+    for at, ranges in zip(x, near, strict=True):
+        low, high = np.array(ranges).T
+        axes.vlines([at] * len(low), low - 0.3, high + 0.3, color=colour, linewidth=4, alpha=0.3)
+    axes.plot(x, best, color=colour, marker="*", markersize=10, linewidth=0.9)
+    axes.set_xticks(x, [f"{value:g}" for value in x])
+    axes.set_ylim(bottom=0)
+    axes.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
+def draw_shares(axes, at, found: Interval, boxes, label: str, *, series: int, of: int) -> None:
+    """Shares with their intervals beside brackets of an analogue, (K,) and (K, 2)."""
+    colour, marker = look(series)
+    beside = at + 0.3 * (series - (of - 1) / 2)
+    axes.bar(
+        beside, boxes[:, 1] - boxes[:, 0], bottom=boxes[:, 0], width=0.2, facecolor=NEUTRAL_COLOUR,
+        edgecolor=NEUTRAL_COLOUR, alpha=0.6, label="the analogue on the paper's chain, exact",
+    )  # fmt: skip
+    axes.errorbar(
+        beside, found.estimate, yerr=_bars(found), color=colour, marker=marker, markerfacecolor="white",
+        linestyle="none", label=label, zorder=3,
+    )  # fmt: skip
+    if series == 0:
+        axes.use_sticky_edges = False
+        axes.axhline(0.5, color=NEUTRAL_COLOUR, linewidth=0.9, linestyle=(0, (5, 3)), label="even", zorder=1)
+
+
+def draw_accepted(
+    axes,
+    capacities,
+    found: Mapping[str, Interval],
+    means: Mapping[str, np.ndarray],
+    lines: Mapping[str, tuple],
+) -> None:
+    """E[X] against the capacity: means at every capacity (P,), intervals at some (K,), and bounds (x, y)."""
+    for series, (label, interval) in enumerate(found.items()):
+        colour, marker = look(series and series + 2)  # the bounds have the colours between
+        beside = capacities * 1.05 ** (series - (len(found) - 1) / 2)
+        axes.plot(np.arange(1, len(means[label]) + 1), means[label], color=colour, marker="", linewidth=0.9)
+        axes.errorbar(
+            beside, interval.estimate, yerr=_bars(interval), color=colour, marker=marker, markersize=4.5,
+            markerfacecolor="white", linestyle="none", elinewidth=0.8, label=label, zorder=3,
+        )  # fmt: skip
+    for name, (x, y) in lines.items():
+        label, colour, dashes, width = BOUNDS[name]
+        axes.plot(
+            x, y, color=colour, linestyle=dashes, linewidth=width, marker="", label=label, zorder=2.2
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(capacities, [str(one) for one in capacities])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.1 * max(float(lines["sharper"][1][-1]), *(one.high.max() for one in found.values())))

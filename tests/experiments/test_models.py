@@ -15,12 +15,14 @@ from simlab import SimlabError
 from simlab.evidence import Interval, Judging, Status
 from simlab.evidence.verdict import Verdict
 from simlab.experiments import models
+from simlab.experiments.common.outcome import Presentation
 from simlab.experiments.models import front, texts
 from simlab.experiments.models.agreement import folded, truth_of
 from simlab.experiments.models.along import by_position
 from simlab.experiments.models.batches import with_limit
 from simlab.experiments.models.options import options_of
 from simlab.experiments.models.rejections import text_distributions
+from simlab.experiments.models.temperatures import present_temperatures
 from simlab.experiments.models.texts import recorded_pairs
 from simlab.experiments.models.windows import coin, fixed, independence_error
 from tests.experiments.points import point
@@ -92,7 +94,7 @@ def test_theorem_5_fails_where_a_prefix_is_off_its_line(small):
 
     def check(**changed):
         trace = simlab.Trace(**{**small.columns, **columns, **changed}, provenance=small.provenance)
-        return front.theorem5(texts.Recorded("x", "x", trace, {}, 0))
+        return front.theorem5(texts.Recorded("x", "x", trace, {}, {}, {}, 0))
 
     assert check().status is Status.PASS
     off = np.zeros(len(small))
@@ -178,6 +180,26 @@ def test_what_the_package_carries_is_drawn_and_agrees(outcome):
     assert (line.rejection + line.bias).groupby(line.pair).max().to_dict() == pytest.approx(
         (line.rejection + line.bias).groupby(line.pair).min().to_dict(), abs=1e-9
     )
+
+
+@pytest.mark.figures
+def test_temperatures_are_drawn_in_order(tmp_path, small):
+    """The trace of temperature 1 among others, cut to as many tokens as all have."""
+    told = settings(tmp_path)
+    cold = simlab.Trace(
+        small.sequence, 0.9 * small.target_probability, small.target_probability,
+        total_variation=np.full(len(small), 0.1), provenance=small.provenance,
+    )  # fmt: skip
+    pair = texts.Recorded("x", "x", small, {}, {}, {0.5: cold, 1.5: small}, 0)
+    shown = present_temperatures(Presentation(told, "Real models", {}), (pair,), options_of(told))
+    assert "temperature 0.5: acceptance 0.900" in shown.notes[0]
+    (exhibit,) = shown.figures
+    table = pd.read_csv(next(path for path in exhibit.files if path.suffix == ".csv"))
+    assert sorted(set(table.temperature)) == [0.5, 1.0, 1.5]
+    for temperature, trace in ((0.5, cold), (1.0, small)):
+        rows = table[(table.temperature == temperature) & (table.window > 0)]
+        speedups = [told.cost.speedup(fixed(trace, window)) for window in rows.window]
+        assert rows.speedup.tolist() == pytest.approx(speedups, rel=1e-12)
 
 
 def test_pairs_are_in_the_order_of_acceptance():
