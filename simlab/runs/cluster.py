@@ -1,27 +1,39 @@
-"""Runs on a Dask cluster: one that is given by its scheduler's address, or a local one that is started."""
+"""Runs on a Dask cluster: one that is given by its scheduler's address, or a local one that is started.
+
+Everything that may wait for the cluster happens in threads of its own: the calling thread only takes what
+they report, so that progress is told and Ctrl-C is heard whatever the cluster does.
+"""
 
 from __future__ import annotations
 
 import queue
 import re
+import threading
 import time
 import uuid
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.laws import Law
 from simlab.pairs.pair import ChainPair
+from simlab.runs.build import build, differences
 from simlab.runs.plan import Parcel
 from simlab.runs.pool import Outcome
-from simlab.runs.processes import _sigint_ignored
-from simlab.runs.work import simulate_batches
+from simlab.runs.processes import safe_path, signals_blocked
+from simlab.runs.work import Done, simulate_batches
 
 CONNECT_SECONDS = 15.0
+PATIENCE = 60.0
+"""Seconds without any worker after which a run gives up."""
+
 _QUEUED = 2
-_COUNT_SECONDS = 5.0  # how often the cluster is asked how many threads it has
+_LOOK_SECONDS = 1.0  # how often the cluster is asked for its workers
+_FIRST_LOOK_SECONDS = 0.1  # while there is none
+_FETCH_SECONDS = 60.0
 _SUBJECTS_KEPT = 2
 
 
@@ -29,8 +41,9 @@ _SUBJECTS_KEPT = 2
 class Dask:
     """A Dask cluster: at `address` (e.g. "tcp://host:8786"), or a local one of `workers` processes.
 
-    Needs `pip install simlab[cluster]`, and simlab on the workers. Raises SimlabError for a bad number; the
-    pool raises it where Dask is missing or the scheduler does not answer.
+    Needs `pip install simlab[cluster]`, and the same simlab, numba and Python on the workers. Raises
+    SimlabError for a bad number; the pool raises it where Dask is missing, the scheduler does not answer or
+    goes away, no worker is there for a minute, or one runs other code.
     """
 
     address: str | None = None
@@ -43,89 +56,166 @@ class Dask:
             raise SimlabError(f"address = {self.address!r}: give a scheduler's, e.g. tcp://127.0.0.1:8786")
 
     def start(self) -> ClusterPool:
-        return ClusterPool(self.address, self.workers)
+        if self.address is None:
+            opened, name = (lambda: _local_cluster(self.workers)), "the local Dask cluster"
+        else:
+            opened, name = (lambda: self.address), f"the Dask scheduler at {self.address}"
+        return ClusterPool(opened, name, PATIENCE)
+
+
+@dataclass(frozen=True)
+class _Workers:
+    """What a look at the cluster saw: its workers, and the threads of those known to run our code."""
+
+    present: int
+    threads: int
 
 
 class ClusterPool:
-    """See `Pool`. Dask itself runs a dead worker's tasks again elsewhere; what it gives up on comes back."""
+    """See `Pool`. Dask itself runs a dead worker's tasks again elsewhere; what it gives up on comes back.
 
-    def __init__(self, address: str | None, workers: int) -> None:
-        self._settings = (address, workers)
-        self._client = self._cluster = None
+    opened: starts a cluster and returns it, or returns a scheduler's address; called in a thread. name: of
+    the cluster, in messages. patience: seconds without any worker after which the run ends; None: it
+    waits.
+    """
+
+    parcel_seconds = 0.5  # a task costs the scheduler and the wire some milliseconds
+
+    def __init__(self, opened: Callable[[], object], name: str, patience: float | None) -> None:
+        self._opened, self._name, self._patience = opened, name, patience
+        self._client = self._cluster = self._watcher = None
+        self._closing = threading.Event()
         self._session = uuid.uuid4().hex[:8]
         self._sent = 0
+        self._pending: list[Parcel] = []  # before there is a worker that runs this code
         self._futures: dict[int, tuple] = {}  # held, for Dask forgets a task whose future is gone
         self._messages: queue.SimpleQueue = queue.SimpleQueue()
         self._subjects: OrderedDict[str, object] = OrderedDict()
-        self._slots = _QUEUED
-        self._counted = 0.0
+        self._present = self._threads = 0
+        self._had_workers = False
+        self._alone_since = 0.0
 
     @property
     def slots(self) -> int:
-        if self._client is not None and time.monotonic() - self._counted > _COUNT_SECONDS:
-            self._slots = _QUEUED * max(1, sum(self._client.nthreads().values()))
-            self._counted = time.monotonic()
-        return self._slots
+        return _QUEUED * max(1, self._threads)
 
     @property
     def in_flight(self) -> int:
-        return len(self._futures)
+        return len(self._pending) + len(self._futures)
+
+    @property
+    def waiting(self) -> str:
+        if self._watcher is None or self._threads:
+            return ""
+        return f"waiting for a worker of {self._name}" if self._client else f"waiting for {self._name}"
 
     def wants(self) -> bool:
-        return len(self._futures) < self.slots
+        return self.in_flight < self.slots
 
     def submit(self, parcel: Parcel) -> None:
-        if self._client is None:  # not before there is something to do
-            self._connect()
-        number, task = self._sent, parcel.job.task
-        self._sent += 1
-        subject = self._subject(parcel.job.subject)
-        future = self._client.submit(
-            simulate_batches,
-            task,
-            parcel.job.subject.digest,
-            list(parcel.batches),
-            subject,
-            key=f"simlab-{task.id[:8]}-{self._session}-{number}",
-            pure=False,
-        )
-        self._futures[number] = (parcel, future)
-        future.add_done_callback(lambda _: self._messages.put(number))
+        if self._watcher is None:  # not before there is something to do
+            _check_dask()
+            self._alone_since = time.monotonic()
+            self._watcher = threading.Thread(target=self._watch, daemon=True)
+            self._watcher.start()
+        if not self._had_workers:
+            self._pending.append(parcel)
+        else:
+            self._send(parcel)
 
     def wait(self, seconds: float) -> Outcome | None:
         try:
-            parcel, future = self._futures.pop(self._messages.get(timeout=seconds))
+            message = self._messages.get(timeout=seconds)
         except queue.Empty:
-            return None
-        return self._outcome(parcel, future)
+            message = None
+        if isinstance(message, SimlabError):
+            raise message
+        if isinstance(message, _Workers):
+            self._note(message)
+        elif isinstance(message, tuple):
+            number, done, error = message
+            parcel, _ = self._futures.pop(number)
+            return self._outcome(parcel, done, error)
+        if not self._present and self._patience is not None:
+            self._check_patience()
+        return None
 
     def expect(self, seconds: float) -> None:
         pass
 
     def close(self, *, at_once: bool) -> None:
+        self._closing.set()
+        self._pending.clear()
         self._futures.clear()
         self._subjects.clear()
+        if self._watcher is not None:
+            self._watcher.join(timeout=CONNECT_SECONDS)
         for part in (self._client, self._cluster):
             if part is not None:
                 part.close(timeout=5)
         self._client = self._cluster = None
 
-    def _outcome(self, parcel: Parcel, future) -> Outcome:
+    def _note(self, seen: _Workers) -> None:
+        self._had_workers |= seen.threads > 0
+        if self._present and not seen.present:
+            self._alone_since = time.monotonic()
+        self._present, self._threads = seen.present, seen.threads
+        while self._pending and self._had_workers:
+            self._send(self._pending.pop(0))
+
+    def _check_patience(self) -> None:
+        if time.monotonic() - self._alone_since < self._patience:
+            return
+        what = "all workers are gone from" if self._had_workers else "no worker has come to"
+        raise SimlabError(
+            f"{what} {self._name} for {self._patience:.0f} s; what is finished is kept: "
+            "start workers (dask worker ADDRESS) and run again"
+        )
+
+    def _send(self, parcel: Parcel) -> None:
+        number, task = self._sent, parcel.job.task
+        self._sent += 1
+        future = self._client.submit(
+            simulate_as,
+            build(),
+            task,
+            parcel.job.subject.digest,
+            list(parcel.batches),
+            self._subject(parcel.job.subject),
+            key=f"simlab-{task.id[:8]}-{self._session}-{number}",
+            pure=False,
+        )
+        self._futures[number] = (parcel, future)
+        future.add_done_callback(lambda done: self._fetch(number, done))
+
+    def _fetch(self, number: int, future) -> None:
+        """Bring what a task came to, in Dask's own thread for callbacks."""
+        done = error = None
+        try:
+            if future.status == "finished":
+                done = future.result(timeout=_FETCH_SECONDS)
+            elif future.status == "error":
+                error = future.exception(timeout=_FETCH_SECONDS)
+            else:  # only a scheduler that went away cancels
+                error = self._gone()
+        except Exception:  # its only copy went down with a worker, or with the scheduler
+            error = None if future.client.status == "running" else self._gone()
+        if not self._closing.is_set():
+            self._messages.put((number, done, error))
+
+    def _outcome(self, parcel: Parcel, done: Done | None, error: BaseException | None) -> Outcome:
         from distributed.scheduler import KilledWorker
 
-        if future.status == "finished":
-            try:
-                return Outcome(parcel, future.result(timeout=60))
-            except Exception:  # its only copy went down with a worker, or with the scheduler
-                return Outcome(parcel)
-        if future.status != "error":
-            return Outcome(parcel)
-        error = future.exception(timeout=60)
+        if isinstance(error, OtherBuild | SchedulerGone):
+            raise error
         if isinstance(error, KilledWorker):
-            error = SimlabError("its workers died again and again: give them more memory and run again")
-        elif isinstance(error, ImportError):
-            error = SimlabError(f"the cluster's workers lack a package ({error}): install simlab on them")
-        return Outcome(parcel, error=error)
+            error = SimlabError(
+                "its workers died again and again, killed from outside or for lack of memory: give them more "
+                "memory (dask worker --memory-limit) and run again"
+            )
+        elif isinstance(error, ImportError | AttributeError):
+            raise OtherBuild(_other("its workers", f"{type(error).__name__}: {error}")) from error
+        return Outcome(parcel, done, error)
 
     def _subject(self, subject: ChainPair | Law):
         # A task that returns the pair or distribution, and not scattered data: if the one worker that holds
@@ -140,24 +230,110 @@ class ClusterPool:
             self._subjects.popitem(last=False)
         return self._subjects[subject.digest]
 
-    def _connect(self) -> None:
+    def _watch(self) -> None:
+        """Open the cluster, then look at its workers; all that is seen goes into the messages."""
         try:
-            from distributed import Client, LocalCluster
-        except ImportError as error:
-            raise SimlabError("Dask is not installed: pip install simlab[cluster]") from error
-        address, workers = self._settings
-        if address is None:
-            with _sigint_ignored():  # the workers inherit it: Ctrl-C is this process's business
-                self._cluster = LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
-                )
+            with signals_blocked(), safe_path():  # what is started inherits both
+                client = self._client = self._connect()
+            checked: set[str] = set()
+            while True:
+                threads = client.nthreads() if client.status == "running" else None
+                if threads is None:
+                    raise self._gone()
+                self._report(threads, checked)
+                if new := [worker for worker in threads if worker not in checked]:
+                    checked.update(check_builds(client, new))
+                    self._report(threads, checked)
+                if self._closing.wait(_LOOK_SECONDS if threads else _FIRST_LOOK_SECONDS):
+                    return
+        except SimlabError as error:
+            self._messages.put(error)
+        except Exception as error:
+            self._messages.put(self._gone(error))
+
+    def _report(self, threads: dict[str, int], checked: set[str]) -> None:
+        known = sum(number for worker, number in threads.items() if worker in checked)
+        self._messages.put(_Workers(len(threads), known))
+
+    def _connect(self):
+        from distributed import Client
+
+        opened = self._opened()
+        if not isinstance(opened, str):
+            self._cluster = opened
         try:
-            self._client = Client(self._cluster or address, timeout=CONNECT_SECONDS, set_as_default=False)
+            return Client(opened, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise SimlabError(
-                f"no Dask scheduler at {address}: start it, or mend the address ({reason})"
+                f"no Dask scheduler at {opened}: start it, or mend the address ({reason})"
             ) from error
+
+    def _gone(self, error: BaseException | None = None) -> SchedulerGone:
+        reason = f" ({type(error).__name__}: {' '.join(str(error).split())})" if error else ""
+        return SchedulerGone(
+            f"{self._name} is gone or was started anew{reason}; what is finished is kept: start it with its "
+            "workers and run again"
+        )
+
+
+class OtherBuild(SimlabError):
+    """A worker runs other code than the client."""
+
+
+class SchedulerGone(SimlabError):
+    """The scheduler went away, and with it all that was under way."""
+
+
+def simulate_as(
+    expected: dict[str, str], task, digest: str, batches: list[tuple[int, int]], subject
+) -> Done | None:
+    """`simulate_batches` on a worker of the expected `build`; raises OtherBuild on any other."""
+    if told := differences(expected, build()):
+        raise OtherBuild(_other("a worker", told))
+    return simulate_batches(task, digest, batches, subject)
+
+
+def check_builds(client, workers: list[str]) -> list[str]:
+    """Those of these workers that answer. Raises OtherBuild where one does not run this process's code."""
+    # As text: a worker whose simlab has no such function closes the line over it, and says nothing.
+    question = "__import__('simlab.runs.build').runs.build.build()"
+    asked = client.run(eval, question, workers=workers, on_error="return")
+    for worker, answer in asked.items():
+        if isinstance(answer, OSError):  # it has gone meanwhile
+            continue
+        told = differences(build(), answer) if isinstance(answer, dict) else f"{answer!r}"
+        if told:
+            raise OtherBuild(_other(f"the worker {worker}", told))
+    return [worker for worker, answer in asked.items() if isinstance(answer, dict)]
+
+
+def _other(worker: str, told: str) -> str:
+    return (
+        f"{worker} of the Dask cluster runs other code ({told}), so that its numbers would be wrong: install "
+        "this simlab with its packages there, start the workers again, and run again; nothing of it was kept"
+    )
+
+
+def _check_dask() -> None:
+    try:
+        import distributed.versions
+    except ImportError as error:
+        raise SimlabError("Dask is not installed: pip install simlab[cluster]") from error
+    import logging
+
+    # One line says what happened; Dask's many would hide it.
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
+
+
+def _local_cluster(workers: int):
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
+    )
 
 
 def _same(subject):

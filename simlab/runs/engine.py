@@ -117,10 +117,10 @@ def _drive(plan: Plan, pool: Pool, ledger: Ledger | None, ctrl_c: _CtrlC) -> Ite
     start = saved = reported = time.monotonic()
     while True:
         try:
-            plan.slots = pool.slots
+            plan.slots, plan.parcel_seconds = pool.slots, pool.parcel_seconds
             while not ctrl_c.requested and pool.wants() and (parcel := plan.next_parcel()):
                 pool.submit(parcel)
-            if not pool.in_flight:
+            if not pool.in_flight or (ctrl_c.requested and pool.waiting):
                 break
             outcome = pool.wait(REPORT_SECONDS)
             if outcome is not None:
@@ -134,7 +134,7 @@ def _drive(plan: Plan, pool: Pool, ledger: Ledger | None, ctrl_c: _CtrlC) -> Ite
             saved = time.monotonic()
         if now - reported > REPORT_SECONDS:
             try:
-                yield _progress(plan, ledger, now - start, ctrl_c.requested)
+                yield _progress(plan, ledger, now - start, ctrl_c.requested, pool.waiting)
             except GeneratorExit:  # who asked for progress has had enough
                 _save(plan, ledger)
                 raise
@@ -170,7 +170,9 @@ def _save(plan: Plan, ledger: Ledger | None) -> None:
     plan.unsaved, plan.timings = [], {}
 
 
-def _progress(plan: Plan, ledger: Ledger | None, seconds: float, stopping: bool) -> Progress:
+def _progress(
+    plan: Plan, ledger: Ledger | None, seconds: float, stopping: bool, waiting: str = ""
+) -> Progress:
     results, plan.results = plan.results, []
     if results:
         _save(plan, ledger)  # who draws a result may be killed right after: it must not be lost
@@ -187,6 +189,7 @@ def _progress(plan: Plan, ledger: Ledger | None, seconds: float, stopping: bool)
         sequence=standing.interval if standing else None,
         results=tuple(results),
         stopping=stopping,
+        waiting=waiting,
     )
 
 

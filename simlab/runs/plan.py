@@ -24,7 +24,8 @@ from simlab.runs.stopping import HalfWidth, Stop
 from simlab.runs.task import Task
 
 PARCEL_SECONDS = 0.1
-"""How long a parcel should take: long against the cost of sending it, short against a user's patience."""
+"""How long a parcel should take on this machine: long against the cost of sending it, short against a user's
+patience."""
 
 _AHEAD = 64  # batches that an adaptive job may run ahead of its prefix, beside 16 a slot
 
@@ -286,8 +287,8 @@ class Plan:
     batches to hand out. So each process builds each task's tables once, and finished points of a study
     appear one by one.
 
-    slots: how many parcels are under way at a time. Equal tasks are run once; raises SimlabError where they
-    disagree on the pair or on when to stop.
+    slots: how many parcels are under way at a time; parcel_seconds: how long one should take. Equal
+    tasks are run once; raises SimlabError where they disagree on the pair or on when to stop.
     """
 
     def __init__(self, jobs: list[Job], ledger: Ledger | None, slots: int) -> None:
@@ -302,7 +303,7 @@ class Plan:
             if first.subject is not job.subject and first.subject.digest != job.subject.digest:
                 raise SimlabError(f"task {job.task.id[:12]} names two pairs: tell them apart in its `pair`")
         self.ledger = ledger
-        self.slots = slots
+        self.slots, self.parcel_seconds = slots, PARCEL_SECONDS
         self.jobs = len(unique)
         self.at_most = _sum(Amount.of(job.task, job.at_most) for job in unique.values())
         self.waiting = deque(unique.values())
@@ -337,11 +338,11 @@ class Plan:
             if parcel.job.task.id in self.standings:
                 return parcel
         for standing in list(self.standings.values()):
-            if batches := _issue(standing, self.slots):
+            if batches := _issue(standing, self.slots, self.parcel_seconds):
                 return Parcel(standing.job, batches)
         while self.waiting:
             standing = self._open(self.waiting.popleft())
-            if batches := _issue(standing, self.slots):
+            if batches := _issue(standing, self.slots, self.parcel_seconds):
                 return Parcel(standing.job, batches)
         return None
 
@@ -381,8 +382,8 @@ class Plan:
             self.results.append(standing.result())
 
 
-def _issue(standing: Standing, slots: int) -> tuple[tuple[int, int], ...]:
-    """The next batches of a job for one parcel: about PARCEL_SECONDS of work, less towards the end."""
+def _issue(standing: Standing, slots: int, seconds: float) -> tuple[tuple[int, int], ...]:
+    """The next batches of a job for one parcel: about so many seconds of work, less towards the end."""
     if standing.finished:
         return ()
     end = standing.batches
@@ -390,7 +391,7 @@ def _issue(standing: Standing, slots: int) -> tuple[tuple[int, int], ...]:
         end = min(end, standing.looked + _AHEAD + 16 * slots)
     most = 1
     if standing.seconds is not None:
-        most = PARCEL_SECONDS / (standing.seconds * standing.job.task.batch_size + 1e-9)
+        most = seconds / (standing.seconds * standing.job.task.batch_size + 1e-9)
     most = max(1, min(int(most), (end - standing.issued) // (2 * slots)))
     batches = []
     while len(batches) < most and standing.issued < end:

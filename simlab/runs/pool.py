@@ -19,9 +19,14 @@ class Outcome:
 
 
 class Pool(Protocol):
-    """slots: parcels under way when all workers are busy. in_flight: parcels under way now."""
+    """slots: parcels under way when all workers are busy. in_flight: parcels under way now. parcel_seconds:
+    how long a parcel should take. waiting: for whom the parcels under way wait, in words; "" where they are
+    worked at.
+    """
 
     slots: int
+    parcel_seconds: float
+    waiting: str
 
     @property
     def in_flight(self) -> int: ...

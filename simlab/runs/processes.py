@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from simlab.checks import check_count
 from simlab.errors import SimlabError
-from simlab.runs.plan import Parcel
+from simlab.runs.plan import PARCEL_SECONDS, Parcel
 from simlab.runs.pool import Outcome, simulate_here
 from simlab.runs.work import ready, simulate_batches, start_process
 
@@ -57,6 +57,9 @@ class Loky:
 
 class ProcessPool:
     """See `Pool`. When a process dies threads take over, and new processes start if they are worth it."""
+
+    parcel_seconds = PARCEL_SECONDS
+    waiting = ""
 
     def __init__(self, workers: int) -> None:
         self.slots = _QUEUED * workers
@@ -193,6 +196,34 @@ def worker_processes(number: int):
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(number, initializer=start_process, initargs=(os.getpid(),), env=_ONE_THREAD)
+
+
+@contextmanager
+def safe_path():
+    """Processes that are started meanwhile do not import from the working folder: a file there that is called
+    queue.py or concurrent.py is not what the standard library means. Python's own switch for it."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+@contextmanager
+def signals_blocked():
+    """Threads and processes that this thread starts meanwhile never hear Ctrl-C: it is the run's business."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _error_of(future) -> BaseException | None:

@@ -33,7 +33,8 @@ class Progress:
     jobs_done of jobs; done of planned (of adaptive jobs at most so much), both with what the ledger held;
     new: what this run has simulated, in `seconds`. task: the one worked on last; counts: its counts so far;
     sequence: (mean, low, high) if it stops by its half-width. results: those finished since the last look.
-    stopping: Ctrl-C was pressed, what is under way is finished.
+    stopping: Ctrl-C was pressed, what is under way is finished. waiting: for whom it waits, "" while work is
+    done.
     """
 
     jobs_done: int
@@ -47,6 +48,7 @@ class Progress:
     sequence: tuple[float, float, float] | None
     results: tuple[Result, ...]
     stopping: bool
+    waiting: str = ""
 
     @property
     def trajectories_done(self) -> int:
@@ -123,8 +125,10 @@ def describe(step: Progress) -> str:
         parts += [f"{_short(step.rate)}/s"] if len(units) == 1 else []
         left = step.seconds_left
         parts.append("estimating the time left" if left is None else f"{_clock(left)} left")
-    elif step.jobs_done < step.jobs:
+    elif step.jobs_done < step.jobs and not step.waiting:
         parts.append("preparing (samplers are compiled once and kept on disk)")
+    if step.waiting:
+        parts.append(step.waiting)
     if (interval := step.interval) is not None:
         half_width = (interval.high - interval.low) / 2
         parts.append(f"{step.task.id[:8]}: {interval.estimate:.6g} ± {half_width:.2g} rejections")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simlab.runs.plan import Parcel
+from simlab.runs.plan import PARCEL_SECONDS, Parcel
 from simlab.runs.pool import Outcome, simulate_here
 
 
@@ -20,6 +20,8 @@ class SerialPool:
     """See `Pool`. `wait` does the work."""
 
     slots = 1
+    parcel_seconds = PARCEL_SECONDS
+    waiting = ""
 
     def __init__(self) -> None:
         self._parcel: Parcel | None = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,43 +16,65 @@ import simlab
 from simlab import SimlabError
 from simlab.pairs import paper
 from simlab.runs import Dask, Job, Ledger, Task, Trajectories, collect, run
+from simlab.runs import cluster as cluster_module
+from simlab.runs.progress import describe
 from tests.runs.driver import jobs
-from tests.runs.running import Run, children, command_line, rows, wait_for
+from tests.runs.running import Run, children, command_line, rows, saved_trajectories, wait_for
 
 pytestmark = pytest.mark.processes
-pytest.importorskip("distributed")
+Client = pytest.importorskip("distributed").Client
 
 SCALE = 100
 
 
-def start(*arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+OPTIONS = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--no-dashboard", "--host", "127.0.0.1")
+
+
+class Cluster:
+    """A scheduler on this machine's loopback, and workers as they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "scheduler.json"
+        self.processes: list[subprocess.Popen] = []
+        self.start("scheduler", "--scheduler-file", str(self.file), "--host", "127.0.0.1", "--port", "0")
+        wait_for(lambda: self.file.exists() and self.file.stat().st_size > 0, 30)
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def start(self, *arguments: str, path: Path | None = None) -> subprocess.Popen:
+        environment = dict(os.environ) | ({"PYTHONPATH": str(path)} if path else {})
+        self.processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "dask", *arguments],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                env=environment,
+                cwd=self.file.parent,  # not the checkout, which -m would import from
+            )
+        )
+        return self.processes[-1]
+
+    def worker(self, path: Path | None = None) -> subprocess.Popen:
+        return self.start("worker", "--scheduler-file", str(self.file), *OPTIONS, path=path)
+
+    @property
+    def scheduler(self) -> subprocess.Popen:
+        return self.processes[0]
 
 
 @pytest.fixture
 def cluster(tmp_path):
-    """(address, two worker processes) of a cluster on this machine's loopback."""
-    place = tmp_path / "scheduler.json"
-    common = ("--scheduler-file", str(place), "--host", "127.0.0.1", "--no-dashboard")
-    processes = [start("scheduler", "--port", "0", *common)]
-    options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
-    processes += [start("worker", *common, *options) for _ in range(2)]
+    made = Cluster(tmp_path)
     try:
-        wait_for(lambda: place.exists() and place.stat().st_size > 0, 30)
-        yield json.loads(place.read_text())["address"], processes[1:]
+        yield made
     finally:
-        for process in processes:
+        for process in made.processes:
             process.kill()
             process.wait()
 
 
 def test_a_worker_of_the_cluster_is_killed_half_way_and_nothing_is_lost(cluster, tmp_path):
-    address, workers = cluster
+    address, workers = cluster.address, [cluster.worker(), cluster.worker()]
     serial = Run(tmp_path / "serial", "serial", 1, SCALE).finish()
     run = Run(tmp_path / "dask", address, 2, SCALE)
     whole = serial.steps[-1]["done"]
@@ -82,9 +106,9 @@ def a_job(decoder=PLAIN) -> Job:
     return Job(Task({"digest": pair.digest}, decoder, 0, 1000), pair, Trajectories(20_500))
 
 
-def test_a_local_cluster_is_started_and_ended():
+def test_a_local_cluster_of_eight_workers_is_started_and_ended():
     jobs = [a_job(), a_job(BIASED)]
-    alone, together = run(jobs), run(jobs, backend=Dask(workers=2))
+    alone, together = run(jobs), run(jobs, backend=Dask(workers=8))
     assert [together[job.task.id].counts for job in jobs] == [alone[job.task.id].counts for job in jobs]
     wait_for(lambda: not [child for child in children(os.getpid()) if b"spawn_main" in command_line(child)])
 
@@ -121,8 +145,79 @@ def test_bad_numbers_of_workers():
 
 
 def test_random_environments_on_the_cluster(cluster, tmp_path):
+    cluster.worker()
     serial = Run(tmp_path / "serial", "serial", 1, 20, "environments").finish()
-    done = Run(tmp_path / "dask", cluster[0], 2, 20, "environments").finish()
+    done = Run(tmp_path / "dask", cluster.address, 2, 20, "environments").finish()
     assert done.process.returncode == 0, done.errors
     assert done.results == serial.results
     assert rows(tmp_path / "dask") == rows(tmp_path / "serial")
+
+
+@pytest.mark.parametrize("how", ["edited", "old"])
+def test_a_worker_with_another_simlab_is_refused_in_one_line_and_nothing_is_kept(cluster, tmp_path, how):
+    other = tmp_path / "other"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(simlab.__file__).parent, other / "simlab", ignore=ignored)
+    if how == "edited":
+        with open(other / "simlab" / "decoding" / "batch.py", "a") as file:
+            file.write("# another sampler\n")
+    else:  # a simlab that does not know the question
+        (other / "simlab" / "runs" / "build.py").unlink()
+    cluster.worker(other)
+    with Ledger(tmp_path / "ledger") as ledger, pytest.raises(SimlabError) as caught:
+        run([a_job()], ledger=ledger, backend=Dask(cluster.address))
+    assert "runs other code (" in str(caught.value) and "\n" not in str(caught.value)
+    assert saved_trajectories(tmp_path / "ledger") == 0
+
+
+def test_without_a_worker_the_run_says_for_whom_it_waits_and_gives_up(cluster, monkeypatch):
+    monkeypatch.setattr(cluster_module, "PATIENCE", 1.5)
+    steps = []
+    with pytest.raises(SimlabError, match="no worker has come to the Dask scheduler at .* start workers"):
+        for step in collect([a_job()], backend=Dask(cluster.address)):
+            steps.append(step)
+    assert any(step.waiting.startswith("waiting for a worker of the Dask scheduler at") for step in steps)
+    assert not any("preparing" in describe(step) for step in steps if step.waiting)
+
+
+def test_one_ctrl_c_ends_the_wait_for_a_worker(cluster, tmp_path):
+    run = Run(tmp_path / "ledger", cluster.address)
+    run.wait_until(lambda step: step["done"] == 0)
+    os.killpg(run.process.pid, signal.SIGINT)
+    run.finish()
+    assert run.process.returncode == 130 and run.errors.count("\n") == 1, run.errors
+
+
+def test_all_workers_gone_is_one_line_and_what_is_finished_stays(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_module, "PATIENCE", 1.5)
+    worker = cluster.worker()
+    with Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=60)
+    with (
+        Ledger(tmp_path / "ledger") as ledger,
+        pytest.raises(SimlabError, match="all workers are gone from the Dask scheduler at .* start workers"),
+    ):
+        for step in collect(jobs(2000), ledger=ledger, backend=Dask(cluster.address)):
+            if step.simulated:
+                worker.kill()
+    assert saved_trajectories(tmp_path / "ledger") > 0
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_scheduler_that_goes_is_one_line_and_what_is_finished_stays(cluster, tmp_path, again):
+    cluster.worker()
+    port = cluster.address.rpartition(":")[2]
+    killed = False
+    with (
+        Ledger(tmp_path / "ledger") as ledger,
+        pytest.raises(SimlabError, match="is gone or was started anew.* run again") as caught,
+    ):
+        for step in collect(jobs(2000), ledger=ledger, backend=Dask(cluster.address)):
+            if step.simulated and not killed:
+                killed = True
+                cluster.scheduler.kill()
+                cluster.scheduler.wait()
+                if again:
+                    cluster.start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    assert killed and "\n" not in str(caught.value)
+    assert saved_trajectories(tmp_path / "ledger") > 0
