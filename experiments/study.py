@@ -60,6 +60,7 @@ KINDS = {
     "biased": "biased",
     "tree": "trees",
     "windows": "windows",
+    "memory": "windows",
     "block": "windows",
 }
 """By algorithm, the kind of columns that a decoder has of its own; None: none."""

@@ -198,6 +198,7 @@ JUDGES: dict[str, dict[str, Callable[[Claims], Verdict]]] = {
         "verdict_total_variation": _total_variation,
     },
     "windows": _WINDOWS,
+    "memory": _WINDOWS,
     "block": _WINDOWS,
     # The rejections of decoding with trees are its bonus tokens: of two trajectories with as many calls one
     # may end with a bonus token, the other inside its last tree.

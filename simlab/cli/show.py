@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from simlab.checks import as_integer, check_count
 from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import decoder_from, figures_from, output_from, pair_from
 from simlab.cli.output.documents import plain
-from simlab.cli.output.trajectory import trajectory_text, visible
+from simlab.cli.output.trajectory import WIDTH, trajectory_text, visible
 from simlab.decoders import (
     Decoder,
     decoder_label,
@@ -77,7 +78,8 @@ def main(words: list[str]) -> int:
     labels = [visible(one) for one in characters] or numbers
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     told = trajectory_text(trajectory, decoder, labels, spaced=not characters, colour=colour)
-    _print(f"{title}\n\n{told}\n")
+    heading = textwrap.fill(title, WIDTH, break_on_hyphens=False, break_long_words=False)
+    _print(f"{heading}\n\n{told}\n")
     path = output_from(config) / f"show-{pair_name}" / _name(pair, decoder, words)
     paths = _draw(trajectory, decoder, title, characters or numbers, path, words, further)
     _print(f"written: {paths[0]}, {', '.join(path.suffix for path in paths[1:])}")

@@ -4,6 +4,7 @@ The settings stand apart from the samplers, the references and the theory becaus
 and none of the three may import another.
 """
 
+from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, Remembering, StreakSpeculative
 from simlab.decoders.naming import (
     ALGORITHMS,
     DECODERS,
@@ -48,7 +49,11 @@ __all__ = [
     "BlockSpeculative",
     "ConfidenceSpeculative",
     "Decoder",
+    "EmaSpeculative",
+    "HistorySpeculative",
+    "Remembering",
     "Speculative",
+    "StreakSpeculative",
     "TreeSpeculative",
     "Windowed",
     "algorithm",

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from simlab.checks import shortened
+from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, StreakSpeculative
 from simlab.decoders.settings import (
     AdaptiveSpeculative,
     Autoregressive,
@@ -35,6 +36,9 @@ DECODERS: dict[str, type] = {
     "block": BlockSpeculative,
     "adaptive": AdaptiveSpeculative,
     "confidence": ConfidenceSpeculative,
+    "history": HistorySpeculative,
+    "streak": StreakSpeculative,
+    "ema": EmaSpeculative,
 }
 """By the name in configs and tables."""
 
@@ -47,6 +51,9 @@ ALGORITHMS: dict[type, str] = {
     BlockSpeculative: "block",
     AdaptiveSpeculative: "windows",
     ConfidenceSpeculative: "windows",
+    HistorySpeculative: "memory",
+    StreakSpeculative: "memory",
+    EmaSpeculative: "memory",
 }
 """By the class of the settings. Several classes may be settings of one algorithm."""
 

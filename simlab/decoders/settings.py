@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from simlab.checks import check_count, check_flag, check_number, shortened
+from simlab.decoders.memory import Remembering
 from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
 
@@ -257,7 +258,7 @@ class TreeSpeculative:
                 raise SimlabError(f"{name} = {value!r}: give one of {', '.join(known)}")
 
 
-Windowed = Speculative | BlockSpeculative | AdaptiveSpeculative | ConfidenceSpeculative
+Windowed = Speculative | BlockSpeculative | AdaptiveSpeculative | ConfidenceSpeculative | Remembering
 """Decoders that draft a window of tokens in a row before each target call."""
 
 Decoder = Autoregressive | Windowed | BatchSpeculative | BiasedSpeculative | TreeSpeculative

@@ -20,6 +20,7 @@ SAMPLERS = {
     "autoregressive": "simlab.decoding.autoregressive",
     "horizon": "simlab.decoding.speculative",
     "windows": "simlab.decoding.windows",
+    "memory": "simlab.decoding.memory",
     "block": "simlab.decoding.block_verification",
     "batch": "simlab.decoding.batch",
     "biased": "simlab.decoding.biased",

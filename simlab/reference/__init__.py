@@ -19,6 +19,7 @@ REFERENCES = {
     "autoregressive": "simlab.reference.autoregressive",
     "horizon": "simlab.reference.speculative",
     "windows": "simlab.reference.windows",
+    "memory": "simlab.reference.memory",
     "block": "simlab.reference.block_verification",
     "batch": "simlab.reference.batch",
     "biased": "simlab.reference.biased",

@@ -45,28 +45,41 @@ def decode_calls(
         prefix = tokens[-1] if tokens else start
         drafted = draft_window(draft, begin, prefix, decoder, rng)
         watcher.call(begin, prefix, drafted)
-        # The target verifies them in order, until the first rejection.
-        for y in drafted:
-            t, x = len(tokens), tokens[-1] if tokens else start
-            acceptance, coin = min(1.0, target[t][x][y] / draft[t][x][y]), rng.random()
-            watcher.tried(acceptance, coin)
-            if coin < acceptance:
-                tokens.append(y)
-                rejected.append(False)
-            else:
-                rest = residual(target[t][x], draft[t][x])
-                watcher.replaced(rest)
-                tokens.append(draw(rest, rng))
-                rejected.append(True)
-                break
-        accepted = len(tokens) - begin - any(rejected[begin:])
+        accepted = verify_window(draft, target, prefix, drafted, tokens, rejected, rng, watcher)
         calls.append(Call(len(drafted), accepted))
         if decoder.has_bonus and accepted == len(drafted):
-            t, x = len(tokens), tokens[-1] if tokens else start
-            watcher.bonus(target[t][x])
-            tokens.append(draw(target[t][x], rng))
-            rejected.append(False)
+            add_bonus(target, start, tokens, rejected, rng, watcher)
     return tokens, rejected, calls
+
+
+def verify_window(draft, target, prefix: int, drafted, tokens, rejected, rng, watcher) -> int:
+    """The target verifies the drafted tokens in order, until the first rejection: how many it accepted.
+
+    prefix: the token before them. What comes of them is appended to `tokens` and `rejected`.
+    """
+    x = prefix
+    for accepted, y in enumerate(drafted):
+        t = len(tokens)
+        acceptance, coin = min(1.0, target[t][x][y] / draft[t][x][y]), rng.random()
+        watcher.tried(acceptance, coin)
+        if coin >= acceptance:
+            rest = residual(target[t][x], draft[t][x])
+            watcher.replaced(rest)
+            tokens.append(draw(rest, rng))
+            rejected.append(True)
+            return accepted
+        tokens.append(y)
+        rejected.append(False)
+        x = y
+    return len(drafted)
+
+
+def add_bonus(target, start: int, tokens, rejected, rng, watcher) -> None:
+    """One more token, straight from the target; start: the token before the first one."""
+    t, x = len(tokens), tokens[-1] if tokens else start
+    watcher.bonus(target[t][x])
+    tokens.append(draw(target[t][x], rng))
+    rejected.append(False)
 
 
 def draft_window(draft, begin: int, prefix: int, decoder: Decoder, rng) -> list[int]:

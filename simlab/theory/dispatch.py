@@ -6,8 +6,8 @@ predict(pair, decoder) -> Prediction
 rejections_per_position(pair, decoder) -> (T,), P(position t is rejected)
 output_chain(pair, decoder) -> (T, V, V), the distribution of the next token given the last one
 costs_to_go(pair, decoder, call_time) -> (T + 1, V), the mean cost of the tokens from t on after token x,
-    where a call that drafts g tokens costs call_time(g), of an array or a number; or None where there is no
-    such recursion.
+    where a call that drafts g tokens costs call_time(g), of an array or a number; with a memory, of calls
+    that remember nothing yet; or None where there is no such recursion.
 
 No other module of the theory imports one of these to ask for any decoder, so that none needs to know which
 there are.
@@ -32,6 +32,7 @@ THEORIES = {
     "batch": "simlab.theory.horizon.forward",
     "biased": "simlab.theory.horizon.forward",
     "windows": "simlab.theory.windows.forward",
+    "memory": "simlab.theory.windows.memory",
     "block": "simlab.theory.block.calls",
     "tree": "simlab.theory.trees.calls",
 }

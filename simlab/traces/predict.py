@@ -16,12 +16,14 @@ from simlab.decoders import (
     BiasedSpeculative,
     ConfidenceSpeculative,
     Decoder,
+    Remembering,
     Speculative,
     Windowed,
     decoder_label,
     entry_for,
     longest_window,
 )
+from simlab.decoders.memory import memory_of
 from simlab.errors import SimlabError
 from simlab.traces.columns import batch_column
 from simlab.traces.prediction import DraftedTokens, Paths, TracePrediction
@@ -29,7 +31,8 @@ from simlab.traces.trace import Trace
 
 
 class _OnPaths(NamedTuple):
-    """first: (rows,), P(the first token of a call is accepted); None: as any other one. rule: a PathRule."""
+    """first: (rows,), P(the first token of a call is accepted); None: as any other one. rule: a PathRule or
+    a MemoryRule."""
 
     rule: NamedTuple
     first: np.ndarray | None = None
@@ -40,7 +43,8 @@ def predict_trace(trace: Trace, decoder: Decoder) -> TracePrediction:
 
     Speculative with every window, bonus token or not; AdaptiveSpeculative where its policy depends on the
     position alone, or also on the last token and the trace has the column token; ConfidenceSpeculative with
-    the column draft_confidence; BatchSpeculative with batch_rejection_M for its M; Autoregressive. Time
+    the column draft_confidence; HistorySpeculative, StreakSpeculative and EmaSpeculative; BatchSpeculative
+    with batch_rejection_M for its M; Autoregressive. Time
     O(rows K), K the longest window. Raises SimlabError, naming the missing column or the reason, for others.
     Source: `simlab.theory.paths`.
     """
@@ -69,7 +73,7 @@ def _prediction(trace: Trace, decoder: Decoder, paths: Paths, means) -> TracePre
 
     lengths = trace.lengths.astype(float)
     rejections = mean(means.rejections)
-    known = paths.rule.drafted is paths.rule.most
+    known = paths.rule.is_known
     lower = means.most_drafted if known else means.least_drafted
     drafted = means.most_drafted_by_position[0] / total
     return TracePrediction(
@@ -206,6 +210,14 @@ def _windows(trace: Trace, decoder: Windowed) -> _OnPaths:
     raise SimlabError(f"no {WHAT} for {shortened(decoder)}")
 
 
+def _remembering(trace: Trace, decoder: Remembering) -> _OnPaths:
+    from simlab.theory.paths import MemoryRule
+
+    longest = int(trace.lengths.max())
+    memory = memory_of(decoder, longest)
+    return _OnPaths(MemoryRule(memory.windows, memory.after, longest_window(decoder, longest)))
+
+
 def _refused(why: str) -> Callable[[Trace, Decoder], _OnPaths]:
     def refuse(trace: Trace, decoder: Decoder) -> _OnPaths:
         raise SimlabError(f"a trace cannot predict {decoder_label(decoder)}: {why}")
@@ -219,6 +231,7 @@ ON_PATHS: dict[str, Callable[[Trace, Decoder], _OnPaths]] = {
     "autoregressive": _alone,
     "horizon": _speculative,
     "windows": _windows,
+    "memory": _remembering,
     "batch": _batch,
     "biased": _biased,
     "block": _refused("block verification looks at the drafted tokens of a window, which leave the text"),

@@ -115,7 +115,7 @@ class TracePrediction(CallRates):
 
     @property
     def _drafting_is_known(self) -> bool:
-        return self.paths.rule.drafted is self.paths.rule.most
+        return self.paths.rule.is_known
 
     def interval(self, name: str, confidence: float = 0.95) -> Interval:
         """(estimate, low, high) of one of the numbers above: it holds with probability >= confidence.

@@ -26,6 +26,7 @@ from simlab.decoders import (
     BiasedSpeculative,
     BlockSpeculative,
     ConfidenceSpeculative,
+    Remembering,
     Speculative,
     TreeSpeculative,
     is_plain,
@@ -42,9 +43,8 @@ def joint_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tup
     Returns {(tokens, rejected): Fraction}, tokens a tuple of T ints, rejected a tuple of T bools; the
     values sum to 1. Raises ValueError for a row that does not sum to 1, TypeError for no decoder.
     """
-    if isinstance(decoder, Speculative | AdaptiveSpeculative | ConfidenceSpeculative) and not is_plain(
-        decoder
-    ):
+    windowed = Speculative | AdaptiveSpeculative | ConfidenceSpeculative | Remembering
+    if isinstance(decoder, windowed) and not is_plain(decoder):
         from tests.oracles.windows import call_distribution, marginal  # here: it is made of the parts below
 
         distribution = call_distribution(draft, target, initial, decoder)

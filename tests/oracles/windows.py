@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 
-from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    ConfidenceSpeculative,
+    EmaSpeculative,
+    HistorySpeculative,
+    StreakSpeculative,
+)
 from tests.oracles.enumerate import ONE, _outcomes, _residual, _row
 
 Paths = tuple[tuple[tuple, tuple, tuple, Fraction], ...]
@@ -58,25 +64,68 @@ def call_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tupl
                 yield (z,), (True,), (1 - accept) * mass
 
     @cache
-    def rest(t: int, x: int) -> Paths:
+    def rest(t: int, x: int, memory: tuple) -> Paths:
         """The distribution from position t on, after token x, where a call begins."""
         if t == horizon:
             return (((), (), (), ONE),)
         distribution: dict[tuple, Fraction] = defaultdict(Fraction)
-        room = _room(decoder, t, x, horizon - t - (1 if bonus else 0))
+        left = horizon - t - (1 if bonus else 0)
+        room = min(memory[0], left) if memory else _room(decoder, t, x, left)
         for window, proposed in drafted(t, x, room):
             for tokens, flags, mass in verified(t, x, window):
                 accepted = len(tokens) - (1 if flags[-1] or len(tokens) > len(window) else 0)
-                for after, later, calls, tail in rest(t + len(tokens), tokens[-1]):
+                learned = remembered(decoder, memory, len(window), accepted) if memory else ()
+                for after, later, calls, tail in rest(t + len(tokens), tokens[-1], learned):
                     cell = tokens + after, flags + later, ((len(window), accepted), *calls)
                     distribution[cell] += proposed * mass * tail
         return tuple((*cell, mass) for cell, mass in distribution.items())
 
     distribution: dict[tuple, Fraction] = defaultdict(Fraction)
     for x, mass in _outcomes(_row(initial)):
-        for *cell, share in rest(0, x):
+        for *cell, share in rest(0, x, first_memory(decoder)):
             distribution[tuple(cell)] += mass * share
     return dict(distribution)
+
+
+def first_memory(decoder) -> tuple:
+    """What a rule with a memory knows before the first call: its window, then the rest; () without one."""
+    match decoder:
+        case HistorySpeculative():
+            return (decoder.start,)
+        case StreakSpeculative():
+            return (decoder.start, ())
+        case EmaSpeculative():
+            narrow, widen = Fraction(str(decoder.narrow)), Fraction(str(decoder.widen))
+            return (decoder.start, _nearest((narrow + widen) / 2, decoder.levels))
+    return ()
+
+
+def remembered(decoder, memory: tuple, drafted: int, accepted: int) -> tuple:
+    """The same after a call, as each rule is told in words. A call whose drafted tokens were all accepted at
+    the end of the text is the last one, so what it leaves does not matter."""
+    window, *rest = memory
+    whole = accepted == drafted
+    move = 0
+    match decoder:
+        case HistorySpeculative():
+            move = decoder.up if whole else -decoder.down
+        case StreakSpeculative():
+            outcomes = (*rest[0], whole)[-decoder.streak :]
+            if len(outcomes) == decoder.streak and len(set(outcomes)) == 1:
+                move, outcomes = (1 if whole else -1), ()
+            rest = [outcomes]
+        case EmaSpeculative():
+            weight = Fraction(str(decoder.weight))
+            average = _nearest((1 - weight) * rest[0] + weight * Fraction(accepted, window), decoder.levels)
+            move = (average > Fraction(str(decoder.widen))) - (average < Fraction(str(decoder.narrow)))
+            rest = [average]
+    return (max(decoder.shortest, min(decoder.longest, window + move)), *rest)
+
+
+def _nearest(number: Fraction, levels: int) -> Fraction:
+    """The multiple of 1 / levels next to it; of two the larger."""
+    below = number * levels // 1
+    return Fraction(below + (number * levels - below >= Fraction(1, 2)), levels)
 
 
 def _room(decoder, t: int, x: int, left: int) -> int:

@@ -49,6 +49,12 @@ def decoders(draw, pair: simlab.ChainPair, name: str):
             return simlab.AdaptiveSpeculative(windows)
         case "confidence":
             return simlab.ConfidenceSpeculative(draw(st.sampled_from([0.0, 0.3, 0.6, 1.0])), window)
+        case "history":
+            return simlab.HistorySpeculative(window or 4, draw(st.integers(0, 2)), 1, longest=4)
+        case "streak":
+            return simlab.StreakSpeculative(window or 4, draw(st.integers(1, 3)), longest=4)
+        case "ema":
+            return simlab.EmaSpeculative(window or 4, draw(st.sampled_from([0.1, 0.5, 1.0])), longest=4)
     raise AssertionError(f"no strategy for the decoder {name}")
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import simlab
 from simlab.errors import SimlabError
+from tests.oracles.rules import RULES
 from tests.oracles.windows import call_distribution, expected_by_position
 from tests.strategies import examples
 from tests.traces.enumerated import chain, every_path, pair_of
@@ -48,6 +49,7 @@ DECODERS = [
     ),
     *(simlab.BatchSpeculative(drafts) for drafts in (1, *DRAFTS)),
     simlab.BiasedSpeculative(0, "residual"),
+    *RULES.values(),
 ]
 NUMBERS = ("expected_rejections", "expected_target_calls", "tokens_per_call", "expected_accepted_tokens",
            "variance", "acceptance_length", "acceleration", "horizon")  # fmt: skip

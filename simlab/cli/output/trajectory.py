@@ -53,6 +53,9 @@ READINGS = {
     "speculative": SPECULATIVE,
     "adaptive": SPECULATIVE,
     "confidence": SPECULATIVE,
+    "history": SPECULATIVE,
+    "streak": SPECULATIVE,
+    "ema": SPECULATIVE,
     "batch": Reading(
         "At a fresh position the first tokens of the drafts are tried in turn: accepted if the coin is "
         "below accept = min(1, target/draft), where each failure leaves the residual [target - draft]+ as "

@@ -20,13 +20,13 @@ sub-kernel of `simlab.theory.kernels`, and the target's row has to be known to f
 
 Averaged over paths drawn from the target these are unbiased for the pair of models. What is drafted behind a
 rejection leaves the path; it is known where the window is, and to a bracket where the draft's confidence
-stops it.
+stops it. A window with a memory is known from the calls before, so there the state is (position, memory).
 
 `rules` says how many tokens a call drafts that starts at a position, `means` and `counts` are the recursions.
 """
 
 from simlab.theory.paths.counts import count_pmf
 from simlab.theory.paths.means import PathMeans, path_means
-from simlab.theory.paths.rules import PathRule, confident_rule, window_rule
+from simlab.theory.paths.rules import MemoryRule, PathRule, confident_rule, window_rule
 
-__all__ = ["PathMeans", "PathRule", "confident_rule", "count_pmf", "path_means", "window_rule"]
+__all__ = ["MemoryRule", "PathMeans", "PathRule", "confident_rule", "count_pmf", "path_means", "window_rule"]

@@ -18,13 +18,14 @@ import numpy as np
 from simlab.checks import physical_memory
 from simlab.errors import SimlabError
 from simlab.jit import compiled
-from simlab.theory.paths.rules import PathRule
+from simlab.theory.paths.memory import follow_counts
+from simlab.theory.paths.rules import MemoryRule, PathRule
 
 
 def count_pmf(
     first: np.ndarray,
     accept: np.ndarray,
-    rule: PathRule,
+    rule: PathRule | MemoryRule,
     offsets: np.ndarray,
     weights: np.ndarray,
     *,
@@ -33,9 +34,14 @@ def count_pmf(
     """(T + 1,), the mean over paths of P(n target calls | path), or of P(n rejections | path), n = 0..T.
 
     first, accept, rule, offsets: as for `path_means`. weights: (n,), which sum to 1. T: the longest path.
-    Time O(L^2) a path of L tokens, memory O(T K). Raises SimlabError where that is more than there is.
+    Time O(L^2) a path of L tokens, memory O(T K); with S states of a memory K S and S times as much. Raises
+    SimlabError where that is more than there is.
     """
     longest = int(np.diff(offsets).max())
+    if isinstance(rule, MemoryRule):
+        pmf = np.zeros(longest + 1)
+        follow_counts(accept, rule.windows, rule.after, offsets, weights, int(of_calls), pmf)
+        return pmf
     rows = int(_rows_kept(rule.drafted, offsets, int(rule.bonus)))
     if 8 * rows * longest > physical_memory() / 2:
         raise SimlabError(

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.jit import compiled
-from simlab.theory.paths.rules import PathRule
+from simlab.theory.paths.memory import follow_means
+from simlab.theory.paths.rules import MemoryRule, PathRule
 
 TINY = 1e-25
 """A call that has come so far with a smaller probability is followed no further."""
@@ -39,7 +40,7 @@ class PathMeans(NamedTuple):
 def path_means(
     first: np.ndarray,
     accept: np.ndarray,
-    rule: PathRule,
+    rule: PathRule | MemoryRule,
     offsets: np.ndarray,
     weights: np.ndarray,
     total_variation: np.ndarray | None = None,
@@ -49,7 +50,8 @@ def path_means(
 
     accept: (rows,), a_t. first: (rows,), the same for the first token that a call drafts; `accept` itself but
     for batch decoding. offsets: (n + 1,). weights: (n,). total_variation: (rows,) or None. groups: (n,) whole
-    numbers from 0, the group of each path; None: all are one. Time O(rows K), memory O(n + G K).
+    numbers from 0, the group of each path; None: all are one. Time O(rows K), memory O(n + G K); with a
+    memory as many times as there are states.
     """
     n, longest = len(offsets) - 1, rule.longest
     groups = np.zeros(n, np.int64) if groups is None else np.asarray(groups, np.int64)
@@ -57,8 +59,12 @@ def path_means(
     by_position = np.zeros((int(groups.max()) + 1, 3, longest + 1))
     per_position = np.zeros(int(np.diff(offsets).max()))
     given = np.zeros(0) if total_variation is None else total_variation
-    arrays = (first, accept, given, rule.drafted, rule.most, offsets, weights, groups)
-    _follow(*arrays, int(rule.bonus), by_path, by_position, per_position)
+    sums = (by_path, by_position, per_position)
+    if isinstance(rule, MemoryRule):
+        follow_means(accept, given, rule.windows, rule.after, offsets, weights, groups, *sums)
+    else:
+        arrays = (first, accept, given, rule.drafted, rule.most, offsets, weights, groups)
+        _follow(*arrays, int(rule.bonus), *sums)
     if total_variation is None:
         by_path[5] = np.nan
     # A call counts at the number that it drafted; at least i were drafted by those with i or more.

@@ -20,6 +20,28 @@ class PathRule(NamedTuple):
     bonus: bool
     longest: int
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the path tells how many tokens each call drafts."""
+        return self.drafted is self.most
+
+
+class MemoryRule(NamedTuple):
+    """Windows with a memory: the automaton of a rule, with the bonus token.
+
+    windows: (S,) int64, by state. after: (S, A + 1) int64, the state after a call of which 0..A tokens were
+    accepted; the first call is of state 0. longest: K, no call drafts more.
+    """
+
+    windows: np.ndarray
+    after: np.ndarray
+    longest: int
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the path tells how many tokens each call drafts."""
+        return True
+
 
 def window_rule(offsets: np.ndarray, windows, bonus: bool, longest: int | None = None) -> PathRule:
     """Windows that depend on the start alone; windows: one number, (rows,) of them, or None: to the end.

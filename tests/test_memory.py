@@ -1,0 +1,123 @@
+"""Windows with a memory as settings and automata: what a rule is, which settings are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simlab import EmaSpeculative, HistorySpeculative, SimlabError, StreakSpeculative
+from simlab.decoders.memory import memory_of
+from simlab.reference.memory import windows_of
+from tests.oracles.rules import RULES
+from tests.oracles.windows import first_memory, remembered
+
+
+def windows_after(memory, outcomes) -> list[int]:
+    """The windows of an automaton, call by call."""
+    state, found = 0, [int(memory.windows[0])]
+    for part in outcomes:
+        state = memory.after[state, round(part * found[-1])]
+        found.append(int(memory.windows[state]))
+    return found
+
+
+@st.composite
+def rules(draw):
+    """Any rule with windows up to 6."""
+    shortest, start, longest = sorted(draw(st.tuples(*[st.integers(1, 6)] * 3)))
+    limits = {"start": start, "shortest": shortest, "longest": longest}
+    tenths = st.integers(0, 10).map(lambda tenth: tenth / 10)
+    narrow, widen = sorted(draw(st.tuples(tenths, tenths)))
+    weight, levels = draw(st.integers(1, 10)) / 10, draw(st.integers(1, 30))
+    return draw(
+        st.sampled_from(
+            [
+                HistorySpeculative(up=draw(st.integers(0, 3)), down=draw(st.integers(0, 3)), **limits),
+                StreakSpeculative(streak=draw(st.integers(1, 4)), **limits),
+                EmaSpeculative(weight=weight, narrow=narrow, widen=widen, levels=levels, **limits),
+            ]
+        )
+    )
+
+
+@given(rules(), st.lists(st.sampled_from([0.0, 0.3, 0.7, 1.0, 1.0]), max_size=25))
+def test_the_automaton_the_reference_and_the_rule_in_words_have_the_same_windows(rule, outcomes):
+    """Three descriptions that share no code, for any course of calls."""
+    found = windows_after(memory_of(rule, 26 + rule.longest), outcomes)
+    memory = first_memory(rule)
+    reference = windows_of(rule)
+    wanted = [memory[0]]
+    assert next(reference) == wanted[0]
+    for part in outcomes:
+        accepted = round(part * wanted[-1])
+        memory = remembered(rule, memory, wanted[-1], accepted)
+        wanted.append(memory[0])
+        assert reference.send(accepted) == wanted[-1]
+    assert found == wanted
+    assert all(rule.shortest <= window <= rule.longest for window in found)
+
+
+def test_hugging_faces_heuristic_by_hand():
+    """Two more after a call that was accepted whole, one fewer after any other; 1 and 20 are the ends."""
+    memory = memory_of(HistorySpeculative(), 60)
+    assert windows_after(memory, [1, 1, 0, 0.5]) == [5, 7, 9, 8, 7]
+    assert windows_after(memory, [0] * 6)[-3:] == [1, 1, 1]
+    assert windows_after(memory, [1] * 9)[-3:] == [19, 20, 20]
+
+
+def test_eleven_equal_outcomes_by_hand():
+    memory = memory_of(StreakSpeculative(), 200)
+    assert windows_after(memory, [1] * 22) == [5] * 11 + [6] * 11 + [7]
+    assert windows_after(memory, [1] * 10 + [0] * 11) == [5] * 21 + [4]
+    assert windows_after(memory, [0] * 10 + [1] + [0] * 10) == [5] * 22
+
+
+def test_a_moving_average_by_hand():
+    """It begins at .55: .9 of it and .1 of the rate is .595, kept as .6; then .64, .68 (.676), .71 (.712)."""
+    memory = memory_of(EmaSpeculative(), 200)
+    assert windows_after(memory, [1] * 5) == [5, 5, 5, 5, 6, 7]
+    assert windows_after(memory, [0] * 5) == [5, 5, 5, 5, 4, 3]  # .55, .5 (.495), .45, .41 (.405), .37
+
+
+def test_only_what_can_be_reached_within_the_text_is_a_state():
+    far = HistorySpeculative(start=5, longest=10**9)
+    memory = memory_of(far, 8)
+    assert memory.after.shape[1] == 8 and len(memory.windows) < 80
+    assert memory_of(HistorySpeculative(3, 0, 0), 50).windows.tolist() == [3]
+    for rule in RULES.values():
+        memory = memory_of(rule, 30)
+        assert memory.windows[0] == rule.start
+        assert set(np.unique(memory.after)) <= set(range(len(memory.windows)))
+    with pytest.raises(ValueError, match="read-only"):
+        memory.windows[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (lambda: HistorySpeculative(start=0), "start = 0: give a whole number of at least 1"),
+        (
+            lambda: HistorySpeculative(start=21),
+            "start = 21: expected a window from shortest = 1 to longest = 20",
+        ),
+        (lambda: StreakSpeculative(start=1, shortest=2), "start = 1: expected a window from shortest = 2"),
+        (lambda: HistorySpeculative(up=-1), "up = -1: give a whole number of at least 0"),
+        (lambda: HistorySpeculative(down=1.5), "down = 1.5: give a whole number"),
+        (lambda: HistorySpeculative(longest=None), "longest = None: give a whole number"),
+        (lambda: StreakSpeculative(streak=0), "streak = 0: give a whole number of at least 1"),
+        (lambda: EmaSpeculative(weight=0), "weight = 0: give a finite number > 0 and <= 1"),
+        (lambda: EmaSpeculative(narrow=0.8), "widen = 0.7: give a finite number >= 0.8 and <= 1"),
+        (lambda: EmaSpeculative(widen=1.1), "widen = 1.1: give a finite number"),
+        (lambda: EmaSpeculative(levels=True), "levels = True: give a whole number"),
+    ],
+)
+def test_settings_that_are_refused(settings, told):
+    with pytest.raises(SimlabError, match=told):
+        settings()
+
+
+def test_a_rule_with_too_many_states_is_refused():
+    with pytest.raises(SimlabError, match="more than 65,536 states; give fewer levels, a shorter streak or"):
+        memory_of(StreakSpeculative(start=1, streak=10**5), 10**5)
