@@ -62,6 +62,8 @@ KINDS = {
     "windows": "windows",
     "memory": "windows",
     "block": "windows",
+    "rule": "biased",
+    "rule windows": "windows",
 }
 """By algorithm, the kind of columns that a decoder has of its own; None: none."""
 
@@ -100,7 +102,7 @@ def _row(
 ) -> tuple[dict, list[Verdict]]:
     """A point's row and verdicts. kinds: of all decoders of the table; columns: of all their verdicts."""
     result, prediction, counts = told.result(one), told.prediction(one), told.result(one).counts
-    biased = algorithm(settings.decoder) == "biased"
+    biased = KINDS[algorithm(settings.decoder)] == "biased"
     bracket = sequence_total_variation(one.pair, settings.decoder) if "biased" in kinds else None
     verdicts = told.judge(label, one, bracket if biased else None)
     statuses = dict(zip(judges_of(settings.decoder), (str(one.status) for one in verdicts), strict=True))

@@ -7,14 +7,15 @@
     counts = simlab.simulate(pair, simlab.BatchSpeculative(drafts=4), trajectories=1_000_000, seed=1)
     simlab.evidence.mean_verdict("E[N_rej]", counts.rejections, exact.expected_rejections, resolution=0.1)
 
-The rooms: `pairs` is what is decoded, `traces` texts of real models, `decoders` by which algorithm, `laws`
-are what random environments are drawn from, `theory` predicts, `planning` says how long to draft, `decoding`
-simulates, `reference` does so slowly and obviously, `runs` runs many, `evidence` judges, `report` shows.
+The rooms: `pairs` is what is decoded, `traces` texts of real models, `decoders` by which algorithm, `rules`
+are rules of acceptance by name, `laws` what random environments are drawn from, `theory` predicts, `planning`
+says how long to draft, `decoding` simulates, `reference` does so slowly and obviously, `runs` runs many,
+`evidence` judges, `report` shows.
 """
 
 import importlib
 
-from simlab import evidence, laws, pairs
+from simlab import evidence, laws, pairs, rules
 from simlab.cost import CostModel, TimeTable, read_times
 from simlab.decoders import (
     AdaptiveSpeculative,
@@ -25,6 +26,7 @@ from simlab.decoders import (
     ConfidenceSpeculative,
     EmaSpeculative,
     HistorySpeculative,
+    RuleSpeculative,
     Speculative,
     StreakSpeculative,
     TreeSpeculative,
@@ -62,6 +64,7 @@ __all__ = [
     "HistorySpeculative",
     "Policy",
     "Prediction",
+    "RuleSpeculative",
     "SimlabError",
     "Speculative",
     "StreakSpeculative",
@@ -81,6 +84,7 @@ __all__ = [
     "plan",
     "predict",
     "read_times",
+    "rules",
     "sequence_total_variation",
     "simulate",
     "simulate_environments",

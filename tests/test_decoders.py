@@ -16,6 +16,7 @@ import simlab
 from simlab import decoders
 from simlab.cli import predict as predict_command
 from simlab.cli.config.policy import OPTIONS
+from simlab.cli.config.rule import OPTIONS as RULE_OPTIONS
 from simlab.decoders import ALGORITHMS, DECODERS, algorithm
 from simlab.decoding import build_tables
 from simlab.decoding.simulate import SAMPLERS
@@ -45,10 +46,15 @@ TABLES = {
 }
 
 
+RULE = simlab.rules.Lenient()
+
+
 def examples(name):
     """Settings of each algorithm that the decoder of this name can be."""
     if name == "adaptive":
         return [simlab.AdaptiveSpeculative([[1, 1, 1]] * 2)]
+    if name == "rule":
+        return [simlab.RuleSpeculative(simlab.rules.Typical()), simlab.RuleSpeculative(RULE, window=1)]
     both = [simlab.Speculative(window=1)] if name == "speculative" else []
     return [DECODERS[name](), *both]
 
@@ -71,7 +77,8 @@ def lacking(name) -> list[str]:
         except TypeError:
             found.append("tests.oracles")
     conf = Path(__file__).parent.parent / "conf" / "decoder" / f"{name}.yaml"
-    fields = OPTIONS if name == "adaptive" else [field.name for field in dataclasses.fields(DECODERS[name])]
+    named = {"adaptive": OPTIONS, "rule": RULE_OPTIONS}
+    fields = named.get(name) or [field.name for field in dataclasses.fields(DECODERS[name])]
     if not conf.exists() or set(yaml.safe_load(conf.read_text())) != {"name", *fields}:
         found.append(f"conf/decoder/{name}.yaml")
     known = predict_command.USAGE.split("decoder=")[1].split(",")[0].split("|")

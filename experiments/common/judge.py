@@ -181,6 +181,12 @@ def _possible(prediction: Prediction, exact: float, histogram: np.ndarray) -> fl
 
 _UNBIASED = {"verdict": _rejections, "verdict_law": _rejections_pmf, "verdict_tokens": _target_tokens}
 
+_BIASED = {
+    **_UNBIASED,
+    "verdict_tokens": _predicted_tokens,
+    "verdict_total_variation": _total_variation,
+}
+
 _WINDOWS = {
     **_UNBIASED,
     "verdict_target_calls": _calls,
@@ -192,11 +198,9 @@ JUDGES: dict[str, dict[str, Callable[[Claims], Verdict]]] = {
     "autoregressive": _UNBIASED,
     "horizon": _UNBIASED,
     "batch": _UNBIASED,
-    "biased": {
-        **_UNBIASED,
-        "verdict_tokens": _predicted_tokens,
-        "verdict_total_variation": _total_variation,
-    },
+    "biased": _BIASED,
+    "rule": _BIASED,
+    "rule windows": {**_WINDOWS, "verdict_tokens": _predicted_tokens},
     "windows": _WINDOWS,
     "memory": _WINDOWS,
     "block": _WINDOWS,

@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from simlab.errors import SimlabError
 
 
-def load_function(named: str, kinds: str = "module:function or file.py:function") -> Callable:
-    """The function; a class is made without arguments, and its instance is called.
+def load_function(
+    named: str, kinds: str = "module:function or file.py:function", options: Mapping | None = None
+) -> Callable:
+    """The function; a class is made with the options, and its instance is called.
 
-    kinds: what can be named, for the message. Raises SimlabError where the name is not
-    module:function or file.py:function, nothing of that name is there, importing it fails, or it cannot be
-    called.
+    kinds: what can be named, for the message. options: for a class alone. Raises SimlabError where the name
+    is not module:function or file.py:function, nothing of that name is there, importing it fails, or it
+    cannot be called.
     """
     where, colon, attribute = named.rpartition(":")
     if not (colon and where and attribute):
@@ -28,9 +30,11 @@ def load_function(named: str, kinds: str = "module:function or file.py:function"
         found = getattr(found, part)
     if isinstance(found, type):
         try:
-            found = found()
+            found = found(**(options or {}))
         except Exception as error:
             raise SimlabError(f"{named}: {attribute}() raised {type(error).__name__}: {error}") from error
+    elif options:
+        raise SimlabError(f"{named}: {attribute} is not a class, and takes no {', '.join(options)}")
     if not callable(found):
         raise SimlabError(f"{named}: {attribute} is not a function")
     return found

@@ -17,7 +17,6 @@ from simlab.cost import CostModel
 from simlab.decoders import (
     DECODERS,
     AdaptiveSpeculative,
-    BiasedSpeculative,
     Decoder,
     decoder_label,
     decoder_name,
@@ -31,7 +30,8 @@ USAGE = f"""usage: simlab predict [trace=FILE] [key=value ...] [csv=FILE] [--jso
 
 Exact numbers for a pair and a decoder: E[N_rej], its standard deviation and quantiles; acceleration, T /
 E[N_rej], for decoders that draft to the horizon for free, where a rejection costs one target call;
-for a biased decoder also TV and KL of its sequences from the target's: total variation, divergence in nats;
+for a biased decoder or a rule also TV and KL of its sequences from the target's: total variation, divergence
+in nats;
 for a decoder that drafts trees also E[calls], the mean number of target calls, and tokens/call, T / E[calls];
 its N_rej counts the bonus tokens, those that no tree had drafted. For a decoder that drafts windows of tokens
 (speculative with a window or the bonus token, block, adaptive, confidence, history, streak, ema) both, and
@@ -48,6 +48,8 @@ values makes a grid, a row a point:
   simlab predict
   simlab predict pair=corpus decoder=batch decoder.drafts=1,2,4,inf
   simlab predict decoder=biased decoder.epsilon=0,0.1,0.2 decoder.replacement=optimal,target
+  simlab predict decoder=rule decoder.rule=typical,lenient,token_match
+  simlab predict decoder=rule decoder.rule=mypackage.rules:mine decoder.window=4 decoder.bonus=true
   simlab predict pair=corpus decoder=tree decoder.capacity=1,16,256 decoder.drafted_by=target,draft
   simlab predict pair=corpus decoder.window=1,2,4,8 decoder.bonus=true cost.draft=0.1
   simlab predict pair=corpus decoder=adaptive,confidence,block cost.draft=0.1
@@ -72,7 +74,8 @@ windows) and confidence, whose drafted tokens are then known to a bracket:
 csv=FILE writes the table to a file too, a row a point: settings, then every number with all its digits.
 --json prints every number of the prediction: the distributions of rejections and target calls, of each
 position and each token, and what is drafted and accepted, by position in the window too; for a biased decoder
-also the distribution of each next token, output_chain, and total_variation as a bracket that holds it. "inf"
+or a rule also the distribution of each next token, output_chain, its bias_per_position, and
+total_variation as a bracket that holds it. "inf"
 is an infinity, null what is not known.
 """
 
@@ -97,6 +100,8 @@ COLUMNS = {
     "windows": _WINDOWS,
     "memory": _WINDOWS,
     "block": _WINDOWS,
+    "rule": ("bias",),
+    "rule windows": (*_WINDOWS, "bias"),
 }
 """By algorithm, its groups of columns beside those of every decoder; a table has those of all its rows."""
 
@@ -258,10 +263,11 @@ def _document(point: _Point) -> dict:
     }
     if isinstance(decoder, AdaptiveSpeculative):
         document["decoder"]["windows"] = decoder.policy.windows.tolist()
-    if isinstance(decoder, BiasedSpeculative):
+    if "bias" in entry_for(decoder, COLUMNS, "columns"):
         document |= {
             "total_variation": point.bracket._asdict(),
             "sequence_kl": _strict(prediction.sequence_kl),
+            "bias_per_position": prediction.bias_per_position.tolist(),
             "output_chain": prediction.output_chain.tolist(),
         }
     return document

@@ -101,11 +101,13 @@ def _one_point(words: list[str]) -> dict:
 
 def _pair(config: dict, words: list[str]) -> tuple[str, dict, ChainPair]:
     """The generator's name and options, and the pair, no longer than HORIZON if no horizon is given, unless
-    a policy from a file says how long it is."""
+    a policy or a draft from a file says how long it is."""
     name, options = pair_from(config)
     pair = make_pair(name, **options)
     told = any(word.lstrip("+").startswith("pair.horizon=") for word in words)
-    if not told and pair.horizon > HORIZON and config["decoder"].get("policy", "optimal") == "optimal":
+    decoder = config["decoder"]
+    from_file = decoder.get("policy", "optimal") != "optimal" or decoder.get("assumed_draft") is not None
+    if not told and pair.horizon > HORIZON and not from_file:
         options["horizon"] = HORIZON
         pair = make_pair(name, **options)
     return name, options, pair
@@ -155,7 +157,7 @@ def _name(pair: ChainPair, decoder: Decoder, words: list[str]) -> str:
     """Of the figure: the settings but the pair's name, which its folder has. What the words do not tell
     apart, seed and pair.seed or what is in a file, its digest does."""
     told = [word for word in words if word.partition("=")[0] not in ("pair", "decoder", "output", "figures")]
-    vague = any(word.startswith(("pair.", "decoder.policy")) for word in words)
+    vague = any(word.startswith(("pair.", "decoder.policy", "decoder.assumed_draft")) for word in words)
     content = f"{pair.digest} {decoder_options(decoder)}" if vague else ""
     return name_of([f"decoder={decoder_name(decoder)}"], told, content, LONGEST_OF_FILES)
 

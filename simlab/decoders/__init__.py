@@ -18,7 +18,10 @@ from simlab.decoders.naming import (
     module_for,
     shown_options,
     spelled_options,
+    task_options,
 )
+from simlab.decoders.rule import RuleSpeculative, on_pair
+from simlab.decoders.rule_tables import RuleTables
 from simlab.decoders.settings import (
     DRAFTED_BY,
     REPLACEMENTS,
@@ -52,6 +55,8 @@ __all__ = [
     "EmaSpeculative",
     "HistorySpeculative",
     "Remembering",
+    "RuleSpeculative",
+    "RuleTables",
     "Speculative",
     "StreakSpeculative",
     "TreeSpeculative",
@@ -67,6 +72,8 @@ __all__ = [
     "longest_window",
     "module_for",
     "most_drafted",
+    "on_pair",
     "shown_options",
     "spelled_options",
+    "task_options",
 ]

@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
+import re
 from collections.abc import Mapping
 from types import ModuleType
 
 from simlab.checks import shortened
 from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, StreakSpeculative
+from simlab.decoders.rule import RuleSpeculative
+from simlab.decoders.rule_tables import RuleTables
 from simlab.decoders.settings import (
     AdaptiveSpeculative,
     Autoregressive,
@@ -39,6 +42,7 @@ DECODERS: dict[str, type] = {
     "history": HistorySpeculative,
     "streak": StreakSpeculative,
     "ema": EmaSpeculative,
+    "rule": RuleSpeculative,
 }
 """By the name in configs and tables."""
 
@@ -54,6 +58,7 @@ ALGORITHMS: dict[type, str] = {
     HistorySpeculative: "memory",
     StreakSpeculative: "memory",
     EmaSpeculative: "memory",
+    RuleSpeculative: "rule windows",  # but to the horizon without a bonus token, "rule"
 }
 """By the class of the settings. Several classes may be settings of one algorithm."""
 
@@ -71,9 +76,12 @@ def algorithm(decoder: Decoder) -> str:
     """The key under which every room keeps its part of a decoder.
 
     `Speculative` is two algorithms: drafting to the horizon without a bonus token is "horizon", all else
-    "windows". Raises SimlabError if it is not a decoder, or has no row in `ALGORITHMS`.
+    "windows"; so is `RuleSpeculative`, "rule" and "rule windows". Raises SimlabError if it is not a decoder,
+    or has no row in `ALGORITHMS`.
     """
     decoder_name(decoder)
+    if isinstance(decoder, RuleSpeculative) and decoder.window is None and not decoder.bonus:
+        return "rule"
     return "horizon" if is_plain(decoder) else entry_for(decoder, ALGORITHMS, "algorithm", type(decoder))
 
 
@@ -110,14 +118,32 @@ def decoder_options(decoder: Decoder) -> dict:
     """The decoder's settings as plain values, as tables show them and tasks are named by them.
 
     Speculative decoding to the horizon without a bonus token has none: its tasks had their ids before it had
-    options. A policy is given by its digest. Raises SimlabError if it is not a decoder.
+    options. A policy is given by its digest, a rule by its name (`task_options` knows its tables). Raises
+    SimlabError if it is not a decoder.
     """
     decoder_name(decoder)
     if is_plain(decoder):
         return {}
     if isinstance(decoder, AdaptiveSpeculative):
         return {"policy": decoder.policy.digest, "bonus": decoder.policy.bonus}
+    if isinstance(decoder, RuleSpeculative):
+        return {**decoder.options, "window": decoder.window, "bonus": decoder.bonus}
     return dataclasses.asdict(decoder)
+
+
+def task_options(decoder: Decoder) -> dict:
+    """What names a task of the decoder: its options, but of a rule the digest of its tables on the pair.
+
+    So two functions with the same answers are one task, and a changed one is another. Raises SimlabError for
+    a rule that has met no pair, and as `decoder_options` does.
+    """
+    if not isinstance(decoder, RuleSpeculative):
+        return decoder_options(decoder)
+    if not isinstance(decoder.rule, RuleTables):
+        raise SimlabError(
+            f"a task of rule {decoder.name} is named by its tables: give decoder.on(pair), as a Job does"
+        )
+    return {"rule": decoder.rule.digest, "window": decoder.window, "bonus": decoder.bonus}
 
 
 def decoder_label(decoder: Decoder) -> str:
@@ -127,8 +153,14 @@ def decoder_label(decoder: Decoder) -> str:
 
 
 def shown_options(options: Mapping) -> dict:
-    """Options as a reader should see them: a policy by the first digits of its digest."""
-    return {key: value[:8] if key == "policy" else value for key, value in options.items()}
+    """Options as a reader should see them: a policy, and a rule's tables, by the first digits of its
+    digest."""
+    return {key: _shown(key, value) for key, value in options.items()}
+
+
+def _shown(key: str, value):
+    digest = key == "policy" or (key == "rule" and re.fullmatch("[0-9a-f]{64}", value))
+    return value[:8] if digest else value
 
 
 def spelled_options(options: Mapping) -> str:

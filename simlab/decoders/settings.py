@@ -20,7 +20,9 @@ import numpy as np
 from simlab.checks import check_count, check_flag, check_number, shortened
 from simlab.decoders.memory import Remembering
 from simlab.decoders.policy import Policy
+from simlab.decoders.rule import RuleSpeculative
 from simlab.errors import SimlabError
+from simlab.rules.lossy import REPLACEMENTS
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,6 @@ class BatchSpeculative:
         return self.drafts != math.inf
 
 
-REPLACEMENTS = ("optimal", "target", "draft", "residual")
-"""What a rejected token of `BiasedSpeculative` is replaced by."""
-
-
 @dataclass(frozen=True)
 class BiasedSpeculative:
     """Speculative decoding that accepts too much (Yin et al. 2024, Section 4, Theorems 4 and 5).
@@ -258,7 +256,14 @@ class TreeSpeculative:
                 raise SimlabError(f"{name} = {value!r}: give one of {', '.join(known)}")
 
 
-Windowed = Speculative | BlockSpeculative | AdaptiveSpeculative | ConfidenceSpeculative | Remembering
+Windowed = (
+    Speculative
+    | BlockSpeculative
+    | AdaptiveSpeculative
+    | ConfidenceSpeculative
+    | Remembering
+    | RuleSpeculative
+)
 """Decoders that draft a window of tokens in a row before each target call."""
 
 Decoder = Autoregressive | Windowed | BatchSpeculative | BiasedSpeculative | TreeSpeculative

@@ -61,7 +61,7 @@ class BiasedTables:
     """What the sampler of `BiasedSpeculative()` looks up for a horizon of T steps over V states.
 
     replacement: the rows that a rejected token is drawn from. ratios: float64 (S, V * V), target/K;
-    (1, V * V) of ones where the output is the target.
+    (1, 0) where the output is the target.
     """
 
     horizon: int
@@ -107,7 +107,7 @@ def tables(pair: ChainPair, decoder: BiasedSpeculative) -> BiasedTables:
     else:
         replacement = alias_table(target if distribution == TARGET else draft)
     if distribution == RESIDUAL and epsilon == 0:  # speculative decoding: no bias, not even one of rounding
-        ratios = np.ones((1, pair.states**2))
+        ratios = np.ones((1, 0))
     else:
         ratios = np.empty((max(len(draft), len(target)), pair.states**2))
         with np.errstate(over="ignore"):  # uncompiled, numpy would warn of target/K = inf, K being subnormal
@@ -163,7 +163,8 @@ def _sample(initial, drafts, replacement, ratios, trajectories, block, state, ro
                 replace(spare, last, begin, states, failed, scratch, state)
                 note(scratch, begin, count, start, t, running, tally)
                 tally.per_position[t] += failed
-                weigh(factors, last, begin, states, count, scratch, found, weights)
+                if factors.size > 0:
+                    weigh(factors, last, begin, states, count, scratch, found, weights)
                 advance(last, begin, scratch.tokens, count, running.histogram)
             collect(running.histogram, tally.tokens[t])
         count_block(size, running, tally)

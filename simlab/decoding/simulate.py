@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.decoders import Decoder, check_finite, module_for
+from simlab.decoders import Decoder, check_finite, module_for, on_pair
 from simlab.decoding.core.randomness import seed_state
 from simlab.decoding.core.tables import AliasTable, check_size, initial_table, memory_error
 from simlab.decoding.core.tally import Room, Tally, new_tally
@@ -25,6 +25,8 @@ SAMPLERS = {
     "batch": "simlab.decoding.batch",
     "biased": "simlab.decoding.biased",
     "tree": "simlab.decoding.draft_tree",
+    "rule": "simlab.decoding.rule",
+    "rule windows": "simlab.decoding.rule",
 }
 """By algorithm, the module with its `tables(pair, decoder) -> Tables` and its `bytes_per_row(pair, decoder)`,
 what the tables take for each of their S * V rows."""
@@ -72,10 +74,11 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
 
     A pair whose chains are both stationary gets one copy of tables, whatever its horizon. Raises SimlabError
     for a decoder without a sampler, drafts = inf, V > 65536, T > 65535, a policy of another pair, a window so
-    long that the drafted tokens are too many to count, and tables that do not fit into memory.
+    long that the drafted tokens are too many to count, a rule that is none, and tables that do not fit into
+    memory.
     """
     check_finite(decoder)
-    sampler = module_for(decoder, SAMPLERS, "sampler")
+    sampler, decoder = module_for(decoder, SAMPLERS, "sampler"), on_pair(decoder, pair)
     needed = check_size(pair, sampler.bytes_per_row(pair, decoder))
     try:
         return sampler.tables(pair, decoder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from simlab.decoders import Decoder, check_finite, module_for
+from simlab.decoders import Decoder, check_finite, module_for, on_pair
 from simlab.pairs.pair import ChainPair, check_count, check_pair
 from simlab.reference.draws import Chains, draw
 from simlab.reference.trace import NOBODY, Recorder, Trajectory, Watcher
@@ -24,6 +24,8 @@ REFERENCES = {
     "batch": "simlab.reference.batch",
     "biased": "simlab.reference.biased",
     "tree": "simlab.reference.tree",
+    "rule": "simlab.reference.rule",
+    "rule windows": "simlab.reference.rule",
 }
 """By algorithm, the module with its `decode(chains, start, decoder, rng, watcher) -> (tokens, rejected)`."""
 
@@ -57,6 +59,6 @@ def trace_one(pair: ChainPair, decoder: Decoder, seed: int = 0) -> Trajectory:
 
 def _simulate(pair, decoder, trajectories: int, rng, watcher: Watcher) -> list[tuple[list[int], list[bool]]]:
     check_finite(decoder)
-    decode = module_for(decoder, REFERENCES, "reference").decode
+    decode, decoder = module_for(decoder, REFERENCES, "reference").decode, on_pair(decoder, pair)
     chains, initial = Chains(pair.draft.tolist(), pair.target.tolist()), pair.initial.tolist()
     return [decode(chains, draw(initial, rng), decoder, rng, watcher) for _ in range(trajectories)]

@@ -67,8 +67,8 @@ def simulate(
     decoder_name(decoder)
     stop = Trajectories(trajectories)
     backend = local_backend(workers)
-    task = Task({"digest": pair.digest}, decoder, seed)
-    return run([Job(task, pair, stop)], backend=backend)[task.id].counts
+    job = Job(Task({"digest": pair.digest}, decoder, seed), pair, stop)
+    return run([job], backend=backend)[job.task.id].counts
 
 
 def simulate_environments(

@@ -72,7 +72,8 @@ class Job:
     EnvironmentTask are n environments. shard: only the batches of this part of the work are run. A part of an
     adaptive job cannot
     know how much the others see: it runs until all parts together should be done, if they see what it sees;
-    which prefix of all batches is enough is decided where they are merged. Raises SimlabError where the task
+    which prefix of all batches is enough is decided where they are merged. task: a rule of acceptance in it
+    is made its tables on the pair. Raises SimlabError where the task
     cannot be of this pair or distribution, or cannot stop so.
     """
 
@@ -83,6 +84,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.task.check_subject(self.subject)
+        object.__setattr__(self, "task", self.task.on(self.subject))
         if isinstance(self.stop, HalfWidth) and not isinstance(self.task, Task):
             raise SimlabError(
                 f"half_width = {self.stop.width:g}: a run of environments has a fixed size: "

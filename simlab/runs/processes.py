@@ -145,7 +145,7 @@ class ProcessPool:
     def _send(self, parcel: Parcel, subject) -> None:
         from joblib.externals.loky import BrokenProcessPool
 
-        executor, task = self._executor, parcel.job.task
+        executor, task = self._executor, parcel.job.task if subject is not None else parcel.job.task.light
         self._there += 1
         try:
             future = executor.submit(

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
 from typing import ClassVar
@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.decoders import Decoder, check_finite, decoder_name, decoder_options
+from simlab.decoders import Decoder, RuleSpeculative, check_finite, decoder_name, task_options
 from simlab.decoding.counts import Counts
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_pair
@@ -54,6 +54,15 @@ class Numbered:
         batch = check_count("batch", batch, least=0)
         words = (int(word) for word in np.frombuffer(bytes.fromhex(self.id), dtype=">u4"))
         return np.random.SeedSequence(self.seed, spawn_key=(*words, batch))
+
+    def on(self, subject) -> Numbered:
+        """The task as it is of this pair or distribution: itself, unless its settings need to meet it."""
+        return self
+
+    @property
+    def light(self) -> Numbered:
+        """The task as it travels to a process that holds its tables: itself, unless that is less."""
+        return self
 
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, Numbered) else NotImplemented
@@ -92,7 +101,7 @@ class Task(Numbered):
         """What the task is, beside seed and batch size, JSON-able."""
         return {
             "pair": self.pair,
-            "decoder": {"name": decoder_name(self.decoder), **decoder_options(self.decoder)},
+            "decoder": {"name": decoder_name(self.decoder), **task_options(self.decoder)},
         }
 
     @property
@@ -108,6 +117,21 @@ class Task(Numbered):
         from simlab.decoding import simulate_batch
 
         return simulate_batch(tables, size, self.seed_sequence(batch))
+
+    def on(self, pair) -> Task:
+        """The task on this pair: a rule of acceptance as its tables there, which name the task."""
+        if not isinstance(self.decoder, RuleSpeculative):
+            return self
+        decoder = self.decoder.on(pair)
+        return self if decoder is self.decoder else replace(self, decoder=decoder)
+
+    @property
+    def light(self) -> Task:
+        """The task as it travels to a process that has its tables: a rule by its digest."""
+        if not isinstance(self.decoder, RuleSpeculative):
+            return self
+        rule = self.decoder.rule.named_only()
+        return replace(self, decoder=RuleSpeculative(rule, self.decoder.window, self.decoder.bonus))
 
     def check_subject(self, pair) -> None:
         """Raises SimlabError if it is not a pair."""

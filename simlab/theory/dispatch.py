@@ -35,6 +35,8 @@ THEORIES = {
     "memory": "simlab.theory.windows.memory",
     "block": "simlab.theory.block.calls",
     "tree": "simlab.theory.trees.calls",
+    "rule": "simlab.theory.rules.horizon",
+    "rule windows": "simlab.theory.rules.windows",
 }
 """By algorithm, the module with its theory, imported when it is asked for."""
 

@@ -34,10 +34,14 @@ class Prediction(ByPlace, CallRates):
         end without a rejection too. `tokens_per_call`, T / E[target calls], is there for every decoder.
     token_marginals: (T, V), P(token t = y).
     output_chain: (T, V, V), the distribution of the next token given the last one: the target itself for the
-        unbiased decoders, the chain that the output follows for BiasedSpeculative. One step, broadcast, where
-        both chains of the pair are stationary. Read-only.
+        unbiased decoders, the chain that the output follows for BiasedSpeculative and RuleSpeculative. One
+        step, broadcast, where both chains of the pair are stationary. Read-only. With a biased rule and the
+        bonus token the tokens before the last one matter too: then averaged over them.
     sequence_kl: KL(output || target) of the whole sequence in nats, given x_0 and averaged over it; 0 for
-        the unbiased decoders, inf where the output can contain what the target cannot.
+        the unbiased decoders, inf where the output can contain what the target cannot; nan for a biased
+        RuleSpeculative with the bonus token where sequences are too many to enumerate.
+    bias_per_position: (T,), the total variation between the next token's distributions of output and target
+        after the same last token, averaged over the output's last token; zeros for the unbiased decoders.
     expected_drafted_tokens: the drafted tokens of a trajectory, verified or not, those behind a rejection
         included; of batch decoding those of all its drafts. nan for TreeSpeculative.
     expected_accepted_tokens: those of them that were accepted: neither replacements nor bonus tokens.
@@ -62,6 +66,7 @@ class Prediction(ByPlace, CallRates):
     token_marginals: np.ndarray
     output_chain: np.ndarray
     sequence_kl: float
+    bias_per_position: np.ndarray
     expected_drafted_tokens: float
     expected_accepted_tokens: float
     drafted_by_position: np.ndarray
@@ -83,12 +88,14 @@ class Prediction(ByPlace, CallRates):
         by_position: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
         acceleration: float = math.nan,
         output_chain: np.ndarray | None = None,
+        sequence_kl: float | None = None,
         error_bound: float = 0.0,
     ) -> Prediction:
         """The prediction, with everything that follows from these: means, variance, marginals, divergence.
 
         by_position: (drafted, reached, accepted) by position; None where drafted tokens are not predicted.
-        output_chain: None for the target, which is the output of every unbiased decoder.
+        output_chain: None for the target, which is the output of every unbiased decoder. sequence_kl: None
+        for that of the chains.
         """
         horizon, counts = pair.horizon, np.arange(pair.horizon + 1)
         expected = float(rejections_per_position.sum())
@@ -96,6 +103,9 @@ class Prediction(ByPlace, CallRates):
         unbiased = chain is pair.target
         drafted, reached, accepted = (np.zeros(0),) * 3 if by_position is None else by_position
         known = 1.0 if by_position is not None else math.nan
+        tokens = marginals(chain, pair.initial)
+        if sequence_kl is None:
+            sequence_kl = 0.0 if unbiased else sequence_divergence(chain, pair.target, pair.initial)
         return cls(
             decoder=decoder,
             rejections_pmf=rejections_pmf,
@@ -105,9 +115,10 @@ class Prediction(ByPlace, CallRates):
             target_calls_pmf=target_calls_pmf,
             expected_target_calls=within_calls(np.dot(target_calls_pmf, counts), horizon),
             acceleration=acceleration,
-            token_marginals=marginals(chain, pair.initial),
+            token_marginals=tokens,
             output_chain=chain,
-            sequence_kl=0.0 if unbiased else sequence_divergence(chain, pair.target, pair.initial),
+            sequence_kl=sequence_kl,
+            bias_per_position=np.zeros(horizon) if unbiased else _biases(chain, pair, tokens),
             expected_drafted_tokens=known * decoder.drafts_per_call * float(drafted.sum()),
             expected_accepted_tokens=known * float(accepted.sum()),
             drafted_by_position=drafted,
@@ -128,6 +139,12 @@ class Prediction(ByPlace, CallRates):
     def horizon(self) -> int:
         """T, the number of generated tokens."""
         return len(self.rejections_per_position)
+
+
+def _biases(chain: np.ndarray, pair: ChainPair, tokens: np.ndarray) -> np.ndarray:
+    last = np.vstack([pair.initial, tokens[:-1]])
+    distances = (0.5 * np.abs(one - goal).sum(axis=1) for one, goal in zip(chain, pair.target, strict=True))
+    return np.array([now @ distance for now, distance in zip(last, distances, strict=True)])
 
 
 def within_calls(mean: float, horizon: int) -> float:

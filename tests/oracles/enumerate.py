@@ -2,12 +2,12 @@
 
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
 q^(M+1) used once after the last failure, and Section 4 (biased decoding); Pankratov and Alistarh 2026
-(arXiv 2512.11718), deterministic speculation with trees, where "rejected" is the bonus token; finite windows,
-call by call, are in `windows`, and block verification in `blocks`. Every random
-outcome that the algorithm looks at is a branch: each drafted token, each acceptance coin, each replacement.
-Drafted tokens that nothing ever looks at are summed out, since their probabilities sum to 1. Nothing here is
-simplified by theory: no total variation, no "q minus min", no recursion on expectations; so agreement with a
-formula says something about the formula.
+(arXiv 2512.11718), deterministic speculation with trees, where "rejected" is the bonus token; finite
+windows, call by call, are in `windows`, block verification in `blocks`, rules in `acceptance`. Every random
+outcome that the algorithm looks at is a branch: each drafted token, each acceptance coin, each
+replacement. Drafted tokens that nothing ever looks at are summed out, since their probabilities sum to 1.
+Nothing here is simplified by theory: no total variation, no "q minus min", no recursion on expectations; so
+agreement with a formula says something about the formula.
 
 The cost is exponential in T and M: meant for V, T, M of 2 to 4.
 """
@@ -27,6 +27,7 @@ from simlab.decoders import (
     BlockSpeculative,
     ConfidenceSpeculative,
     Remembering,
+    RuleSpeculative,
     Speculative,
     TreeSpeculative,
     is_plain,
@@ -48,6 +49,12 @@ def joint_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tup
         from tests.oracles.windows import call_distribution, marginal  # here: it is made of the parts below
 
         distribution = call_distribution(draft, target, initial, decoder)
+        return marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
+    if isinstance(decoder, RuleSpeculative):
+        from tests.oracles import acceptance
+        from tests.oracles.windows import marginal
+
+        distribution = acceptance.call_distribution(draft, target, initial, decoder)
         return marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
     if isinstance(decoder, BlockSpeculative):
         from tests.oracles import blocks

@@ -15,6 +15,7 @@ import simlab
 from simlab import reference
 from simlab.decoders import DECODERS, REPLACEMENTS
 from simlab.reference.tree import draft_tree
+from tests.rules.examples import EVERY
 from tests.strategies import pairs
 
 WINDOWS = [None, 1, 2, 3]
@@ -55,6 +56,9 @@ def decoders(draw, pair: simlab.ChainPair, name: str):
             return simlab.StreakSpeculative(window or 4, draw(st.integers(1, 3)), longest=4)
         case "ema":
             return simlab.EmaSpeculative(window or 4, draw(st.sampled_from([0.1, 0.5, 1.0])), longest=4)
+        case "rule":
+            rule = draw(st.sampled_from(EVERY))
+            return simlab.RuleSpeculative(rule, window, draw(st.booleans()))
     raise AssertionError(f"no strategy for the decoder {name}")
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from simlab.checks import as_integer, check_count, check_number
 from simlab.cli.config.compose import swept_values
 from simlab.cli.config.policy import policy_from
+from simlab.cli.config.rule import rule_decoder
 from simlab.cost import CostModel, read_times
-from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder
+from simlab.decoders import DECODERS, AdaptiveSpeculative, Decoder, RuleSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Judging
 from simlab.pairs import ChainPair
@@ -36,6 +37,8 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
     options = {key: as_integer(value) for key, value in options.items()}
     if DECODERS[name] is AdaptiveSpeculative:
         return AdaptiveSpeculative(policy_from(options, pair, cost_from(config)))
+    if DECODERS[name] is RuleSpeculative:
+        return rule_decoder(options, config.get("command", ()))
     options = {key: _infinite(value) for key, value in options.items()}
     try:
         return DECODERS[name](**options)

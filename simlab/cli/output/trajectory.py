@@ -67,6 +67,11 @@ READINGS = {
         "too often. The first that is not is replaced; those behind it are thrown away.",
         source=lambda call, decoder: BIASED_FROM[decoder.replacement],
     ),
+    "rule": Reading(
+        "A drafted token is accepted if its coin is below accept, the rule's answer for these rows. The "
+        "first that is not is replaced as the rule says; those behind it are thrown away.",
+        source=lambda call, decoder: "the rule's rows",
+    ),
     "tree": Reading(
         "The target draws its own tokens. As long as they lie in the drafted tree the call goes on; the "
         "first that does not is the bonus token.",

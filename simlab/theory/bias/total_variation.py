@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.checks import check_count
-from simlab.decoders import Decoder
+from simlab.decoders import Decoder, RuleSpeculative
 from simlab.pairs.pair import ChainPair
 from simlab.theory.dispatch import output_chain
 from simlab.theory.products import NEGLIGIBLE
@@ -71,8 +71,12 @@ def sequence_total_variation(pair: ChainPair, decoder: Decoder, *, cells: int | 
     if cells is not None:
         check_count("cells", cells, least=2)
     chain = output_chain(pair, decoder)
-    if not decoder.is_biased:
+    if not decoder.is_biased or chain is pair.target:
         return Bracket(0.0, 0.0)
+    if isinstance(decoder, RuleSpeculative) and decoder.bonus:  # no chain: a bonus token hides among others
+        from simlab.theory.rules.windows import sequence_bracket
+
+        return sequence_bracket(pair, decoder, cells)
     return chains_total_variation(chain, pair.target, pair.initial, cells=cells)
 
 

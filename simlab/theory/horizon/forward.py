@@ -21,7 +21,7 @@ import numpy as np
 from simlab.decoders import Decoder, algorithm
 from simlab.pairs.pair import ChainPair
 from simlab.theory.horizon.positions import CallPositions
-from simlab.theory.horizon.steps import steps
+from simlab.theory.horizon.steps import distinct_steps, steps
 from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE
 
@@ -96,13 +96,14 @@ def output_chain(pair: ChainPair, decoder: Decoder) -> np.ndarray:
 
 def _room_for_outputs(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     """Room for the output chain's distinct steps: (T, V, V), (1, V, V), or none where it is the target."""
-    count = (1 if pair.is_stationary else pair.horizon) * decoder.is_biased
+    count = distinct_steps(pair, decoder) * decoder.is_biased
     return np.empty((count, pair.states, pair.states))
 
 
 def _as_chain(outputs: np.ndarray, pair: ChainPair) -> np.ndarray:
-    """The distinct steps of an output chain as (T, V, V); the pair's target where there are none."""
-    if not len(outputs):
+    """The distinct steps of an output chain as (T, V, V); the pair's target where there are none, or where
+    they are its very rows."""
+    if not len(outputs) or all(np.array_equal(one, pair.target[t]) for t, one in enumerate(outputs)):
         return pair.target
     outputs.flags.writeable = False
     return np.broadcast_to(outputs[0], pair.target.shape) if len(outputs) < pair.horizon else outputs

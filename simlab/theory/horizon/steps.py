@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.decoders import BatchSpeculative, BiasedSpeculative, Decoder, entry_for
+from simlab.decoders import BatchSpeculative, BiasedSpeculative, Decoder, RuleSpeculative, entry_for
 from simlab.pairs.pair import ChainPair
 from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
+from simlab.theory.rules.kernels import verified
 
 
 class Step(NamedTuple):
@@ -25,12 +26,32 @@ class Step(NamedTuple):
 
 
 def steps(pair: ChainPair, decoder: Decoder) -> Iterator[Step]:
-    """The step at t = 0..T-1; a stationary pair's step is made once. Raises SimlabError if there is none."""
+    """The step at t = 0..T-1; a stationary pair's step is made once. Raises SimlabError if there is none.
+
+    A rule of acceptance comes as tables (`RuleSpeculative.on`).
+    """
+    if isinstance(decoder, RuleSpeculative):
+        yield from _by_rule(pair, decoder)
+        return
     split, step = entry_for(decoder, SPLITS, "theory"), None
     for t in range(pair.horizon):
         if step is None or not pair.is_stationary:
             step = split(pair.draft[t], pair.target[t], decoder)
         yield step
+
+
+def distinct_steps(pair: ChainPair, decoder: Decoder) -> int:
+    """How many steps differ: 1 or T."""
+    if isinstance(decoder, RuleSpeculative):
+        return pair.horizon if max(decoder.rule.steps, len(pair.target_rows)) > 1 else 1
+    return 1 if pair.is_stationary else pair.horizon
+
+
+def _by_rule(pair: ChainPair, decoder: RuleSpeculative) -> Iterator[Step]:
+    kernels = verified(decoder.rule, pair.target_rows)
+    for t in range(pair.horizon):
+        step = kernels.at(t)
+        yield Step(step.output, step.rejected, step.rejected)
 
 
 def _target_alone(draft: np.ndarray, target: np.ndarray, decoder: Decoder) -> Step:

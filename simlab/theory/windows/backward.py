@@ -32,7 +32,7 @@ def costs_to_go(pair: ChainPair, rules: Rules, call_time: Callable) -> Iterator[
     drafts = None if rules.thresholds is None else _Drafts(len(rules.windows), pair.states, times)
     later = np.zeros((len(rules.windows), pair.states))
     which, token = np.arange(len(later))[:, None], np.arange(pair.states)
-    for t, step in steps(pair, backwards=True):
+    for t, step in steps(pair, backwards=True, verified=rules.verified):
         alive = np.flatnonzero((first <= t) & (end > t))
         over = np.flatnonzero(end == t)
         stopped = rules.stopped(step.draft)

@@ -37,13 +37,13 @@ def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
     """
     rules, longest = rules_of(pair, decoder), longest_window(decoder, pair.horizon)
     means = means_by_position(pair, rules, longest)
-    drafted = _drafted_by_position(pair, rules, means.starts, longest)
+    drafted = drafted_by_position(pair, rules, means.starts, longest)
     return Prediction.build(
         pair,
         decoder,
-        rejections_pmf=_distribution(pair, rules, of_calls=False),
+        rejections_pmf=distribution(pair, rules, of_calls=False),
         rejections_per_position=means.rejections,
-        target_calls_pmf=_distribution(pair, rules, of_calls=True),
+        target_calls_pmf=distribution(pair, rules, of_calls=True),
         by_position=(drafted, means.reached, means.accepted),
     )
 
@@ -67,12 +67,12 @@ def costs_to_go(pair: ChainPair, decoder: Windowed, call_time: Callable) -> np.n
     return found
 
 
-def _distribution(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
+def distribution(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
     """P(n target calls) or P(n rejections), (T+1,)."""
     states = pair.states
     starts = pair.initial[None]  # (n, V): calls that start at t, by what was counted before
     verified: dict[int, np.ndarray] = {}  # F_e, (n, V) each
-    for t, step in steps(pair):
+    for t, step in steps(pair, verified=rules.verified):
         if not rules.bonus and t in verified:
             starts = _sum((starts, 0), (verified.pop(t), int(of_calls)))
         ends = t + rules.drafted(t)[0]
@@ -119,13 +119,16 @@ def _stop(verified: dict[int, np.ndarray], t: int, stopped: np.ndarray | None) -
 
 class Means(NamedTuple):
     """Expectations of a rule. starts: (T, V), P(a call starts at t after token x). rejections: (T,), at t.
-    reached, accepted: (K,) by position, as in `Prediction`.
+    reached, accepted: (K,) by position, as in `Prediction`. verified, straight: (T, V), P(the token at t is
+    a drafted one or its replacement after token x), P(it comes straight from the target).
     """
 
     starts: np.ndarray
     rejections: np.ndarray
     reached: np.ndarray
     accepted: np.ndarray
+    verified: np.ndarray
+    straight: np.ndarray
 
 
 def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:
@@ -134,13 +137,13 @@ def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:
     Without a count: where a window is the same for all, calls that end drafting at e < T - bonus all started
     at one position.
     """
-    starts = np.zeros((pair.horizon, pair.states))
+    starts, verified, straight = np.zeros((3, pair.horizon, pair.states))
     rejections = np.zeros(pair.horizon)
     reached, accepted = np.zeros(longest), np.zeros(longest)
     now = np.array(pair.initial)  # calls that start at t
     end, since = np.zeros((2, 0), np.int64)
     mass = np.zeros((0, pair.states))  # F, a row for each pair of an end e and a start s
-    for t, step in steps(pair):
+    for t, step in steps(pair, verified=rules.verified):
         if not rules.bonus:
             now = now + mass[end == t].sum(axis=0)
             end, since, mass = (part[end > t] for part in (end, since, mass))
@@ -156,15 +159,16 @@ def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:
             finished += np.where(stopped[0], mass, 0.0).sum(axis=0)
             mass = np.where(stopped[0], 0.0, mass)
         reached += np.bincount(t - since, mass.sum(axis=1), minlength=longest)
-        replaced = product(mass.sum(axis=0), step.rejected)
+        verified[t], straight[t] = mass.sum(axis=0), finished
+        replaced = product(verified[t], step.rejected)
         mass = _trimmed(product(mass, step.accepted))
         accepted += np.bincount(t - since, mass.sum(axis=1), minlength=longest)
         rejections[t] = replaced.sum()
         now = replaced + product(finished, step.target)
-    return Means(starts, rejections, reached, accepted)
+    return Means(starts, rejections, reached, accepted, verified, straight)
 
 
-def _drafted_by_position(pair: ChainPair, rules: Rules, starts: np.ndarray, longest: int) -> np.ndarray:
+def drafted_by_position(pair: ChainPair, rules: Rules, starts: np.ndarray, longest: int) -> np.ndarray:
     """The expected number of calls that draft at least i tokens, (K,), from the distribution of their
     starts."""
     if rules.thresholds is None:
@@ -174,7 +178,7 @@ def _drafted_by_position(pair: ChainPair, rules: Rules, starts: np.ndarray, long
         return np.cumsum(exactly[:0:-1])[::-1]
     drafted = np.zeros(longest)
     at_least = np.zeros((longest + 1, pair.states))  # H_i(t + 1, x); H(T) = 0, as no token is left
-    for t, step in steps(pair, backwards=True):
+    for t, step in steps(pair, backwards=True, verified=rules.verified):
         sure = ~rules.stopped(step.draft)[0]
         at_least[1:] = np.where(sure, product(at_least[:-1], step.draft.T), 0.0)
         at_least[0] = 1.0

@@ -10,16 +10,24 @@ the draft is unsure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from simlab.checks import shortened
-from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative, Windowed, has_bonus
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    ConfidenceSpeculative,
+    RuleSpeculative,
+    Speculative,
+    Windowed,
+    has_bonus,
+)
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.theory.kernels import speculative_rejected
+from simlab.theory.rules.kernels import Verified, verified
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +35,14 @@ class Rules:
     """J rules of how long to draft, for one pair.
 
     windows: (J, T, V) whole numbers, at most T (fixed windows are broadcast). bonus: of all J.
-    thresholds: (J,), or None where the draft's confidence stops nothing.
+    thresholds: (J,), or None where the draft's confidence stops nothing. verified: what is accepted and
+    replaced; None: as speculative decoding does.
     """
 
     windows: np.ndarray
     bonus: bool
     thresholds: np.ndarray | None = None
+    verified: Verified | None = None
 
     @property
     def horizon(self) -> int:
@@ -58,6 +68,9 @@ def rules_of(pair: ChainPair, decoder: Windowed) -> Rules:
         case AdaptiveSpeculative(policy=policy):
             policy.check_fits(pair.horizon, pair.states)
             return Rules(np.minimum(policy.windows, pair.horizon)[None], policy.bonus)
+        case RuleSpeculative(window=window):
+            rules = fixed_windows(pair, [window], has_bonus(decoder))
+            return replace(rules, verified=verified(decoder.rule, pair.target_rows))
     raise SimlabError(f"no theory for {shortened(decoder)}")
 
 
@@ -76,7 +89,8 @@ def confidence_rules(pair: ChainPair, thresholds, window: int | None) -> Rules:
 
 
 class Step(NamedTuple):
-    """The rows of one step, (V, V) each: accepted + rejected = target, emitted token by emitted token."""
+    """The rows of one step, (V, V) each, by last and by emitted token: what the models say, what is accepted
+    of the draft, and what replaces rejected tokens. accepted + rejected is the target unless biased."""
 
     draft: np.ndarray
     target: np.ndarray
@@ -84,10 +98,19 @@ class Step(NamedTuple):
     rejected: np.ndarray
 
 
-def steps(pair: ChainPair, backwards: bool = False) -> Iterator[tuple[int, Step]]:
-    """(t, the step at t) for all t, upwards or downwards; a stationary pair's step is made once."""
+def steps(
+    pair: ChainPair, backwards: bool = False, verified: Verified | None = None
+) -> Iterator[tuple[int, Step]]:
+    """(t, the step at t) for all t, upwards or downwards; a stationary pair's step is made once.
+
+    verified: the kernels of another rule than speculative decoding's.
+    """
     step = None
     for t in reversed(range(pair.horizon)) if backwards else range(pair.horizon):
+        if verified is not None:
+            accepted, rejected, _ = verified.at(t)
+            yield t, Step(pair.draft[t], pair.target[t], accepted, rejected)
+            continue
         if step is None or not pair.is_stationary:
             draft, target = pair.draft[t], pair.target[t]
             step = Step(draft, target, np.minimum(draft, target), speculative_rejected(draft, target))

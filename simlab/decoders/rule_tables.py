@@ -1,0 +1,217 @@
+"""A rule of acceptance as tables: asked for every row of a pair, checked, and named by what it answered.
+
+The rule is a user's function, so nothing that it returns is trusted: shapes, numbers, and that a second call
+answers as the first one did. What samplers, references and theory take is the tables alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from simlab.errors import SimlabError
+
+ROUNDING = 1e-9
+"""How far a probability may lie outside [0, 1], and a proposal's sum from 1."""
+MOST_SHOWN = 8
+"""Entries of a row that a message shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class RuleTables:
+    """What a rule answered for the rows of one pair: S distinct steps, 1 where they are all the same.
+
+    name, options: of the rule, for tables. is_biased: whether it may be biased. proposed: (S, V, V), the rows
+    that tokens are drawn from. accept: (S, V, V), the probability with which token y after x is accepted.
+    replacement: (S, V, V), the distribution that replaces a rejected token, or (S, V, V, V), [t, x, y] for
+    each rejected token y. A row of zeros replaces what is never rejected. pair: the pair's digest. Equal to
+    tables with the same numbers, whatever the rule is called. `named_only` has no arrays: what names a task
+    where the tables are already.
+    """
+
+    name: str
+    options: Mapping
+    is_biased: bool
+    pair: str
+    digest: str
+    proposed: np.ndarray | None = field(repr=False)
+    accept: np.ndarray | None = field(repr=False)
+    replacement: np.ndarray | None = field(repr=False)
+
+    @property
+    def steps(self) -> int:
+        """S."""
+        return len(self.accept)
+
+    @cached_property
+    def replaced(self) -> np.ndarray:
+        """(S, V, V): P(the drafted token is rejected and z replaces it), whichever token was drafted."""
+        lost = self.proposed * (1.0 - self.accept)
+        if self.replacement.ndim == 3:
+            return lost.sum(axis=-1, keepdims=True) * self.replacement
+        return np.einsum("sxy,sxyz->sxz", lost, self.replacement)
+
+    def named_only(self) -> RuleTables:
+        """The same without the arrays."""
+        return RuleTables(self.name, self.options, self.is_biased, self.pair, self.digest, None, None, None)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RuleTables):
+            return NotImplemented
+        return (self.digest, self.pair) == (other.digest, other.pair)
+
+    def __hash__(self) -> int:
+        return hash((self.digest, self.pair))
+
+
+def rule_tables(
+    rule: Callable, name: str, options: Mapping, is_biased: bool, pair, assumed: np.ndarray | None
+) -> RuleTables:
+    """The tables of a rule on a pair. assumed: (1 or T, V, V), the rows that the rule takes for the draft's.
+
+    Every row is asked for twice, the second time in the other order. Raises SimlabError, with the rows that
+    show it, for a rule that raises, that returns something of another shape, numbers that are not finite,
+    probabilities outside [0, 1], no replacement for what it may reject, or another answer the second time.
+    """
+    believed = pair.draft_rows if assumed is None else assumed
+    steps = max(len(pair.draft_rows), len(pair.target_rows), len(believed))
+    places = [(t, x) for t in range(steps) for x in range(pair.states)]
+
+    def ask(t: int, x: int) -> tuple:
+        drawn, draft, target = (
+            _read_only(rows[t if len(rows) > 1 else 0][x])
+            for rows in (pair.draft_rows, believed, pair.target_rows)
+        )
+        return _answer(rule, name, drawn, draft, target, f"at position {t} after token {x}")
+
+    answers = {place: ask(*place) for place in places}
+    for place in reversed(places):
+        again = ask(*place)
+        if not all(np.array_equal(one, two) for one, two in zip(answers[place], again, strict=True)):
+            t, x = place
+            raise SimlabError(
+                f"rule {name} answers two calls with the same rows differently, at position {t} after token "
+                f"{x}: {_both(answers[place], again)}; expected a rule of the two rows alone, without random "
+                "numbers or a state"
+            )
+    wide = any(answer[2].ndim == 2 for answer in answers.values())
+    proposed, accept, replacement = ([answers[place][part] for place in places] for part in range(3))
+    if wide:
+        replacement = [np.broadcast_to(row, (pair.states,) * 2) for row in replacement]
+    shape = (steps, pair.states, pair.states)
+    return made_tables(
+        name,
+        options,
+        is_biased,
+        pair.digest,
+        np.array(proposed).reshape(shape),
+        np.array(accept).reshape(shape),
+        np.array(replacement).reshape(*shape, *shape[2:] * wide),
+    )
+
+
+def made_tables(name, options, is_biased, pair, proposed, accept, replacement) -> RuleTables:
+    """Tables of checked arrays, read-only, one step where all are the same, with their digest."""
+    arrays = [proposed, accept, replacement]
+    if all((part == part[:1]).all() for part in arrays):
+        arrays = [np.ascontiguousarray(part[:1]) for part in arrays]
+    sha = hashlib.sha256()
+    for part in arrays:
+        part.flags.writeable = False
+        sha.update(repr(part.shape).encode())
+        sha.update(np.ascontiguousarray(part, "<f8").data)
+    return RuleTables(name, dict(options), is_biased, pair, sha.hexdigest(), *arrays)
+
+
+def _answer(rule, name: str, drawn, draft, target, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(proposed, accept, replacement) of one row, each normalised and checked."""
+    rows = f"{where}, draft {spelled(draft)}, target {spelled(target)}"
+    states = len(target)
+
+    def refuse(what: str) -> SimlabError:
+        return SimlabError(f"rule {name} {what}; {rows}")
+
+    try:
+        with np.errstate(all="ignore"):  # what comes of it is looked at below
+            proposed = rule.propose(drawn) if hasattr(rule, "propose") else drawn
+            answer = rule(draft, target)
+    except SimlabError:
+        raise
+    except Exception as error:
+        raise refuse(f"raised {type(error).__name__}: {error}") from error
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise refuse(f"returned {_kind(answer)}; expected (accept, replacement)")
+    proposed = _numbers(proposed, "proposes", ((states,),), refuse)
+    accept = _numbers(answer[0], "returned accept", ((states,),), refuse)
+    replacement = _numbers(answer[1], "returned replacement", ((states,), (states, states)), refuse)
+    parts = {"proposes": proposed, "returned accept": accept, "returned replacement": replacement}
+    for what, part in parts.items():
+        outside = (part < -ROUNDING) | (part > 1 + ROUNDING)
+        if outside.any():
+            index = tuple(int(i) for i in np.argwhere(outside)[0])
+            entry = ", ".join(map(str, index))
+            raise refuse(f"{what}[{entry}] = {part[index]:.6g}; expected a probability in [0, 1]")
+    proposed, accept, replacement = (np.clip(part, 0.0, 1.0) for part in (proposed, accept, replacement))
+    if abs(proposed.sum() - 1) > ROUNDING:
+        raise refuse(f"proposes {spelled(proposed)}, which sums to {proposed.sum():.6g}; expected 1")
+    whole = replacement.sum(axis=-1, keepdims=True)
+    lost = (proposed > 0) & (accept < 1)
+    if replacement.ndim == 1:
+        lost = np.array([lost.any()])
+    empty = lost & (whole[..., 0] <= 0)
+    if empty.any():
+        token = f" of token {int(np.argmax(empty))}" if replacement.ndim == 2 else ""
+        raise refuse(f"returned a replacement{token} that puts mass on nothing, and may reject")
+    exact = np.abs(whole - 1) <= 4 * states * np.finfo(float).eps  # as it is: dividing would only round
+    scale = np.where(exact | (whole <= 0), 1.0, whole)
+    return proposed, accept, replacement / scale
+
+
+def _numbers(value, what: str, shapes: tuple, refuse) -> np.ndarray:
+    """`value` as a float array of one of these shapes, all finite."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    try:
+        found = np.array(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise refuse(f"{what} = {_kind(value)}; expected numbers") from error
+    if found.shape not in shapes:
+        wanted = " or ".join(map(str, shapes))
+        raise refuse(f"{what} of shape {found.shape}; expected {wanted}")
+    if not np.isfinite(found).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])
+        raise refuse(f"{what}[{', '.join(map(str, index))}] = {found[index]}; expected a finite number")
+    return found
+
+
+def spelled(row: np.ndarray) -> str:
+    """A row for a message: six digits, the first entries of a long one."""
+    told = ", ".join(f"{value:.6g}" for value in row[:MOST_SHOWN])
+    return f"[{told}{', ..' * (len(row) > MOST_SHOWN)}]"
+
+
+def _both(one: tuple, two: tuple) -> str:
+    for what, first, second in zip(("proposes", "accept", "replacement"), one, two, strict=True):
+        if not np.array_equal(first, second):
+            return f"{what} {_kind(first)} and then {_kind(second)}"
+    raise AssertionError("the answers are equal")
+
+
+def _kind(value) -> str:
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return spelled(value)
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _read_only(row: np.ndarray) -> np.ndarray:
+    """A copy that the rule cannot change, so that it cannot change the pair either."""
+    row = np.array(row)
+    row.flags.writeable = False
+    return row
