@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from simlab.evidence import Interval
 from simlab.experiments.common.outcome import Presentation
 from simlab.experiments.models.options import Options, Shown
-from simlab.experiments.models.texts import Recorded, stacked, text_mean
+from simlab.experiments.models.texts import Recorded, part_of, stacked
 from simlab.report import new_figure, shared_legend, style
 from simlab.report.modelplot import draw_front
+from simlab.traces import Trace
 from simlab.traces.columns import over_acceptance_column
 from simlab.verify import Check
 from simlab.verify.compare import Claim, equal
@@ -19,39 +24,48 @@ OPTIMAL = ("optimal", "residual")
 OTHERS = ("target", "draft")
 CAPTION = (
     "One token of over-acceptance on real models: the probability of rejecting against the total variation "
-    "between output and target, both from the whole rows, averaged over the prefixes of a text and then over "
-    "the {texts} texts that the target wrote ({prefixes:,} prefixes); epsilon = {epsilons}, from right to "
-    "left. Line: Theorem 5, rejection + bias = total variation, from speculative decoding (no bias) to "
-    "drafting alone (no rejection). On every prefix the optimal replacement is on its line, so its average "
-    "is; that is checked prefix by prefix, and for the residual [target - draft], which is not drawn, too. "
-    "Given a prefix all is exact; crosses are {confidence:.10g}% intervals of the averages, from texts as "
-    "independent units, each for itself."
+    "between output and target, both as parts of the total variation of draft and target (in the titles), "
+    "from the whole rows, averaged over the prefixes of a text and then over the texts that the target "
+    "wrote; epsilon = {epsilons}, from right to left ({texts}). Line: Theorem 5, rejection + bias = total "
+    "variation, from speculative decoding (no bias) to drafting alone (no rejection). On every prefix the "
+    "optimal replacement is on its line, so its average is; that is checked prefix by prefix, and for the "
+    "residual [target - draft], which is not drawn, too. Given a prefix all is exact; crosses are "
+    "{confidence:.10g}% intervals of the averages, from texts as independent units, each for itself."
 )
 TOLERANCE = 1e-9
 """What bundled traces can show: their columns are multiples of 2^-30."""
 
 
+@dataclass(frozen=True, eq=False)
+class Front:
+    """One pair, arrays (K,): rejection, and bias by replacement, as parts of the total variation."""
+
+    epsilons: np.ndarray
+    rejection: Interval
+    bias: dict[str, Interval]
+
+
 def present_front(told: Presentation, pairs: tuple[Recorded, ...], options: Options) -> Shown:
     """The figure, a check of Theorem 5 on every pair, and a note on the other replacements."""
     confidence, rows, axes = told.settings.confidence, [], []
+    fronts = [front_of(pair, confidence) for pair in pairs]
     with style():
-        figure = new_figure(8.4, 5.6)
-        grid = figure.add_gridspec(2, -(-len(pairs) // 2))
-        for index, pair in enumerate(pairs):
-            panel = figure.add_subplot(grid[divmod(index, grid.ncols)])
-            variation, points = _points(pair, confidence)
-            draw_front(panel, float(variation.estimate), points, confidence=confidence)
-            panel.set_title(pair.label)
-            if index >= grid.ncols:
-                panel.set_xlabel("P(reject)")
-            if index % grid.ncols == 0:
-                panel.set_ylabel("bias of a token")
+        figure = new_figure(8.4, 5.8)
+        grid = figure.subplots(2, -(-len(pairs) // 2), sharex=True, sharey=True, squeeze=False)
+        for panel, pair, front in zip(grid.flat, pairs, fronts, strict=False):
+            draw_front(panel, front.rejection, front.bias)
+            panel.set_title(f"{pair.label}, total variation {pair.trace.total_variation.mean():.3f}")
+            rows += _rows(pair, front)
             axes.append(panel)
-            rows += _rows(pair, points)
-        shared_legend(figure, axes, columns=3)
+        for panel in grid[-1]:
+            panel.set_xlabel("P(reject) / total variation")
+        for panel in grid[:, 0]:
+            panel.set_ylabel("bias / total variation")
+        shared_legend(figure, axes, columns=4)
+    epsilons = np.unique(np.concatenate([front.epsilons for front in fronts]))
     caption = CAPTION.format(
-        prefixes=len(pairs[0].trace), texts=pairs[0].trace.sequences, confidence=100 * confidence,
-        epsilons=", ".join(f"{epsilon:g}" for epsilon in _epsilons(pairs[0])),
+        epsilons=", ".join(f"{epsilon:g}" for epsilon in epsilons),
+        texts=_texts(pairs), confidence=100 * confidence,
     )  # fmt: skip
     return Shown(
         figures=[told.figure("models_front", caption, figure, rows)],
@@ -62,10 +76,11 @@ def present_front(told: Presentation, pairs: tuple[Recorded, ...], options: Opti
 
 def theorem5(pair: Recorded) -> Check:
     """Rejection + loss = total variation, on every prefix and at every epsilon, for what is optimal."""
-    trace, epsilons = pair.trace, _epsilons(pair)
-    cases = [(name, epsilon) for name in OPTIMAL for epsilon in epsilons]
-    lines = np.concatenate([_line(pair, epsilon) for _, epsilon in cases])
-    excess = np.concatenate([trace.column(_excess(*case)) for case in cases])
+    cases = [
+        (trace, name, epsilon) for trace in pair.traces for name in OPTIMAL for epsilon in _epsilons(trace)
+    ]
+    lines = np.concatenate([_line(trace, epsilon) for trace, _, epsilon in cases])
+    excess = np.concatenate([trace.column(_excess(name, epsilon)) for trace, name, epsilon in cases])
     claim = Claim(
         f"theorem 5, real prefixes, {pair.label}",
         "Yin et al. 2024, Theorem 5",
@@ -73,58 +88,71 @@ def theorem5(pair: Recorded) -> Check:
         "loss of a token",
         "total variation - rejection",
     )
-    return equal(
-        claim, lines + excess, lines, tolerance=TOLERANCE,
-        scope=f"all {len(trace):,} prefixes of {trace.sequences} texts, {len(epsilons)} epsilons",
-    )  # fmt: skip
+    prefixes = sum(len(trace) for trace in pair.traces)
+    epsilons = sum(len(_epsilons(trace)) for trace in pair.traces)
+    scope = f"all {prefixes:,} prefixes, {epsilons} epsilons"
+    return equal(claim, lines + excess, lines, tolerance=TOLERANCE, scope=scope)
 
 
-def _epsilons(pair: Recorded) -> list[float]:
-    return sorted(pair.trace.provenance["epsilons"])
+def front_of(pair: Recorded, confidence: float) -> Front:
+    """Rejection and bias at every epsilon, each from the trace that was recorded with it."""
+    cases = sorted((epsilon, at) for at, trace in enumerate(pair.traces) for epsilon in _epsilons(trace))
+
+    def parts(column: Callable[[Trace, float], np.ndarray], most: float = 1.0) -> Interval:
+        return stacked(
+            part_of(trace, column(trace, epsilon).clip(0, 1), trace.total_variation, confidence, most)
+            for epsilon, trace in ((epsilon, pair.traces[at]) for epsilon, at in cases)
+        )
+
+    def loss(replacement: str) -> Callable[[Trace, float], np.ndarray]:
+        return lambda trace, epsilon: _line(trace, epsilon) + trace.column(_excess(replacement, epsilon))
+
+    return Front(
+        np.array([epsilon for epsilon, _ in cases]),
+        parts(lambda trace, epsilon: trace.column(over_acceptance_column(epsilon))),
+        {"optimal": parts(loss("optimal"))} | {name: parts(loss(name), math.inf) for name in OTHERS},
+    )
+
+
+def _texts(pairs: tuple[Recorded, ...]) -> str:
+    """How many texts and prefixes each epsilon has."""
+    said = {}
+    for trace in (trace for pair in pairs for trace in pair.traces):
+        epsilons = " ".join(f"{epsilon:g}" for epsilon in _epsilons(trace))
+        said[epsilons] = f"{epsilons}: {trace.sequences} texts, {len(trace):,} prefixes"
+    return "; ".join(said.values())
+
+
+def _epsilons(trace: Trace) -> list[float]:
+    return sorted(trace.provenance["epsilons"])
 
 
 def _excess(replacement: str, epsilon: float) -> str:
     return over_acceptance_column(epsilon).replace("over_acceptance", f"excess_loss_{replacement}")
 
 
-def _line(pair: Recorded, epsilon: float) -> np.ndarray:
-    return pair.trace.total_variation - pair.trace.column(over_acceptance_column(epsilon))
+def _line(trace: Trace, epsilon: float) -> np.ndarray:
+    return trace.total_variation - trace.column(over_acceptance_column(epsilon))
 
 
-def _points(pair: Recorded, confidence: float) -> tuple[Interval, dict[str, tuple[Interval, Interval]]]:
-    """The mean total variation, and by replacement (P(reject), bias), each (K,) at the epsilons."""
-    trace, epsilons = pair.trace, _epsilons(pair)
-    rejections = stacked(
-        text_mean(trace, trace.column(over_acceptance_column(epsilon)), confidence) for epsilon in epsilons
-    )
-    points = {}
-    for replacement in ("optimal", *OTHERS):
-        losses = [_line(pair, epsilon) + trace.column(_excess(replacement, epsilon)) for epsilon in epsilons]
-        points[replacement] = (
-            rejections,
-            stacked(text_mean(trace, loss.clip(0.0, 1.0), confidence) for loss in losses),
-        )
-    return text_mean(trace, trace.total_variation, confidence), points
-
-
-def _rows(pair: Recorded, points: dict[str, tuple[Interval, Interval]]) -> list[dict]:
+def _rows(pair: Recorded, front: Front) -> list[dict]:
     return [
         {
-            "pair": pair.label, "replacement": replacement, "epsilon": epsilon,
+            "pair": pair.label, "replacement": replacement, "epsilon": float(epsilon),
             **{
                 f"{name}{end}": float(values[at])
-                for name, interval in (("rejection", rejections), ("bias", bias))
+                for name, interval in (("rejection", front.rejection), ("bias", bias))
                 for end, values in zip(("", "_low", "_high"), interval, strict=True)
             },
         }
-        for replacement, (rejections, bias) in points.items()
-        for at, epsilon in enumerate(_epsilons(pair))
+        for replacement, bias in front.bias.items()
+        for at, epsilon in enumerate(front.epsilons)
     ]  # fmt: skip
 
 
 def _note(pairs: tuple[Recorded, ...]) -> str:
     """How far above the line the other replacements are, at the least epsilon."""
-    epsilon, parts = _epsilons(pairs[0])[0], []
+    epsilon, parts = _epsilons(pairs[0].trace)[0], []
     for pair in pairs:
         means = [pair.trace.column(_excess(name, epsilon)).mean() for name in OTHERS]
         parts.append(f"{pair.label} " + " and ".join(f"{mean:.4f}" for mean in means))

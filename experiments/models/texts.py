@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.evidence import Interval, sample_mean_interval
+from simlab.evidence import Interval, mean_ratio_interval, sample_mean_interval
 from simlab.evidence.interval import error_of
 from simlab.models import Run, bundled_run_names, bundled_runs
 from simlab.traces import Trace, bundled, bundled_names
@@ -20,9 +21,10 @@ PLAIN = {"temperature": 1.0, "top_k": None, "top_p": None}
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """One pair of models. name: of its trace; label: in figures. trace: all of its texts, at temperature 1.
+    """One pair of models. name: of its trace; label: in figures. trace: its texts, at temperature 1.
     runs, biased: the unbiased and the biased decoders that were run with it, by name; none for some pairs.
-    at_temperature: its traces at other temperatures. series: its number in figures.
+    at_temperature: its traces at other temperatures. further: a smaller trace of other texts at temperature
+    1, recorded with other epsilons. series: its number in figures.
     """
 
     name: str
@@ -31,7 +33,13 @@ class Recorded:
     runs: Mapping[str, Run]
     biased: Mapping[str, Run]
     at_temperature: Mapping[float, Trace]
+    further: Trace | None
     series: int
+
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        """Those at temperature 1."""
+        return (self.trace,) if self.further is None else (self.trace, self.further)
 
     @property
     def acceptance(self) -> float:
@@ -41,22 +49,31 @@ class Recorded:
 
 @functools.cache
 def recorded_pairs() -> tuple[Recorded, ...]:
-    """The pairs whose target samples as it is, by rising mean acceptance."""
+    """The bundled pairs, a draft each, by rising mean acceptance where the target samples as it is."""
     traces = {name: bundled(name) for name in bundled_names()}
-    plain = {name: trace for name, trace in traces.items() if _is_plain(trace)}
-    order = sorted(plain, key=lambda name: float(plain[name].acceptance.mean()))
+    largest: dict[str, str] = {}
+    for name in sorted(traces, key=lambda name: -len(traces[name])):
+        if _is_plain(traces[name]):
+            largest.setdefault(draft_of(traces[name]), name)
+    order = sorted(largest.values(), key=lambda name: float(traces[name].acceptance.mean()))
     return tuple(_recorded(name, traces, series) for series, name in enumerate(order))
 
 
 def _recorded(name: str, traces: Mapping[str, Trace], series: int) -> Recorded:
     runs = bundled_runs(name) if name in bundled_run_names() else {}
-    biased = {run: found for run, found in runs.items() if run.startswith("biased")}
-    own, others = draft_of(traces[name]), {}
-    for trace in traces.values():
-        if draft_of(trace) == own and not _is_plain(trace):
-            others[float(trace.provenance["processing"]["temperature"])] = trace
-    unbiased = {run: found for run, found in runs.items() if run not in biased}
-    return Recorded(name, label_of(name), traces[name], unbiased, biased, others, series)
+    own = draft_of(traces[name])
+    alike = [one for key, one in traces.items() if key != name and draft_of(one) == own]
+    others = {float(one.provenance["processing"]["temperature"]): one for one in alike if not _is_plain(one)}
+    return Recorded(
+        name,
+        label_of(name),
+        traces[name],
+        {run: found for run, found in runs.items() if not run.startswith("biased")},
+        {run: found for run, found in runs.items() if run.startswith("biased")},
+        others,
+        next((one for one in alike if _is_plain(one)), None),
+        series,
+    )
 
 
 def _is_plain(trace: Trace) -> bool:
@@ -106,6 +123,18 @@ def text_mean(trace: Trace, values: np.ndarray, confidence: float) -> Interval:
     """
     means = np.add.reduceat(values, trace.offsets[:-1]) / trace.lengths
     return sample_mean_interval(means, 1.0, confidence)
+
+
+def part_of(
+    trace: Trace, values: np.ndarray, whole: np.ndarray, confidence: float, most: float = math.inf
+) -> Interval:
+    """The mean over texts of `values` over that of `whole`, columns (rows,) in [0, 1]; at most `most`."""
+    parts, wholes = (
+        np.add.reduceat(column, trace.offsets[:-1]) / trace.lengths for column in (values, whole)
+    )
+    return mean_ratio_interval(
+        parts, wholes, most_part=1.0, most_whole=1.0, confidence=confidence, most=most
+    )
 
 
 def stacked(intervals) -> Interval:

@@ -151,23 +151,20 @@ def draw_drafts(
         axes.set_xlim(0.85 * drafts[0], 1.3 * far)
 
 
-def draw_front(
-    axes, variation: float, points: Mapping[str, tuple[Interval, Interval]], *, confidence: float
-) -> None:
-    """Bias against rejection: the line of Theorem 5, and by replacement (P(reject), bias), arrays (K,)."""
+def draw_front(axes, rejection: Interval, bias: Mapping[str, Interval]) -> None:
+    """Bias by replacement against rejection, arrays (K,), as parts of the total variation, and the line."""
     axes.plot(
-        [0, variation], [variation, 0], color=THEORY_COLOUR, linewidth=THEORY_WIDTH, marker="",
-        label="Theorem 5: rejection + bias = total variation", zorder=2.3,
-    )  # fmt: skip
-    for series, (name, (rejections, bias)) in enumerate(points.items()):
+        [0, 1], [1, 0], color=THEORY_COLOUR, linewidth=THEORY_WIDTH, marker="", label="Theorem 5", zorder=2.3
+    )
+    for series, (name, found) in enumerate(bias.items()):
         colour, marker = look(series)
         axes.errorbar(
-            rejections.estimate, bias.estimate, xerr=_bars(rejections), yerr=_bars(bias), color=colour,
+            rejection.estimate, found.estimate, xerr=_bars(rejection), yerr=_bars(found), color=colour,
             marker=marker, markersize=4.5, markerfacecolor="white", linestyle="none", elinewidth=0.5,
             label=f"replaced by {name}", zorder=3 + 0.1 * series,
         )  # fmt: skip
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(0, 1.06)
 
 
 def draw_positions(axes, middles, found: Interval, block: int, *, label: str, series: int, of: int) -> None:

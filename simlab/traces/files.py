@@ -28,6 +28,8 @@ FORMAT = 1
 KEY = "simlab_trace"
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 CHUNK = 1 << 16
+TIGHT, TIGHT_ROWS = 22, 100_000
+"""zstd's level for traces of up to so many rows, a few seconds' work at most; longer ones have its own."""
 
 
 def write(trace: Trace, path) -> None:
@@ -139,6 +141,7 @@ def _write_parquet(trace: Trace, file) -> None:
         table.replace_schema_metadata({KEY: _head(trace)}),
         file,
         compression="zstd",
+        compression_level=TIGHT if len(trace) <= TIGHT_ROWS else None,
         use_dictionary=[name for name in trace.names if name not in floats],
         use_byte_stream_split=floats,
     )

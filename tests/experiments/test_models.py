@@ -94,7 +94,7 @@ def test_theorem_5_fails_where_a_prefix_is_off_its_line(small):
 
     def check(**changed):
         trace = simlab.Trace(**{**small.columns, **columns, **changed}, provenance=small.provenance)
-        return front.theorem5(texts.Recorded("x", "x", trace, {}, {}, {}, 0))
+        return front.theorem5(texts.Recorded("x", "x", trace, {}, {}, {}, None, 0))
 
     assert check().status is Status.PASS
     off = np.zeros(len(small))
@@ -190,7 +190,7 @@ def test_temperatures_are_drawn_in_order(tmp_path, small):
         small.sequence, 0.9 * small.target_probability, small.target_probability,
         total_variation=np.full(len(small), 0.1), provenance=small.provenance,
     )  # fmt: skip
-    pair = texts.Recorded("x", "x", small, {}, {}, {0.5: cold, 1.5: small}, 0)
+    pair = texts.Recorded("x", "x", small, {}, {}, {0.5: cold, 1.5: small}, None, 0)
     shown = present_temperatures(Presentation(told, "Real models", {}), (pair,), options_of(told))
     assert "temperature 0.5: acceptance 0.900" in shown.notes[0]
     (exhibit,) = shown.figures
