@@ -5,6 +5,7 @@ finite sample size, without a normal approximation, at error probabilities down 
 """
 
 from simlab.evidence.bands import clopper_pearson, marginals_band, pmf_band
+from simlab.evidence.conditional import known_flags_verdict, known_sums_verdict
 from simlab.evidence.interval import Interval, scaled_residuals
 from simlab.evidence.judging import Judging
 from simlab.evidence.mean import mean_interval, sample_mean_interval
@@ -39,6 +40,8 @@ __all__ = [
     "call_time_interval",
     "clopper_pearson",
     "confidence_sequence",
+    "known_flags_verdict",
+    "known_sums_verdict",
     "marginals_band",
     "marginals_verdict",
     "mean_interval",

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from simlab.errors import SimlabError
 from simlab.models import libraries
-from simlab.models.algorithms import Decoded
+from simlab.models.algorithms import ACCEPTED, REJECTED, UNDRAFTED, Decoded
 from simlab.models.drafts import sharing_copy
-from simlab.models.draws import rank_mass
 from simlab.models.observation import as_rows
 from simlab.pairs.processing import Processing
 
@@ -41,7 +40,7 @@ def decode_assisted(
         for prompt, text in zip(prompts, texts, strict=True):
             watch.start(len(prompt))
             _generate(draft, target, prompt, text, processing, watch)
-            _count(text, watch, target, prompt, processing)
+            _count(text, watch, draft, target, prompt, processing)
     finally:
         watched.remove()
         scaled.remove()
@@ -91,25 +90,27 @@ def _generate(draft, target, prompt: list[int], text: Decoded, processing: Proce
         )
 
 
-def _count(text: Decoded, watch: _Watch, target, prompt: list[int], processing: Processing) -> None:
-    """Fill in `text` from what was watched; the ranks from the target's rows along the whole text."""
+def _count(text: Decoded, watch: _Watch, draft, target, prompt: list[int], processing: Processing) -> None:
+    """Fill in `text` from what was watched; the rest from the rows of both models along the whole text."""
     torch = libraries.torch()
     tokens = [token for emitted in watch.emitted for token in emitted]
-    calls = zip(watch.candidates, watch.emitted, strict=True)
-    for drafted, emitted in calls:
+    outcomes = []
+    for drafted, emitted in zip(watch.candidates, watch.emitted, strict=True):
         text.calls += 1
         text.drafted[: len(drafted)] += 1
         same = [a == b for a, b in zip(drafted, emitted, strict=False)]
         accepted = same.index(False) if False in same else len(same)  # a replacement is another token
         text.accepted[:accepted] += 1
-        text.rejections += accepted < len(drafted) and accepted < len(emitted)
+        rejected = accepted < len(drafted) and accepted < len(emitted)
+        text.rejections += rejected
+        outcomes += [ACCEPTED] * accepted + [REJECTED if rejected else UNDRAFTED] * (len(emitted) - accepted)
     with torch.inference_mode():
-        logits = target(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1]
-    for token, row in zip(tokens, as_rows("target", logits, processing.target), strict=True):
-        text.tokens.append(token)
-        text.ranks.append(rank_mass(row, token, text.generator.random()))
-    text.report.add(len(tokens))
-    text.report.skip(text.limit - len(tokens))
+        ids, behind = torch.tensor([prompt + tokens]), slice(len(prompt) - 1, -1)
+        verified, drafted = (model(ids).logits[0, behind] for model in (target, draft))
+    verified = as_rows("target", verified, processing.target)
+    drafted = as_rows("draft", drafted, processing.target)  # scaled, as the library samples it
+    for token, *rows, outcome in zip(tokens, verified, drafted, outcomes, strict=True):
+        text.emit(token, *rows, outcome)
 
 
 def _scaled(outputs, scale: float):

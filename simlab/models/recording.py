@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from simlab.models.parts import Parts
 from simlab.models.progress import Progress
 from simlab.models.prompts import Prompt, read_prompts
 from simlab.models.settings import RecordSettings
-from simlab.models.stepping import Reader
+from simlab.models.stepping import Reader, Readers
 from simlab.traces.files import ENDINGS
 from simlab.traces.trace import Trace
 
@@ -45,15 +46,23 @@ class Session:
     parts: Parts
     provenance: dict[str, Any]
 
+    @cached_property
+    def _target_readers(self) -> Readers:
+        return Readers(self.target.model, self.tokens)
+
+    @cached_property
+    def _draft_readers(self) -> Readers:
+        return self._target_readers if self.draft is self.target else Readers(self.draft.model, self.tokens)
+
     def open_target(self, prompts: list[list[int]]) -> Reader:
         """A reader of the target."""
-        return Reader(self.target.model, prompts)
+        return self._target_readers.open(prompts)
 
     def open_draft(self, prompts: list[list[int]]) -> Reader | NgramReader:
         """A reader of the draft."""
         if isinstance(self.draft, Ngram):
             return NgramReader(self.draft, prompts)
-        return Reader(self.draft.model, prompts)
+        return self._draft_readers.open(prompts)
 
     @property
     def own_draft(self) -> Callable | None:
@@ -79,15 +88,15 @@ def record(settings: RecordSettings, progress: Callable[[int], Progress] = Progr
         trace.write(settings.path)
         return settings.path
 
-    return run_session(settings, settings.sequences, texts, progress)
+    return run_session(settings, settings.sequences * settings.tokens, texts, progress)
 
 
-def run_session(settings: RecordSettings, texts: int, work: Callable, progress: Callable) -> Path:
+def run_session(settings: RecordSettings, total: int, work: Callable, progress: Callable) -> Path:
     """Load, go through `work(session, report)` and clear the pieces away; returns what it returned.
 
-    texts: how many, of settings.tokens each, for the progress.
+    total: how many tokens at most, for the progress.
     """
-    endings = (".parquet",) if settings.runs else ENDINGS
+    endings = (".parquet",) if settings.runs or settings.trees else ENDINGS
     if not settings.path.name.endswith(endings):
         raise SimlabError(
             f"out = {settings.out}: its ending is none of {', '.join(endings)}; give one of them"
@@ -105,7 +114,7 @@ def run_session(settings: RecordSettings, texts: int, work: Callable, progress: 
         tokens = tuple(_tokens(target, prompt, settings.tokens) for prompt in prompts)
         provenance = _provenance(settings, target, draft)
         parts = Parts(settings.path, _identity(settings, provenance))
-        report = progress((texts + settings.sequences * counted) * settings.tokens)
+        report = progress(total + settings.sequences * settings.tokens * counted)
         session = Session(settings, prompts, tokens, target, draft, parts, provenance)
         if counted:
             session = Session(settings, prompts, tokens, target, _counted(session, report), parts, provenance)
@@ -280,4 +289,4 @@ def _provenance(settings: RecordSettings, target: LanguageModel, draft: Language
         "compact": settings.compact,
         "versions": {name: version(name) for name in ("simlab", "torch", "transformers", "numpy")},
         "processor": platform.machine(),
-    }
+    } | ({} if settings.trees is None else {"trees": settings.trees})

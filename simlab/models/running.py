@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from simlab.errors import SimlabError
-from simlab.models.algorithms import CELLS, Decoded, decode_to_horizon, decode_windows
+from simlab.models.algorithms import CELLS, Bias, Decoded, decode_to_horizon, decode_windows
 from simlab.models.assisted import decode_assisted
 from simlab.models.draws import DECODED, generator
 from simlab.models.progress import Progress
 from simlab.models.recording import Session, pieces_of, run_session
-from simlab.models.runs import write_runs
+from simlab.models.run_names import RunName, run_name
+from simlab.models.runs import ALONG, coded, write_runs
 from simlab.models.settings import RecordSettings
 
 
@@ -40,54 +41,68 @@ def run_decoders(settings: RecordSettings, progress: Callable[[int], Progress] =
         write_runs(settings.path, whole, session.provenance)
         return settings.path
 
-    return run_session(settings, settings.sequences * len(settings.runs), work, progress)
+    total = settings.sequences * settings.tokens * len(settings.runs)
+    return run_session(settings, total, work, progress)
 
 
-def _decoder(run: str) -> Callable:
-    """(session, prompts, texts) -> None: the decoder by the name of its run."""
-    kind, number = run.rstrip("0123456789"), run.lstrip("abcdefghijklmnopqrstuvwxyz")
-
-    def horizon(session: Session, prompts, texts) -> None:
-        drafts = int(number) if kind == "batch" else 1
-        decode_to_horizon(
-            session.own_draft, session.open_target, prompts, texts, session.settings.processing, drafts
-        )
-
-    def windows(session: Session, prompts, texts) -> None:
-        decode_windows(
-            session.open_draft, session.open_target, prompts, texts, session.settings.processing, int(number)
-        )
-
-    def assisted(session: Session, prompts, texts) -> None:
-        models = session.draft.model, session.target.model
-        decode_assisted(*models, prompts, texts, session.settings.processing, int(number))
-
-    return {"horizon": horizon, "batch": horizon, "window": windows, "assisted": assisted}[kind]
+def _decode(name: RunName, session: Session, prompts: list[list[int]], texts: list[Decoded]) -> None:
+    """Write the texts with the decoder of this name."""
+    processing = session.settings.processing
+    readers = session.open_draft, session.open_target
+    match name.kind:
+        case "window":
+            decode_windows(*readers, prompts, texts, processing, int(name.number))
+        case "assisted":
+            models = session.draft.model, session.target.model
+            decode_assisted(*models, prompts, texts, processing, int(name.number))
+        case _:
+            bias = Bias(name.number, name.replacement) if name.kind == "biased" else None
+            decode_to_horizon(
+                session.own_draft, session.open_target, prompts, texts, processing, name.drafts, bias
+            )
 
 
 def _run(session: Session, run: str, report: Progress, numbers: range) -> dict:
     """The rows of these sequences: arrays by column."""
-    settings = session.settings
+    settings, name = session.settings, run_name(run)
     part = int.from_bytes(run.encode(), "big") % 2**61  # its own random numbers
     generators = [generator(settings.seed, DECODED, number, part) for number in numbers]
-    chosen = [int(rng.integers(len(session.prompts))) for rng in generators]
-    positions = int(run.lstrip("abcdefghijklmnopqrstuvwxyz") or 1) if run[0] in "wa" else 1
+    # Texts that are to be compared with each other's answer the same prompt, text by text.
+    draws = [generator(settings.seed, DECODED, n) for n in numbers] if name.kind == "biased" else generators
+    chosen = [int(rng.integers(len(session.prompts))) for rng in draws]
     ends = session.target.end_tokens
-    texts = [Decoded(rng, settings.tokens, ends, positions, report) for rng in generators]
-    _decoder(run)(session, [session.tokens[prompt] for prompt in chosen], texts)
+    texts = [Decoded(rng, settings.tokens, ends, name.positions, report) for rng in generators]
+    _decode(name, session, [session.tokens[prompt] for prompt in chosen], texts)
     return {
         "run": np.array([run] * len(texts)),
         "sequence": np.array(numbers),
+        "prompt": np.array(chosen),
         "kind": np.array([session.prompts[prompt].kind for prompt in chosen]),
         "tokens": np.array([len(text.tokens) for text in texts]),
         "rejections": np.array([text.rejections for text in texts]),
         "target_calls": np.array([text.calls for text in texts]),
+        "log_likelihood": np.array([text.log_likelihood for text in texts]),
         "drafted_by_position": _lists([text.drafted.tolist() for text in texts]),
         "accepted_by_position": _lists([text.accepted.tolist() for text in texts]),
         "first_tokens": _lists([text.tokens[:2] for text in texts]),
         "first_ranks": _lists([[round(rank, 6) for rank in text.ranks[:2]] for text in texts]),
-        "rank_cells": _lists([_cells(text.ranks) for text in texts]),
+        **(_nothing_along(len(texts)) if name.kind == "biased" else _along(texts)),
     }
+
+
+def _along(texts: list[Decoded]) -> dict[str, np.ndarray]:
+    """What is kept of every token."""
+    return {
+        "rank_cells": _lists([_cells(text.ranks) for text in texts]),
+        "outcomes": _lists([text.outcomes for text in texts]),
+        "acceptances": _lists([coded(text.acceptances) for text in texts]),
+        "fresh_acceptances": _lists([coded(text.fresh_acceptances) for text in texts]),
+    }
+
+
+def _nothing_along(texts: int) -> dict[str, np.ndarray]:
+    """The same of a biased decoder, whose tokens no theory is held against: empty lists."""
+    return dict.fromkeys(("rank_cells", *ALONG), _lists([[]] * texts))
 
 
 def _cells(ranks: list[float]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +17,11 @@ from simlab.errors import SimlabError
 
 COUNTS = ("sequence", "tokens", "rejections", "target_calls")
 LISTS = ("drafted_by_position", "accepted_by_position", "first_tokens", "first_ranks", "rank_cells")
+ALONG = ("outcomes", "acceptances", "fresh_acceptances")
+"""A number a token of the text."""
+
+PARTS = 4096
+"""Acceptances are kept as whole numbers of so many parts of 1."""
 
 
 ENDING = ".runs.parquet"
@@ -30,6 +36,12 @@ class Run:
     that draft to the horizon. first_tokens: (n, 2), -1 where the text is shorter. first_ranks: (n, 2), nan
     there: `simlab.models.draws.rank_mass` of the first two tokens, uniform if they follow the target.
     rank_cells: (n, 16), how many tokens of the text have their rank in each sixteenth of [0, 1).
+
+    Along the texts, (n, T), T the most tokens: outcomes, how each token came, 0 as the replacement of a
+    rejected one, 1 as it was drafted, 2 straight from the target, -1 behind the text's end. acceptances:
+    min(1, draft / target) of the token, to 1/8192; fresh_acceptances the same at the start of a call of batch
+    decoding; nan where it is not known and behind the end. prompt: (n,), its number in the file.
+    log_likelihood: (n,), of the text under the target, in nats. None in files of before they were kept.
     """
 
     name: str
@@ -44,6 +56,16 @@ class Run:
     first_ranks: np.ndarray
     rank_cells: np.ndarray
     provenance: dict[str, Any]
+    prompt: np.ndarray | None = None
+    log_likelihood: np.ndarray | None = None
+    outcomes: np.ndarray | None = None
+    acceptances: np.ndarray | None = None
+    fresh_acceptances: np.ndarray | None = None
+
+
+def coded(acceptances: list[float]) -> list[int]:
+    """Probabilities as whole numbers of 4096ths, -1 for nan."""
+    return [-1 if math.isnan(one) else round(PARTS * one) for one in acceptances]
 
 
 def write_runs(path: Path, columns: dict[str, np.ndarray], provenance: dict) -> None:
@@ -51,12 +73,12 @@ def write_runs(path: Path, columns: dict[str, np.ndarray], provenance: dict) -> 
     import pyarrow
     import pyarrow.parquet
 
-    types = dict.fromkeys(LISTS, pyarrow.list_(pyarrow.int32())) | {
+    types = dict.fromkeys((*LISTS, *ALONG), pyarrow.list_(pyarrow.int32())) | {
         "first_ranks": pyarrow.list_(pyarrow.float32())
     }
     arrays = {
         name: pyarrow.array([json.loads(value) for value in values], types[name])
-        if name in LISTS
+        if name in types
         else pyarrow.array(values.astype(np.int32) if name in COUNTS else values.tolist())
         for name, values in columns.items()
     }
@@ -75,7 +97,8 @@ def read_runs(path) -> dict[str, Run]:
     try:
         table = pyarrow.parquet.read_table(path)
         provenance = json.loads(table.schema.metadata[b"simlab"])
-        columns = {name: table[name].to_pylist() for name in ("run", "kind", *COUNTS, *LISTS)}
+        there = [name for name in ("prompt", "log_likelihood", *ALONG) if name in table.column_names]
+        columns = {name: table[name].to_pylist() for name in ("run", "kind", *COUNTS, *LISTS, *there)}
     except FileNotFoundError as error:
         raise SimlabError(f"{path}: no such file; give what simlab record run=... wrote") from error
     except (OSError, KeyError, TypeError, ValueError, pyarrow.ArrowException) as error:
@@ -85,7 +108,9 @@ def read_runs(path) -> dict[str, Run]:
     names = np.array(columns.pop("run"))
     provenance |= {"file": path.name}
     return {
-        str(name): Run(str(name), **_arrays(columns, np.flatnonzero(names == name)), provenance=provenance)
+        str(name): Run(
+            str(name), **_arrays(columns, np.flatnonzero(names == name), provenance), provenance=provenance
+        )
         for name in dict.fromkeys(names.tolist())
     }
 
@@ -113,14 +138,26 @@ def _folder():
     return files("simlab.models") / "data"
 
 
-def _arrays(columns: dict[str, list], rows: np.ndarray) -> dict[str, np.ndarray]:
+def _arrays(columns: dict[str, list], rows: np.ndarray, provenance: dict) -> dict[str, np.ndarray]:
     arrays = {}
     for name, values in columns.items():
         chosen = [values[row] for row in rows]
         if name in ("first_tokens", "first_ranks"):
             chosen = [[*value, np.nan, np.nan][:2] for value in chosen]
             arrays[name] = np.array(chosen, float)
+        elif name in ALONG:
+            arrays[name] = _padded(chosen, provenance["tokens"])
         else:
             arrays[name] = np.array(chosen)
     arrays["first_tokens"] = np.nan_to_num(arrays["first_tokens"], nan=-1).astype(np.int64)
+    for name in {"acceptances", "fresh_acceptances"} & set(arrays):
+        arrays[name] = np.where(arrays[name] < 0, np.nan, arrays[name] / PARTS)
     return arrays
+
+
+def _padded(lists: list[list[int]], tokens: int) -> np.ndarray:
+    """(n, tokens), -1 behind the end of each list."""
+    found = np.full((len(lists), tokens), -1)
+    for row, values in enumerate(lists):
+        found[row, : len(values)] = values
+    return found

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from simlab.checks import check_count, check_flag, check_path, shortened
+from simlab.checks import check_count, check_flag, check_path
 from simlab.errors import SimlabError
 from simlab.models.drafts import DraftSettings
 from simlab.models.observation import Extras
 from simlab.models.prompts import BUNDLED
+from simlab.models.run_names import run_name
 from simlab.pairs.processing import Processing
-
-RUNS = re.compile(r"horizon|(?:window|batch|assisted)[1-9]\d{0,3}")
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,9 @@ class RecordSettings:
     extras: columns beside those of every trace. compact: round to what the bundled traces keep
         (`simlab.models.compacting`).
     runs: decoders: horizon, windowK (K drafted tokens and the bonus token), batchM (M drafts), assistedK
-        (transformers' own assisted generation with K drafted tokens).
+        (transformers' own assisted generation with K drafted tokens), biasedE-R (over-acceptance by E,
+        rejected tokens replaced by R: optimal, target, draft or residual).
+    trees: nodes of the draft trees that are found after so many prefixes (`simlab.models.record_trees`).
     threads: of torch.
 
     Raises SimlabError for values out of range.
@@ -47,6 +47,7 @@ class RecordSettings:
     extras: Extras = field(default_factory=Extras)
     compact: bool = False
     runs: tuple[str, ...] = ()
+    trees: int | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -58,14 +59,12 @@ class RecordSettings:
             check_count(name, getattr(self, name))
         check_count("seed", self.seed, least=0)
         check_flag("compact", self.compact)
+        if self.trees is not None:
+            check_count("trees", self.trees)
+            if self.runs:
+                raise SimlabError("run and trees exclude each other; give one of them")
         for run in self.runs:
-            if not isinstance(run, str) or not RUNS.fullmatch(run):
-                raise SimlabError(
-                    f"run = {shortened(run)} is not a decoder that is run; expected horizon, windowK, "
-                    "batchM or assistedK, e.g. window4"
-                )
-            if run == "batch1":
-                raise SimlabError("run = batch1: give batchM with M >= 2; one draft is run=horizon")
+            run_name(run)
         if len(set(self.runs)) < len(self.runs):
             raise SimlabError("run: one decoder is given twice")
 
@@ -95,5 +94,6 @@ class RecordSettings:
             words[name] = None if chosen == getattr(default, name) else f"[{','.join(map(str, chosen))}]"
         words["compact"] = "true" if self.compact else None
         words["run"] = ",".join(self.runs) or None
+        words["trees"] = self.trees
         words["out"] = "FILE" + "".join(self.path.suffixes[-2:])
         return " ".join(["simlab record", *(f"{key}={v}" for key, v in words.items() if v is not None)])

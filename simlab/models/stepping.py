@@ -7,6 +7,7 @@ kept before it.
 
 from __future__ import annotations
 
+import copy
 import inspect
 
 import numpy as np
@@ -61,6 +62,14 @@ class Reader:
             )
         return outputs.logits.float().numpy()
 
+    def fork(self, rows: list[int]) -> Reader:
+        """Another reader, of these texts as they are now; a text may come several times."""
+        other = copy.copy(self)
+        other._cache = copy.deepcopy(self._cache)
+        other.last = self.last[rows]
+        other.select(np.array(rows))
+        return other
+
     def begin(self) -> None:
         """What is pushed from here on may be taken back."""
         self._begun = self._mask.shape[1]
@@ -79,3 +88,25 @@ class Reader:
         index = torch.from_numpy(np.asarray(rows, np.int64))
         self._cache.batch_select_indices(index)
         self._mask, self._lengths = self._mask[index], self._lengths[rows]
+
+
+class Readers:
+    """Readers of one model, for which each of many known prompts is read once, however many texts have it.
+
+    `open(prompts)`: a reader of these texts, forked where all are known prompts, or known ones less their
+    last token (which a target with windows has not read), and else read anew.
+    """
+
+    def __init__(self, model, known: tuple[list[int], ...]) -> None:
+        self._model = model
+        self._known = ([*map(tuple, known)], [tuple(prompt[:-1]) for prompt in known])
+        self._read: dict[int, Reader] = {}
+
+    def open(self, prompts: list[list[int]]) -> Reader:
+        """A reader of these texts."""
+        for which, known in enumerate(self._known):
+            if {tuple(prompt) for prompt in prompts} <= set(known):
+                if which not in self._read:
+                    self._read[which] = Reader(self._model, [list(prompt) for prompt in known])
+                return self._read[which].fork([known.index(tuple(prompt)) for prompt in prompts])
+        return Reader(self._model, prompts)

@@ -11,9 +11,11 @@ import math
 
 import numpy as np
 
-from simlab.decoders import BatchSpeculative, Decoder, Speculative
+from simlab.decoders import BatchSpeculative, BiasedSpeculative, Decoder, Speculative
 from simlab.errors import SimlabError
 from simlab.evidence import Judging, Verdict, pmf_verdict, two_sample_verdict
+from simlab.models.own_texts import own_text_verdicts
+from simlab.models.run_names import run_name
 from simlab.models.runs import Run
 
 COMPARED = ("target", "target_digest", "draft", "draft_digest", "processing", "prompts_digest")
@@ -24,11 +26,13 @@ GRID = 4
 
 
 def decoder_of(run: str) -> Decoder:
-    """The decoder that a run's name stands for: horizon, windowK, batchM or assistedK."""
-    kind, number = run.rstrip("0123456789"), run.lstrip("abcdefghijklmnopqrstuvwxyz")
-    if kind == "horizon":
-        return Speculative()
-    return BatchSpeculative(int(number)) if kind == "batch" else Speculative(window=int(number), bonus=True)
+    """The decoder that a run's name stands for (`simlab.models.run_names`)."""
+    name = run_name(run)
+    if name.kind == "biased":
+        return BiasedSpeculative(name.number, name.replacement)
+    if name.has_windows:
+        return Speculative(window=int(name.number), bonus=True)
+    return BatchSpeculative(name.drafts) if name.kind == "batch" else Speculative()
 
 
 def cut(trace, tokens: int):
@@ -43,13 +47,14 @@ def cut(trace, tokens: int):
 def truth_verdicts(trace, run: Run, judging: Judging | None = None, resolution: float = 0.1) -> list[Verdict]:
     """What the trace says of the decoder that was run, each number a verdict.
 
-    On rejections and target calls of a text; on how often each position of the window is accepted; and on
-    whether emitted tokens follow the target: their rank masses (`simlab.models.draws.rank_mass`) are uniform
-    if they do, of all tokens and jointly of the first two.
+    On rejections and target calls of a text; on how often each position of the window is accepted; on the
+    same given the texts that the run wrote, which is sharper (`simlab.models.own_texts`); and on whether
+    emitted tokens follow the target: their rank masses (`simlab.models.draws.rank_mass`) are uniform if they
+    do, of all tokens and jointly of the first two.
     judging: the two error probabilities, of each verdict. resolution: a difference that a PASS could have
     seen, as a part of the tokens of a text (for means) and as a probability (for cells). The trace is cut to
     the run's number of tokens. Raises SimlabError where models, processing or prompts differ, for a run with
-    more tokens than the trace has, or if both have one seed and purpose.
+    more tokens than the trace has, and for a biased decoder, whose texts do not follow the target.
     """
     from simlab.traces import predict_trace
 
@@ -62,7 +67,7 @@ def truth_verdicts(trace, run: Run, judging: Judging | None = None, resolution: 
         ("E[target calls]", told["calls"], run.target_calls),
         ("E[rejections]", told["rejections"], run.rejections),
     ]
-    if run.name.startswith(("window", "assisted")):
+    if run_name(run.name).has_windows:
         accepted = accepted_by_sequence(prediction)
         compared += [
             (f"E[accepted at position {position + 1}]", accepted[:, position], counted)
@@ -83,7 +88,7 @@ def truth_verdicts(trace, run: Run, judging: Judging | None = None, resolution: 
         )
         for name, values, counted in compared
     ]
-    return verdicts + _ranks(run, resolution, errors)
+    return [*verdicts, *own_text_verdicts(run, judging, resolution), *_ranks(run, resolution, errors)]
 
 
 def _unforeseen(run: Run, horizon: int, error: float) -> float:
@@ -94,7 +99,7 @@ def _unforeseen(run: Run, horizon: int, error: float) -> float:
     early. Their probability is at most the share seen and Hoeffding's half-width at `error`. Decoders that
     draft to the horizon draft every token either way.
     """
-    if not run.name.startswith(("window", "assisted")):
+    if not run_name(run.name).has_windows:
         return 0.0
     share = float((run.tokens < horizon).mean())
     return min(1.0, share + math.sqrt(math.log(1 / error) / (2 * len(run.tokens)))) if share else 0.0
@@ -137,6 +142,8 @@ def _check_alike(trace, run: Run) -> None:
         ours, theirs = trace.provenance.get(name), run.provenance.get(name)
         if ours != theirs:
             raise SimlabError(f"{name} of the trace is {ours}, of the run {theirs}: expected the same")
+    if run_name(run.name).kind == "biased":
+        raise SimlabError(f"{run.name} is biased: its texts do not follow the target, as those of a trace do")
     if run.provenance["tokens"] > trace.provenance["tokens"]:
         raise SimlabError(
             f"the run has tokens = {run.provenance['tokens']}, more than the trace's "

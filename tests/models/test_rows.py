@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+from collections import Counter
+
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from simlab import SimlabError
 from simlab.models import Extras, Recorder
+from simlab.models.algorithms import Bias, Decoded
 from simlab.models.compacting import compacted
 from simlab.models.draws import draw, rank_mass
 from simlab.models.ngram import Ngram, NgramReader
+from simlab.models.progress import Progress
 from simlab.models.rows import batch_rejections, front_columns, path_columns
+from tests.oracles.statistics import mismatches
 
 RNG = np.random.default_rng(5)
 ROWS = [tuple(RNG.dirichlet(np.full(6, 0.5), 2)) for _ in range(20)] + [
@@ -152,3 +159,33 @@ def test_compact_columns_are_close_and_confidence_stays_the_largest():
     assert np.abs(found["total_variation"] / p - 1).max() < 5e-4
     assert (found["draft_confidence"] >= found["draft_probability"]).all()
     assert compacted({"x": np.array([1e-16, -1e-16])})["x"].tolist() == [0, 0]
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("replacement", ["optimal", "target", "draft", "residual"])
+def test_over_acceptance_emits_what_yin_et_al_say(replacement):
+    """One token: min(draft, target + epsilon), and the rest from the replacement."""
+    draft, target, epsilon = np.array([0.6, 0.3, 0.1, 0.0]), np.array([0.1, 0.25, 0.35, 0.3]), 0.2
+    kept = np.minimum(draft, target + epsilon)
+    by = {
+        "optimal": np.maximum(target - kept, 0),
+        "residual": np.maximum(target - draft, 0),
+        "target": target,
+        "draft": draft,
+    }[replacement]
+    exact = kept + (1 - kept.sum()) * by / by.sum()
+    report = Progress(10**9, stream=io.StringIO())
+    text = Decoded(np.random.default_rng(8), 10**9, frozenset(), 1, report)
+    for _ in range(40_000):
+        text.verify_biased(Bias(epsilon, replacement), draft, target)
+    told = dict(enumerate(exact))
+    assert not mismatches(told, Counter(text.tokens))
+    assert mismatches(dict(enumerate(target)), Counter(text.tokens))
+    wrong = binomtest(text.rejections, 40_000, 1 - kept.sum()).pvalue
+    assert wrong > 1e-6 and text.outcomes.count(0) == text.rejections
+
+
+def test_an_impossible_token_of_a_biased_decoder_has_no_likelihood():
+    text = Decoded(np.random.default_rng(8), 5, frozenset(), 1, Progress(5, stream=io.StringIO()))
+    text.verify_biased(Bias(1.0, "optimal"), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    assert text.tokens == [0] and text.log_likelihood == -np.inf and text.acceptances == [1.0]

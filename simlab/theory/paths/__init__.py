@@ -27,6 +27,15 @@ stops it. A window with a memory is known from the calls before, so there the st
 
 from simlab.theory.paths.counts import count_pmf
 from simlab.theory.paths.means import PathMeans, path_means
-from simlab.theory.paths.rules import MemoryRule, PathRule, confident_rule, window_rule
+from simlab.theory.paths.rules import MemoryRule, PathRule, confident_rule, run_rule, window_rule
 
-__all__ = ["MemoryRule", "PathMeans", "PathRule", "confident_rule", "count_pmf", "path_means", "window_rule"]
+__all__ = [
+    "MemoryRule",
+    "PathMeans",
+    "PathRule",
+    "confident_rule",
+    "count_pmf",
+    "path_means",
+    "run_rule",
+    "window_rule",
+]

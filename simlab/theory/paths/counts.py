@@ -97,7 +97,7 @@ def _count(first, accept, drafted, offsets, weights, bonus, of_calls, rows, pmf)
                     now[n + 1] = (1.0 - passed) * next_start[n] + passed * after
                     sliding[n] = (1.0 - accepted) * next_start[n] + accepted * after
             start = stop + bonus
-            if start == length:
+            if start >= length:  # beyond it where the last drafted token ended the text
                 now[of_calls] += survived
             else:
                 _add(now[of_calls:], survived, found[start % rows], length - start + 1)

@@ -57,6 +57,22 @@ def window_rule(offsets: np.ndarray, windows, bonus: bool, longest: int | None =
     return PathRule(drafted, drafted, bonus, int(drafted.max()) if longest is None else longest)
 
 
+def run_rule(offsets: np.ndarray, window: int | None, bonus: bool, horizon: int) -> PathRule:
+    """`window_rule` of a decoder that was run to a horizon T, along the texts that it wrote.
+
+    A text of less than T tokens ended with its end token, which the decoder did not know of: with R = T less
+    what is written, it drafts min(window, R - 1) tokens with the bonus token and min(window, R) without. What
+    would come behind the end is not drafted here, and no bonus token follows it.
+    """
+    left = _left(offsets)
+    short = np.repeat(horizon - np.diff(offsets), np.diff(offsets))
+    drafted = left + short - int(bonus)
+    if window is not None:
+        np.minimum(drafted, window, out=drafted)
+    np.minimum(drafted, left, out=drafted)
+    return PathRule(drafted, drafted, bonus, int(drafted.max()))
+
+
 def confident_rule(
     offsets: np.ndarray, confidence: np.ndarray, threshold: float, window: int | None
 ) -> PathRule:
