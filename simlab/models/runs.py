@@ -24,7 +24,8 @@ PARTS = 4096
 """Acceptances are kept as whole numbers of so many parts of 1."""
 
 
-ENDING = ".runs.parquet"
+ENDING, BESIDE = ".runs.parquet", (".assisted.parquet", ".biased.parquet")
+"""Of the files of a bundled pair; what was run by transformers, or with a bias, may stand beside."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +123,18 @@ def bundled_run_names() -> tuple[str, ...]:
 
 
 def bundled_runs(name: str) -> dict[str, Run]:
-    """The decoders that were run with a bundled pair, by their names, as `read_runs` returns them.
+    """The decoders that were run with a bundled pair, by their names, as `read_runs` returns them, those of
+    transformers and the biased ones among them.
 
     Raises SimlabError, naming those that there are, for a pair that was not run.
     """
     known = bundled_run_names()
     if name not in known:
         raise SimlabError(f"no runs of {shortened(name)} are bundled; known are {', '.join(known)}")
-    runs = read_runs(Path(str(_folder() / f"{name}{ENDING}")))
-    assisted = _folder() / f"{name}.assisted.parquet"
-    return runs | (read_runs(Path(str(assisted))) if assisted.is_file() else {})
+    beside = [_folder() / f"{name}{ending}" for ending in (ENDING, *BESIDE)]
+    return {
+        run: found for file in beside if file.is_file() for run, found in read_runs(Path(str(file))).items()
+    }
 
 
 def _folder():

@@ -53,7 +53,7 @@ def test_what_was_run_with_real_models_is_what_the_trace_predicts(name):
     assert name in bundled_names()
     runs = bundled_runs(name)
     assert {"horizon", "window2", "window4", "window8", "batch2", "batch4", "assisted4"} <= set(runs)
-    for run in runs.values():
+    for run in (run for run in runs.values() if not run.name.startswith("biased")):
         verdicts = truth_verdicts(bundled(name), run, resolution=1 / 2)
         assert all(verdict.status is not Status.FAIL for verdict in verdicts), run.name
 
