@@ -10,6 +10,7 @@ from simlab.cli.run import announce, execute
 from simlab.errors import SimlabError
 
 USAGE = """usage: simlab verify [only=PARTS] [key=value ...] [--json]
+       simlab verify rule=RULE [parameter=value ...] [--json]
 
 Checks each theorem and proposition of Yin et al. 2024, and block verification (Sun et al.), on a pair: two
 numbers found independently of each other (formula, recursion, linear program, random search, simulation),
@@ -28,6 +29,13 @@ to theorem 5, proposition 1, algorithm 4, sequence front, block verification, bi
 program, random search, simulation, tokens. Several stand with commas between them, * stands for anything; a
 part that is in no name is answered with all names.
 
+rule=NAME or rule=MODULE:FUNCTION looks at a rule of acceptance instead (decoder=rule): is its output the
+target for all rows? Answers with the smallest rows that refute it, in fractions, and exit code 1, or says
+which rows were looked at. The parameters of a named rule are epsilon, delta, k, leniency and replacement:
+
+  simlab verify rule=typical epsilon=0.1
+  simlab verify rule=mypackage.rules:mine --json
+
 What is simulated is kept in the ledger, as of `simlab run experiment=verify`, which this is. Exit code 1 if a
 check FAILs.
 """
@@ -35,6 +43,10 @@ check FAILs.
 
 def main(words: list[str]) -> int:
     """Check every grid point by itself; returns the exit code."""
+    if any(word.partition("=")[0] == "rule" for word in words):
+        from simlab.cli.verify_rule import main as of_rule
+
+        return of_rule(words)
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     for word in words:

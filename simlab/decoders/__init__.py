@@ -21,7 +21,7 @@ from simlab.decoders.naming import (
     task_options,
 )
 from simlab.decoders.rule import RuleSpeculative, on_pair
-from simlab.decoders.rule_tables import RuleTables
+from simlab.decoders.rule_tables import RuleTables, rule_answers
 from simlab.decoders.settings import (
     DRAFTED_BY,
     REPLACEMENTS,
@@ -73,6 +73,7 @@ __all__ = [
     "module_for",
     "most_drafted",
     "on_pair",
+    "rule_answers",
     "shown_options",
     "spelled_options",
     "task_options",

@@ -79,39 +79,50 @@ def rule_tables(
     """
     believed = pair.draft_rows if assumed is None else assumed
     steps = max(len(pair.draft_rows), len(pair.target_rows), len(believed))
-    places = [(t, x) for t in range(steps) for x in range(pair.states)]
-
-    def ask(t: int, x: int) -> tuple:
-        drawn, draft, target = (
-            _read_only(rows[t if len(rows) > 1 else 0][x])
-            for rows in (pair.draft_rows, believed, pair.target_rows)
-        )
-        return _answer(rule, name, drawn, draft, target, f"at position {t} after token {x}")
-
-    answers = {place: ask(*place) for place in places}
-    for place in reversed(places):
-        again = ask(*place)
-        if not all(np.array_equal(one, two) for one, two in zip(answers[place], again, strict=True)):
-            t, x = place
-            raise SimlabError(
-                f"rule {name} answers two calls with the same rows differently, at position {t} after token "
-                f"{x}: {_both(answers[place], again)}; expected a rule of the two rows alone, without random "
-                "numbers or a state"
-            )
-    wide = any(answer[2].ndim == 2 for answer in answers.values())
-    proposed, accept, replacement = ([answers[place][part] for place in places] for part in range(3))
-    if wide:
-        replacement = [np.broadcast_to(row, (pair.states,) * 2) for row in replacement]
     shape = (steps, pair.states, pair.states)
-    return made_tables(
-        name,
-        options,
-        is_biased,
-        pair.digest,
-        np.array(proposed).reshape(shape),
-        np.array(accept).reshape(shape),
-        np.array(replacement).reshape(*shape, *shape[2:] * wide),
+    rows = (
+        np.broadcast_to(part, shape).reshape(-1, pair.states)
+        for part in (pair.draft_rows, believed, pair.target_rows)
     )
+
+    def where(number: int) -> str:
+        t, x = divmod(number, pair.states)
+        return f" at position {t} after token {x}"
+
+    proposed, accept, replacement = rule_answers(rule, name, *rows, where)
+    replacement = replacement.reshape(*shape, *replacement.shape[2:])
+    arrays = proposed.reshape(shape), accept.reshape(shape), replacement
+    return made_tables(name, options, is_biased, pair.digest, *arrays)
+
+
+def rule_answers(
+    rule: Callable, name: str, drawn, believed, target, where: Callable[[int], str] = lambda number: ""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a rule answers for N rows: (proposed (N, V), accept (N, V), replacement (N, V) or (N, V, V)).
+
+    drawn, believed, target: (N, V), the draft that proposals come from, the one that the rule is told, and
+    the target. where: what a message says of a row's number. Raises SimlabError as `rule_tables` does.
+    """
+    count, states = target.shape
+
+    def ask(number: int) -> tuple:
+        rows = (_read_only(part[number]) for part in (drawn, believed, target))
+        return _answer(rule, name, *rows, where(number))
+
+    answers = [ask(number) for number in range(count)]
+    for number in reversed(range(count)):
+        again = ask(number)
+        if not all(np.array_equal(one, two) for one, two in zip(answers[number], again, strict=True)):
+            raise SimlabError(
+                f"rule {name} answers two calls with the same rows differently{where(number)}: "
+                f"{_both(answers[number], again)}; draft {spelled(believed[number])}, target "
+                f"{spelled(target[number])}; expected a rule of the two rows alone, without random numbers "
+                "or a state"
+            )
+    proposed, accept, replacement = ([answer[part] for answer in answers] for part in range(3))
+    if any(row.ndim == 2 for row in replacement):
+        replacement = [np.broadcast_to(row, (states, states)) for row in replacement]
+    return np.array(proposed), np.array(accept), np.array(replacement)
 
 
 def made_tables(name, options, is_biased, pair, proposed, accept, replacement) -> RuleTables:
@@ -129,7 +140,7 @@ def made_tables(name, options, is_biased, pair, proposed, accept, replacement) -
 
 def _answer(rule, name: str, drawn, draft, target, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(proposed, accept, replacement) of one row, each normalised and checked."""
-    rows = f"{where}, draft {spelled(draft)}, target {spelled(target)}"
+    rows = f"{where.lstrip()}{', ' * bool(where)}draft {spelled(draft)}, target {spelled(target)}"
     states = len(target)
 
     def refuse(what: str) -> SimlabError:
