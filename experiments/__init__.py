@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "field": "field",
     "correctness": "correctness",
     "models": "models",
+    "ceiling": "ceiling",
 }
 """The experiments by the names that users give: each the module here that plans and presents it."""
 

@@ -97,6 +97,9 @@ FIGURES = {
     "models_acceptance": Told(
         "Acceptance along a text and by kind of prompt", sentence="Acceptance in the first"
     ),
+    "ceiling_rules": Told("Many drafts: every rule and the optimum", sentence="independent drafts on"),
+    "ceiling_gap": Told("Where a better verifier pays", sentence="The best verification of independent"),
+    "ceiling_order": Told("Sampling or top-k", sentence="Greedy drafts accept more than"),
     "correctness": Told(
         "Why one step is correct",
         "Accepted and replaced tokens add up to the target's distribution, token by token.",

@@ -15,11 +15,14 @@ import numpy as np
 NEGLIGIBLE = 1e-18
 """What an integrand may still have where the sum over its nodes ends."""
 
-NODES = 48
-"""Nodes at which the integral is summed at once."""
+NODES = 32, 512
+"""Nodes at which the integral is summed at once, at least and at most."""
 
-ENTRIES = 2_000_000
-"""Entries of the largest array that is worked on at once."""
+ENTRIES = 200_000
+"""Entries of the largest array that is worked on at once: what a processor has at hand."""
+
+FEW_DRAFTS = 8
+"""Up to so many drafts a Poisson probability is summed term by term."""
 
 
 def masses(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +75,7 @@ def meeting_without_replacement(draft: np.ndarray, drafts: int | float) -> np.nd
         return inside
     meets = (inside > 0).astype(float)
     choice = np.count_nonzero(draft, axis=1) > drafts
-    size = max(1, ENTRIES // (NODES * int(drafts))) if choice.any() else 1
+    size = max(1, ENTRIES // (NODES[0] * int(drafts))) if choice.any() else 1
     chosen = np.flatnonzero(choice)
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
@@ -83,6 +86,11 @@ def meeting_without_replacement(draft: np.ndarray, drafts: int | float) -> np.nd
 def _step(drafts: int) -> float:
     """The distance of nodes in log t: G turns from 1 to 0 over some 1/sqrt(k)."""
     return min(0.2, 0.5 / math.sqrt(drafts))
+
+
+def _nodes(entries: int) -> int:
+    """How many nodes are worked on at once, each of so many entries."""
+    return int(np.clip(ENTRIES // entries, *NODES))
 
 
 def _first_node(drafts: int) -> float:
@@ -96,12 +104,12 @@ def _by_clocks(draft, inside, outside, drafts: int) -> np.ndarray:
     others = masses((draft > 0).astype(float))[1]
     asked = (inside > 0) & (others >= drafts)  # otherwise U has no mass, or is met for certain
     added = np.zeros(inside.shape)
-    node, left = 0, 1.0
+    nodes, node, left = _nodes(len(draft) * drafts), 0, 1.0
     while left >= NEGLIGIBLE:
-        logs = first + step * np.arange(node, node + NODES)
+        logs = first + step * np.arange(node, node + nodes)
         more, left = _at_nodes(draft, inside, outside, logs, drafts, asked)
         added += step * more
-        node += NODES
+        node += nodes
     with_replacement = meeting_with_replacement(draft, drafts)
     return np.where(asked, np.minimum(with_replacement + added, 1.0), (inside > 0).astype(float))
 
@@ -117,13 +125,24 @@ def _rates(mass: np.ndarray, logs: np.ndarray) -> np.ndarray:
         return np.exp(np.minimum(np.log(mass)[..., None] + logs, 690.0))
 
 
+def _fewer_of_poisson(drafts: int, mean: np.ndarray) -> np.ndarray:
+    """P(a Poisson number of that mean is below k), of the shape of `mean`."""
+    if drafts > FEW_DRAFTS:
+        from scipy.special import gammaincc
+
+        return gammaincc(drafts, mean)
+    mean = np.minimum(mean, 700.0)  # where it is below 1e-200
+    terms = np.ones(mean.shape)
+    for number in range(drafts - 1, 0, -1):
+        terms = 1.0 + terms * mean / number
+    return np.exp(-mean) * terms
+
+
 def _at_nodes(draft, inside, outside, logs, drafts: int, asked) -> tuple[np.ndarray, float]:
     """(sum of the integrand over these log t, (N, V + 1); what bounds it at all later times).
 
     r t e^(-rt) falls once r t > 1, and G falls always, so that the smaller of the two bounds what follows.
     """
-    from scipy.special import gammaincc
-
     number, states = draft.shape
     rings = np.zeros((drafts, number, len(logs)))
     rings[0] = 1.0
@@ -139,7 +158,8 @@ def _at_nodes(draft, inside, outside, logs, drafts: int, asked) -> tuple[np.ndar
         rate = _rates(inside[here, j], logs)
         weight = rate * np.exp(-rate)
         few = rings[:, here].sum(axis=0)
-        total[here, j] = (weight * (few - gammaincc(drafts, _rates(outside[here, j], logs)))).sum(axis=1)
+        replaced = _fewer_of_poisson(drafts, _rates(outside[here, j], logs))
+        total[here, j] = (weight * (few - replaced)).sum(axis=1)
         later = np.where(rate[:, -1] > 1, weight[:, -1], 1.0)
         left = max(left, float(np.minimum(later, few[:, -1]).max()))
     return total, left
@@ -153,7 +173,7 @@ def inclusion_without_replacement(draft: np.ndarray, drafts: int) -> np.ndarray:
     """
     included = (draft > 0).astype(float)
     chosen = np.flatnonzero(np.count_nonzero(draft, axis=1) > drafts)
-    size = max(1, ENTRIES // (NODES * draft.shape[1] * drafts))
+    size = max(1, ENTRIES // (NODES[0] * draft.shape[1] * drafts))
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
         included[part] = _each_by_clocks(draft[part], drafts)
@@ -162,20 +182,19 @@ def inclusion_without_replacement(draft: np.ndarray, drafts: int) -> np.ndarray:
 
 def _each_by_clocks(draft: np.ndarray, drafts: int) -> np.ndarray:
     """`inclusion_without_replacement` of rows with more than k tokens of positive probability."""
-    from scipy.special import gammaincc
-
     step, first = _step(drafts), _first_node(drafts)
     others = sums_of_others(draft)
     added, node, left = np.zeros(draft.shape), 0, 1.0
+    nodes = _nodes(draft.size * drafts)
     while left >= NEGLIGIBLE:
-        logs = first + step * np.arange(node, node + NODES)
+        logs = first + step * np.arange(node, node + nodes)
         rates = _rates(draft, logs)
         few = _fewer_of_others(rates, drafts)
         weight = rates * np.exp(-rates)
-        added += step * (weight * (few - gammaincc(drafts, _rates(others, logs)))).sum(axis=2)
+        added += step * (weight * (few - _fewer_of_poisson(drafts, _rates(others, logs)))).sum(axis=2)
         later = np.where(rates[:, :, -1] > 1, weight[:, :, -1], 1.0)
         left = float(np.where(draft > 0, np.minimum(later, few[:, :, -1]), 0.0).max())
-        node += NODES
+        node += nodes
     with np.errstate(divide="ignore"):
         replaced = -np.expm1(drafts * np.log1p(-np.minimum(draft, 1.0)))
     return np.where(draft > 0, np.minimum(replaced + added, 1.0), 0.0)

@@ -26,8 +26,6 @@ falls.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from simlab.errors import SimlabError
@@ -37,7 +35,7 @@ from simlab.theory.many_drafts.meeting import sums_of_others
 MOST_ORDERS = 3_000_000
 """Orders of rejected tokens that are enumerated of one row: some tenths of a second."""
 
-MOST_ORDERS_OF_ALL = 100_000_000
+MOST_ORDERS_OF_ALL = 200_000_000
 """Of all rows together: some ten seconds."""
 
 
@@ -52,22 +50,31 @@ def recursive_rejected(draft: np.ndarray, target: np.ndarray, drafts: int | floa
     if replacement or drafts == 1:
         return batch_rejected(draft, target, drafts)
     rejected = np.where(draft > 0, 0.0, target)
-    proposed = np.count_nonzero(draft, axis=1)
-    rows = np.flatnonzero(proposed > drafts)
-    _check_orders(proposed[rows], drafts)
-    for row in rows:
+    _check_orders(draft, drafts)
+    for row in np.flatnonzero(np.count_nonzero(draft, axis=1) > drafts):
         rejected[row] = _by_orders(draft[row], target[row], int(drafts))
     return rejected
 
 
-def _check_orders(proposed: np.ndarray, drafts: int | float) -> None:
-    if not len(proposed):
-        return
-    orders = [float(math.perm(int(number), int(drafts) - 1)) for number in proposed]
-    if max(orders) > MOST_ORDERS or sum(orders) > MOST_ORDERS_OF_ALL:
+def enumerated_orders(draft, drafts: int | float) -> np.ndarray:
+    """How many orders of rejected tokens recursive rejection without replacement enumerates, (...), float64.
+
+    draft: (..., V). V' (V'-1) .. (V'-k+2) where V' > k tokens have positive probability, else 0.
+    """
+    proposed = np.count_nonzero(draft, axis=-1).astype(float)
+    orders = np.where(proposed > drafts, 1.0, 0.0)
+    if orders.any():
+        for rejected in range(int(drafts) - 1):
+            orders *= proposed - rejected
+    return orders
+
+
+def _check_orders(draft: np.ndarray, drafts: int | float) -> None:
+    orders = enumerated_orders(draft, drafts)
+    if orders.size and (orders.max() > MOST_ORDERS or orders.sum() > MOST_ORDERS_OF_ALL):
         raise SimlabError(
-            f"{drafts} drafts without replacement of {proposed.max()} tokens: recursive rejection is exact "
-            f"by enumerating orders of rejected tokens, {max(orders):.3g} of a row and {sum(orders):.3g} "
+            f"{drafts} drafts without replacement of {draft.shape[-1]} tokens: recursive rejection is exact "
+            f"by enumerating orders of rejected tokens, {orders.max():.3g} of a row and {orders.sum():.3g} "
             f"of all {len(orders)} rows, where at most {MOST_ORDERS:.0e} and {MOST_ORDERS_OF_ALL:.0e} are "
             "enumerated: give fewer drafts or fewer tokens"
         )

@@ -1,0 +1,54 @@
+"""The ceiling of batch: many drafts at a position, the best verification of them, and how far each rule is.
+
+ceiling_rules: acceptance against the number of drafts for every rule, and the optimum above them.
+ceiling_gap: what recursive rejection leaves, over the draft's quality and the number of drafts.
+ceiling_order: greedy drafts against drawn ones, row by row: neither is always better. Each is a module of its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from simlab.experiments.ceiling.gap import present_gap
+from simlab.experiments.ceiling.options import Options, options_of
+from simlab.experiments.ceiling.order import present_order
+from simlab.experiments.ceiling.rules import present_rules
+from simlab.experiments.common.jobs import Planned, instance
+from simlab.experiments.common.outcome import Outcome, Presentation
+from simlab.experiments.common.settings import Settings, only_point
+from simlab.runs import Result
+from simlab.verify.many_drafts import check_program, check_rules
+from simlab.verify.places import places
+
+MOST_PROGRAMS = 12
+"""Rows of which linear programs are solved, four each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The checked options."""
+
+    options: Options
+
+
+def plan(points: list[Settings]) -> Planned[Parts]:
+    """No job yet: all is exact."""
+    settings = only_point(points)
+    return Planned(settings, [], Parts(options_of(settings)))
+
+
+def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
+    """Checks, figures and headline numbers."""
+    settings, options = planned.settings, planned.parts.options
+    told = Presentation(settings, f"Many drafts on {settings.pair_name}", results, settings.pair_name)
+    shown = [present(told, options) for present in (present_rules, present_gap, present_order)]
+    pair = instance(settings)[0]
+    few = places(pair, min(options.places, MOST_PROGRAMS), settings.seed, purpose=21)
+    some = places(pair, options.places, settings.seed, purpose=22)
+    return told.outcome(
+        checks=[check_program(few), *check_rules(some, options.drafts)],
+        figures=[figure for figure, _ in shown],
+        notes=[note for _, notes in shown for note in notes],
+    )

@@ -1,0 +1,137 @@
+"""Many drafts as an experiment: the numbers drawn, the checks, and what is left out where it is too much."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from simlab.errors import SimlabError
+from simlab.evidence import Status
+from simlab.experiments import ceiling
+from simlab.experiments.ceiling.rules import enumerable
+from simlab.experiments.common import outcome as outcomes
+from simlab.experiments.common.jobs import instance
+from simlab.pairs import corpus
+from simlab.report import style
+from simlab.theory import mean_acceptance, optimal_acceptance
+from simlab.theory.many_drafts import average_acceptance, average_optimum
+from tests.exact import close
+from tests.experiments.points import point, table
+
+pytestmark = pytest.mark.figures
+
+OPTIONS = {
+    "drafts": [1, 2, 4],
+    "bernoulli": 0.8,
+    "target": 0.5,
+    "states": 6,
+    "uniform": 3,
+    "orders": 500,
+    "instances": 30,
+    "places": 6,
+    "fractions": [0.01, 1],
+    "blurs": [0.3, 1],
+}
+PAIRS = {
+    "paper": {"horizon": 3, "states": 4, "seed": 3},
+    "corpus": {"horizon": 3, "max_states": 9, "draft_fraction": 0.02},
+    "bernoulli": {"draft": 0.7, "target": 0.5, "horizon": 2},
+}
+
+
+def present(one):
+    """What the experiment makes of it; figures laid out, pictures never: seconds."""
+
+    def save(figure, folder, name, table, metadata, *others):
+        with style():
+            figure.draw_without_rendering()
+        folder.mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / f"{name}.csv", index=False)
+        return [folder / f"{name}.csv"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcomes, "save_figure", save)
+        return ceiling.present(ceiling.plan([one]), {})
+
+
+@pytest.fixture(scope="module", params=list(PAIRS))
+def outcome(request, tmp_path_factory):
+    """(settings, outcome) of a small experiment on each pair."""
+    one = point(
+        "ceiling", OPTIONS, output=tmp_path_factory.mktemp("ceiling"), trajectories=1000,
+        pair_name=request.param, pair_options=PAIRS[request.param],
+    )  # fmt: skip
+    return one, present(one)
+
+
+def test_every_check_passes(outcome):
+    _, told = outcome
+    assert [check.name for check in told.checks if check.status != Status.PASS] == []
+    assert len(told.checks) == 7
+
+
+def test_the_rules_start_at_one_draft_and_stay_under_their_optimum(outcome):
+    settings, told = outcome
+    drawn, pair = table(told, "ceiling_rules"), instance(settings)[0]
+    for _, panel in drawn.groupby("pair"):
+        one = panel[(panel.drafts == 1) & (panel.rule != "match")]
+        close(one.acceptance, np.full(len(one), one.acceptance.iloc[0]))
+        for replacement in (True, False):
+            kind = panel[panel.replacement == replacement].pivot(
+                index="drafts", columns="rule", values="acceptance"
+            )
+            best = kind.pop("optimum")
+            kind.pop("greedy") if replacement else None
+            assert (kind.sub(best, axis=0).fillna(0.0) <= 1e-12).all(axis=None)
+    own = drawn[(drawn.pair == settings.pair_name) & (drawn.rule == "recursive") & (drawn.drafts == 1)]
+    close(own.acceptance, np.full(len(own), mean_acceptance(pair)))
+
+
+def test_the_gap_is_what_the_optimum_has_beyond_recursive_rejection(outcome):
+    settings, told = outcome
+    drawn, pair = table(told, "ceiling_gap"), instance(settings)[0]
+    close(drawn[drawn.drafts == 1].gap, np.zeros((drawn.drafts == 1).sum()))
+    assert (drawn.gap >= -1e-12).all()
+    if settings.pair_name != "corpus":  # the dial at 1 is the pair itself
+        last = drawn[(drawn.dial == 1) & (drawn.drafts == 4) & drawn.replacement]
+        close(last.gap, [average_optimum(pair, 4) - average_acceptance(pair, "recursive", 4)])
+
+
+def test_greedy_drafts_are_better_on_one_named_instance_and_worse_on_the_other(outcome):
+    _, told = outcome
+    (figure,) = [one for one in told.figures if one.name == "ceiling_order"]
+    for number in ("0.95", "0.74", "0.766667", "0.79"):
+        assert f" {number}" in figure.caption
+    drawn = table(told, "ceiling_order")
+    assert set(drawn.drafts) == {2, 3, 4} and np.isfinite(drawn.difference).all()
+
+
+def test_what_would_take_too_many_orders_is_left_out():
+    pair = corpus(horizon=50)
+    assert enumerable(pair, 2, 2_000_000) and not enumerable(pair, 4, 2_000_000)
+
+
+def test_averages_follow_the_target_s_own_sequences():
+    pair = instance(point("x", {}, output=None, trajectories=1, pair_options=PAIRS["paper"]))[0]
+    last, wanted = pair.initial, 0.0
+    for t in range(pair.horizon):
+        wanted += last @ optimal_acceptance(pair.draft[t], pair.target[t], 3) / pair.horizon
+        last = last @ pair.target[t]
+    close(average_optimum(pair, 3), wanted)
+    close(average_optimum(pair, math.inf), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"drafts": [0]}, "experiment.drafts = 0"),
+        ({"bernoulli": 1.5}, "experiment.bernoulli = 1.5"),
+        ({"uniform": 7}, "experiment.uniform = 7: give a whole number of at most 6"),
+        ({"orders": "many"}, "experiment.orders = 'many'"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(tmp_path, changed, words):
+    with pytest.raises(SimlabError, match=words):
+        ceiling.plan([point("ceiling", {**OPTIONS, **changed}, output=tmp_path, trajectories=1000)])
