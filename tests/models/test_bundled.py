@@ -12,20 +12,23 @@ from simlab.models import bundled_run_names, bundled_runs, truth_verdicts
 from simlab.models.prompts import BUNDLED, read_prompts
 from simlab.traces import bundled, bundled_names, bundled_path
 
+LARGE = [name for name in bundled_names() if len(bundled(name)) > 10_000]
+"""The others answer one question each."""
+
 
 def test_there_are_six_traces_from_acceptance_2_to_9_tenths_in_3_megabytes():
     names = bundled_names()
     acceptance = [
-        np.minimum(1, t.draft_probability / t.target_probability).mean() for t in map(bundled, names)
+        np.minimum(1, t.draft_probability / t.target_probability).mean() for t in map(bundled, LARGE)
     ]
-    assert len(names) >= 6 and min(acceptance) < 0.25 and max(acceptance) > 0.9
+    assert len(LARGE) >= 6 and min(acceptance) < 0.25 and max(acceptance) > 0.9
     files = [bundled_path(name) for name in names] + list(BUNDLED.parent.iterdir())
     assert sum(file.stat().st_size for file in files) <= 3_000_000
     with pytest.raises(SimlabError, match=names[0]):
         bundled("gpt")
 
 
-@pytest.mark.parametrize("name", bundled_names())
+@pytest.mark.parametrize("name", LARGE)
 def test_every_trace_is_whole_and_says_where_it_comes_from(name):
     trace = bundled(name)
     assert trace.sequences >= 200 and trace.lengths.max() == 64 and len(trace) >= 200 * 64
@@ -46,6 +49,18 @@ def test_every_trace_is_whole_and_says_where_it_comes_from(name):
         assert trace.column(f"excess_loss_optimal_{epsilon}").max() < 1e-9
     # Two estimates of one mean, of one text: their difference is a martingale's, a sixth of its bound here.
     assert abs(accept.mean() - (1 - trace.total_variation.mean())) < np.sqrt(14 / (2 * len(trace)))
+
+
+@pytest.mark.parametrize("name", [name for name in bundled_names() if name.endswith("-fine")])
+def test_small_over_acceptance_has_traces_of_its_own(name):
+    trace = bundled(name)
+    assert name.removesuffix("-fine") in LARGE and trace.sequences >= 90
+    assert trace.provenance["epsilons"] == [0.001, 0.01, 0.05]
+    for epsilon in (0.001, 0.01, 0.05):
+        assert (trace.column(f"over_acceptance_{epsilon}") <= trace.total_variation + 1e-3).all()
+        for replacement in ("optimal", "residual"):
+            assert trace.column(f"excess_loss_{replacement}_{epsilon}").max() < 1e-9
+    assert trace.column("excess_loss_target_0.001").mean() > 0.01 * trace.total_variation.mean()
 
 
 @pytest.mark.parametrize("name", bundled_run_names())
