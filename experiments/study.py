@@ -17,7 +17,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from simlab.decoders import algorithm, decoder_name, decoder_options, entry_for, shown_options
+from simlab.decoders import (
+    algorithm,
+    decoder_name,
+    decoder_options,
+    entry_for,
+    shown_options,
+    table_options,
+)
 from simlab.evidence import Verdict
 from simlab.experiments.common.estimates import (
     calls_of,
@@ -64,6 +71,7 @@ KINDS = {
     "block": "windows",
     "rule": "biased",
     "rule windows": "windows",
+    "multidraft": "windows",
 }
 """By algorithm, the kind of columns that a decoder has of its own; None: none."""
 
@@ -113,7 +121,7 @@ def _row(
         "T": prediction.horizon,
         "V": one.pair.states,
         "decoder": decoder_name(settings.decoder),
-        **{f"decoder.{key}": value for key, value in decoder_options(settings.decoder).items()},
+        **{f"decoder.{key}": value for key, value in table_options(settings.decoder).items()},
         "seed": settings.seed,
         "trajectories": counts.trajectories,
         "confidence": settings.confidence,

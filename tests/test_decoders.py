@@ -91,7 +91,7 @@ def test_every_room_knows_every_decoder(name):
 
 
 @dataclass(frozen=True)
-class Multidraft:
+class Newdraft:
     """A decoder that nobody has written."""
 
     drafts_per_call: ClassVar[int] = 2
@@ -100,29 +100,29 @@ class Multidraft:
 
 
 @pytest.fixture
-def multidraft(monkeypatch):
-    monkeypatch.setitem(DECODERS, "multidraft", Multidraft)
-    return Multidraft()
+def newdraft(monkeypatch):
+    monkeypatch.setitem(DECODERS, "newdraft", Newdraft)
+    return Newdraft()
 
 
-def test_the_rooms_that_lack_a_new_decoder_are_named(multidraft, monkeypatch):
-    assert lacking("multidraft") == ["simlab.decoders.settings: has_bonus", "simlab.decoders.ALGORITHMS"]
-    monkeypatch.setitem(ALGORITHMS, Multidraft, "multidraft")
-    monkeypatch.setitem(REFERENCES, "multidraft", REFERENCES["batch"])
-    monkeypatch.setitem(THEORIES, "multidraft", REFERENCES["batch"])  # of the wrong room
-    assert lacking("multidraft") == [
+def test_the_rooms_that_lack_a_new_decoder_are_named(newdraft, monkeypatch):
+    assert lacking("newdraft") == ["simlab.decoders.settings: has_bonus", "simlab.decoders.ALGORITHMS"]
+    monkeypatch.setitem(ALGORITHMS, Newdraft, "newdraft")
+    monkeypatch.setitem(REFERENCES, "newdraft", REFERENCES["batch"])
+    monkeypatch.setitem(THEORIES, "newdraft", REFERENCES["batch"])  # of the wrong room
+    assert lacking("newdraft") == [
         "simlab.decoders.settings: has_bonus",
         "simlab.decoding.simulate.SAMPLERS",
         "simlab.theory.dispatch.THEORIES",
         *TABLES,
         "tests.oracles",
-        "conf/decoder/multidraft.yaml",
+        "conf/decoder/newdraft.yaml",
         "simlab predict --help",
     ]
 
 
 @dataclass(frozen=True)
-class Oddwindow(Multidraft):
+class Oddwindow(Newdraft):
     """One with windows, set by a rule that no room has."""
 
     window: int = 2
@@ -131,7 +131,7 @@ class Oddwindow(Multidraft):
 
 @pytest.mark.parametrize(
     ("decoder", "key", "told"),
-    [(Multidraft(), "multidraft", r"Multidraft\(\)"), (Oddwindow(), "windows", r"Oddwindow\(window=2\)")],
+    [(Newdraft(), "newdraft", r"Newdraft\(\)"), (Oddwindow(), "windows", r"Oddwindow\(window=2\)")],
 )
 def test_a_room_without_a_decoder_refuses_it_in_one_line(decoder, key, told, monkeypatch):
     pair = simlab.pairs.paper(2)

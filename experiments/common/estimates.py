@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.cost import CostModel
-from simlab.decoders import BlockSpeculative, RuleSpeculative, Speculative
+from simlab.decoders import BlockSpeculative, MultiDraftSpeculative, RuleSpeculative, Speculative
 from simlab.evidence import (
     Interval,
     call_time_interval,
@@ -49,11 +49,20 @@ def time_of(job: Job, result: Result, cost: CostModel, confidence: float) -> Int
         costs = cost.drafted, cost.alone
         return time_interval(counts.target_calls, counts.drafted_tokens, *costs, confidence, looks)
     calls = counts.calls_by_drafted
-    times = cost.call_time(np.arange(len(calls)))
-    fixed = isinstance(job.task.decoder, Speculative | BlockSpeculative | RuleSpeculative)
+    fixed = isinstance(
+        job.task.decoder, Speculative | BlockSpeculative | MultiDraftSpeculative | RuleSpeculative
+    )
     partial = len(calls) if fixed else counts.horizon
+    sizes = counts.call_sizes
     return call_time_interval(
-        counts.target_calls, counts.drafted_tokens, calls, times, partial, confidence, looks
+        counts.target_calls,
+        counts.drafted_tokens,
+        calls,
+        cost.call_time(sizes),
+        partial,
+        confidence,
+        looks,
+        sizes,
     )
 
 

@@ -204,6 +204,7 @@ JUDGES: dict[str, dict[str, Callable[[Claims], Verdict]]] = {
     "windows": _WINDOWS,
     "memory": _WINDOWS,
     "block": _WINDOWS,
+    "multidraft": _WINDOWS,
     # The rejections of decoding with trees are its bonus tokens: of two trajectories with as many calls one
     # may end with a bonus token, the other inside its last tree.
     "tree": {

@@ -120,7 +120,9 @@ def _check_fits(pair: ChainPair, decoder: Decoder) -> None:
             f"horizon = {pair.horizon}: a figure has room for {LONGEST} positions; "
             f"give pair.horizon={LONGEST} or less"
         )
-    drafts, capacity = decoder.drafts_per_call, decoder_options(decoder).get("capacity", 0)
+    options = decoder_options(decoder)
+    drafts, capacity = options.get("drafts", 1), options.get("capacity", 0)
+    drafts = max(drafts) if isinstance(drafts, tuple) else drafts  # at one position of a call
     if decoder.is_finite and drafts > MOST_DRAFTS:
         raise SimlabError(f"drafts = {drafts}: a figure has room for {MOST_DRAFTS}; give fewer")
     if capacity > MOST_NODES:

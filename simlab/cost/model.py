@@ -10,6 +10,7 @@ import numpy as np
 
 from simlab.checks import as_integer, check_count, check_number
 from simlab.cost.table import TimeTable, as_time
+from simlab.decoders import call_sizes
 from simlab.errors import SimlabError
 
 
@@ -119,7 +120,8 @@ class CostModel:
         if counted:
             if self.is_flat:
                 return self.time(result.mean_drafted_tokens, result.mean_target_calls)
-            return self.time_of_calls(result.calls_by_drafted) / result.trajectories
+            times = self.call_time(result.call_sizes)
+            return float(result.calls_by_drafted @ times) / result.trajectories
         return self._expected_time(result)
 
     def time_per_token(self, result) -> float:
@@ -179,7 +181,7 @@ class CostModel:
         if self.is_flat:
             return self.time(drafted, prediction.expected_target_calls)
         calls = prediction.calls_by_drafted
-        return float(calls @ self.call_time(prediction.decoder.drafts_per_call * np.arange(len(calls))))
+        return float(calls @ self.call_time(call_sizes(prediction.decoder, len(calls) - 1)))
 
 
 def check_cost(cost) -> CostModel:

@@ -5,6 +5,7 @@ and none of the three may import another.
 """
 
 from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, Remembering, StreakSpeculative
+from simlab.decoders.multi_draft import RULES, MultiDraftSpeculative
 from simlab.decoders.naming import (
     ALGORITHMS,
     DECODERS,
@@ -18,6 +19,7 @@ from simlab.decoders.naming import (
     module_for,
     shown_options,
     spelled_options,
+    table_options,
     task_options,
 )
 from simlab.decoders.rule import RuleSpeculative, on_pair
@@ -37,13 +39,14 @@ from simlab.decoders.settings import (
     TreeSpeculative,
     Windowed,
 )
-from simlab.decoders.windows import has_bonus, longest_window, most_drafted
+from simlab.decoders.windows import call_sizes, drafted_by_calls, has_bonus, longest_window, most_drafted
 
 __all__ = [
     "ALGORITHMS",
     "DECODERS",
     "DRAFTED_BY",
     "REPLACEMENTS",
+    "RULES",
     "SHAPES",
     "AdaptiveSpeculative",
     "Autoregressive",
@@ -54,6 +57,7 @@ __all__ = [
     "Decoder",
     "EmaSpeculative",
     "HistorySpeculative",
+    "MultiDraftSpeculative",
     "Remembering",
     "RuleSpeculative",
     "RuleTables",
@@ -62,10 +66,12 @@ __all__ = [
     "TreeSpeculative",
     "Windowed",
     "algorithm",
+    "call_sizes",
     "check_finite",
     "decoder_label",
     "decoder_name",
     "decoder_options",
+    "drafted_by_calls",
     "entry_for",
     "has_bonus",
     "is_plain",
@@ -76,5 +82,6 @@ __all__ = [
     "rule_answers",
     "shown_options",
     "spelled_options",
+    "table_options",
     "task_options",
 ]

@@ -11,10 +11,12 @@ import importlib
 import math
 import re
 from collections.abc import Mapping
+from itertools import groupby
 from types import ModuleType
 
 from simlab.checks import shortened
 from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, StreakSpeculative
+from simlab.decoders.multi_draft import MultiDraftSpeculative
 from simlab.decoders.rule import RuleSpeculative
 from simlab.decoders.rule_tables import RuleTables
 from simlab.decoders.settings import (
@@ -43,6 +45,7 @@ DECODERS: dict[str, type] = {
     "streak": StreakSpeculative,
     "ema": EmaSpeculative,
     "rule": RuleSpeculative,
+    "multidraft": MultiDraftSpeculative,
 }
 """By the name in configs and tables."""
 
@@ -59,6 +62,7 @@ ALGORITHMS: dict[type, str] = {
     StreakSpeculative: "memory",
     EmaSpeculative: "memory",
     RuleSpeculative: "rule windows",  # but to the horizon without a bonus token, "rule"
+    MultiDraftSpeculative: "multidraft",
 }
 """By the class of the settings. Several classes may be settings of one algorithm."""
 
@@ -154,13 +158,30 @@ def decoder_label(decoder: Decoder) -> str:
 
 def shown_options(options: Mapping) -> dict:
     """Options as a reader should see them: a policy, and a rule's tables, by the first digits of its
-    digest."""
+    digest, several numbers as the command line takes them, a long row of equal ones by how many they are."""
     return {key: _shown(key, value) for key, value in options.items()}
 
 
 def _shown(key: str, value):
+    if isinstance(value, tuple):
+        return _row(value)
     digest = key == "policy" or (key == "rule" and re.fullmatch("[0-9a-f]{64}", value))
     return value[:8] if digest else value
+
+
+def table_options(decoder: Decoder) -> dict:
+    """`decoder_options` for the cells of tables: several numbers as the command line has them, "[4,2,1]"."""
+    options = decoder_options(decoder)
+    return {
+        key: f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
+        for key, value in options.items()
+    }
+
+
+def _row(values: tuple) -> str:
+    runs = [(value, len(list(run))) for value, run in groupby(values)]
+    told = [f"{value}x{times}" if times > 3 else ",".join([str(value)] * times) for value, times in runs]
+    return f"[{','.join(told)}]"
 
 
 def spelled_options(options: Mapping) -> str:

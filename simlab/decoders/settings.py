@@ -19,6 +19,7 @@ import numpy as np
 
 from simlab.checks import check_count, check_flag, check_number, shortened
 from simlab.decoders.memory import Remembering
+from simlab.decoders.multi_draft import MultiDraftSpeculative
 from simlab.decoders.policy import Policy
 from simlab.decoders.rule import RuleSpeculative
 from simlab.errors import SimlabError
@@ -266,4 +267,6 @@ Windowed = (
 )
 """Decoders that draft a window of tokens in a row before each target call."""
 
-Decoder = Autoregressive | Windowed | BatchSpeculative | BiasedSpeculative | TreeSpeculative
+Decoder = (
+    Autoregressive | Windowed | BatchSpeculative | BiasedSpeculative | TreeSpeculative | MultiDraftSpeculative
+)

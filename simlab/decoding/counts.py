@@ -14,7 +14,7 @@ DEVIATION_LEVELS = 1024
 """A trajectory's deviation is counted in this many equal steps from 0 to 1."""
 
 BY_POSITION = ("drafted_by_position", "reached_by_position", "accepted_by_position")
-OPTIONAL = ("deviations", "target_calls", "drafted_tokens", *BY_POSITION)
+OPTIONAL = ("deviations", "target_calls", "drafted_tokens", *BY_POSITION, "nodes_by_position")
 """Histograms that only some decoders count, and that Counts gives as properties: (0,) where not counted."""
 OLD_NAMES = {name.replace("position", "place"): name for name in BY_POSITION}
 """Old spelling to new; `Counts` takes both, and the bytes of a ledger keep the old one."""
@@ -22,7 +22,7 @@ _TOLD = {
     "deviations": "levels of deviation",
     "target_calls": "numbers of target calls",
     "drafted_tokens": "numbers of drafted tokens",
-    **dict.fromkeys(BY_POSITION, "positions in the window"),
+    **dict.fromkeys((*BY_POSITION, "nodes_by_position"), "positions in the window"),
 }
 
 
@@ -58,6 +58,11 @@ class Counts(ByPlace):
     entry i - 1, the position in the window.
     reached_by_position: int64 (K,), of those, the calls whose first i - 1 drafted tokens were accepted.
     accepted_by_position: int64 (K,), of those, the calls whose first i drafted tokens were accepted.
+
+    Where it may draft several tokens at one position, as MultiDraftSpeculative does, else (0,):
+    nodes_by_position: int64 (K,), how many tokens were drafted at each position, of all calls together.
+    There drafted_by_position counts the calls that draft at this position, not their tokens, and
+    drafted_tokens all tokens.
     """
 
     rejections: np.ndarray
@@ -87,6 +92,7 @@ class Counts(ByPlace):
     drafted_by_position = _histogram("drafted_by_position")
     reached_by_position = _histogram("reached_by_position")
     accepted_by_position = _histogram("accepted_by_position")
+    nodes_by_position = _histogram("nodes_by_position")
 
     @classmethod
     def zero(cls, horizon: int, states: int) -> Counts:
@@ -168,6 +174,24 @@ class Counts(ByPlace):
         return at_least[:-1] - at_least[1:]
 
     @property
+    def call_sizes(self) -> np.ndarray:
+        """(K+1,): how many tokens a call drafts that drafts at 0, 1, .., K positions.
+
+        0, 1, .., K but where several are drafted at one position. Raises SimlabError where drafted tokens
+        were not counted.
+        """
+        self._check_counted(drafted=True)
+        if not self.nodes_by_position.size:
+            return np.arange(len(self.drafted_by_position) + 1)
+        each = self.nodes_by_position // np.maximum(self.drafted_by_position, 1)
+        return np.concatenate([[0], np.cumsum(each)])
+
+    @property
+    def _drafted_at(self) -> np.ndarray:
+        """(K,): the tokens drafted at each position."""
+        return self.nodes_by_position if self.nodes_by_position.size else self.drafted_by_position
+
+    @property
     def mean_target_calls(self) -> float:
         """Target calls per trajectory. Raises SimlabError where they were not counted."""
         return self.calls / self.trajectories
@@ -176,7 +200,7 @@ class Counts(ByPlace):
     def mean_drafted_tokens(self) -> float:
         """Drafted tokens per trajectory, verified or not. Raises SimlabError where they were not counted."""
         self._check_counted(drafted=True)
-        return float(self.drafted_by_position.sum() / self.trajectories)
+        return float(self._drafted_at.sum() / self.trajectories)
 
     @property
     def mean_accepted_tokens(self) -> float:
@@ -202,7 +226,7 @@ class Counts(ByPlace):
         nan where nothing was drafted. Raises SimlabError where drafted tokens were not counted.
         """
         self._check_counted(drafted=True)
-        drafted = self.drafted_by_position.sum()
+        drafted = self._drafted_at.sum()
         return float(self.accepted_by_position.sum() / drafted) if drafted else float("nan")
 
     @property

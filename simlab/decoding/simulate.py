@@ -27,6 +27,7 @@ SAMPLERS = {
     "tree": "simlab.decoding.draft_tree",
     "rule": "simlab.decoding.rule",
     "rule windows": "simlab.decoding.rule",
+    "multidraft": "simlab.decoding.many_drafts.sampler",
 }
 """By algorithm, the module with its `tables(pair, decoder) -> Tables` and its `bytes_per_row(pair, decoder)`,
 what the tables take for each of their S * V rows."""

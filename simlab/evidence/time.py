@@ -70,11 +70,13 @@ def call_time_interval(
     partial_calls: int,
     confidence: float,
     looks: int = 1,
+    call_sizes=None,
 ) -> Interval:
     """The mean time of a trajectory whose calls that draft g tokens take call_times[g], and its interval.
 
     target_calls, drafted_tokens: as for `time_interval`. calls_by_drafted: whole numbers (K+1,), the calls of
-    all trajectories that drafted exactly 0, 1, .., K tokens. call_times: (K+1,), finite numbers > 0.
+    all trajectories that drafted exactly 0, 1, .., K tokens, or at so many positions, and then call_sizes,
+    (K+1,), rising from 0, are the tokens that they drafted. call_times: (K+1,), finite numbers > 0.
     partial_calls: no trajectory has more calls than this that draft other than 0 or K tokens. looks: as for
     `mean_interval`. Raises SimlabError as `time_interval` does, and for arrays of different lengths. Source:
     the module's docstring.
@@ -84,8 +86,9 @@ def call_time_interval(
     by_drafted, times = np.asarray(calls_by_drafted), np.asarray(call_times, float)
     if by_drafted.shape != times.shape or calls.sum() != drafted.sum():
         raise SimlabError("calls, drafted tokens and times: give those of the same trajectories and window")
-    per_call, lengths = float(times[0]), np.arange(len(times))
-    per_token = float(times[-1] - times[0]) / max(len(times) - 1, 1)
+    lengths = np.arange(len(times)) if call_sizes is None else np.asarray(call_sizes)
+    per_call = float(times[0])
+    per_token = float(times[-1] - times[0]) / max(int(lengths[-1]), 1)
     residuals = times - per_call - per_token * lengths
     residuals[[0, -1]] = 0.0
     of_calls = mean_interval_at(calls, error / 3)

@@ -26,6 +26,7 @@ REFERENCES = {
     "tree": "simlab.reference.tree",
     "rule": "simlab.reference.rule",
     "rule windows": "simlab.reference.rule",
+    "multidraft": "simlab.reference.multi_draft",
 }
 """By algorithm, the module with its `decode(chains, start, decoder, rng, watcher) -> (tokens, rejected)`."""
 

@@ -25,9 +25,10 @@ class DraftedToken:
     decided; None, as acceptance is, where its turn never came and in trees, which toss none. outcome: one of
     OUTCOMES.
 
-    draft: in batch decoding, which of the call's drafts it belongs to, from 0. residual_target: there, at the
-    fresh position, the distribution (V,) that stood in the target's place in this try. running_ratio: p_i of
-    block verification. parent: in trees, which drafted token of the call it follows, -1 for the prefix.
+    draft: in batch decoding, which of the call's drafts it belongs to, from 0; with several drafted tokens at
+    each position (`MultiDraftSpeculative`) its number there. residual_target: where several are tried in
+    turn, the distribution (V,) that stood in the target's place in this try. running_ratio: p_i of block
+    verification. parent: in trees, which drafted token of the call it follows, -1 for the prefix.
     """
 
     position: int
@@ -119,6 +120,10 @@ class Watcher:
     def tree(self, position: int, prefix: int, nodes) -> None:
         """A target call begins: of a tree, each node the tuple of the tokens on its path."""
 
+    def verified(self, position: int, prefix: int, children, accepted: int | None) -> None:
+        """The children of `prefix` at a position of the call were verified: each with its token, acceptance,
+        coin and residual_target; accepted: which of them."""
+
     def tried(self, acceptance: float, coin: float, *, draft=0, residual_target=None, running_ratio=None):
         """The next token of this draft had its turn."""
 
@@ -130,6 +135,8 @@ class Watcher:
 
 
 NOBODY = Watcher()
+TOLD = -1
+"""Stands for the draft that was tried last in a call whose drafted tokens have their outcomes already."""
 
 
 class Recorder(Watcher):
@@ -158,6 +165,16 @@ class Recorder(Watcher):
         position += len(path) - 1
         draft_probability, target_probability = (model[position][before][token] for model in self._models)
         return DraftedToken(position, token, draft_probability, target_probability, **known)
+
+    def verified(self, position: int, prefix: int, children, accepted: int | None) -> None:
+        for number, child in enumerate(children):
+            turned = accepted is None or child.coin is not None
+            outcome = "accepted" if number == accepted else "rejected" if turned else "thrown away"
+            goal = None if child.residual_target is None else tuple(child.residual_target)
+            known = {"acceptance": child.acceptance, "coin": child.coin, "residual_target": goal}
+            drafted = self._drafted(position, prefix, (child.token,), draft=number, outcome=outcome, **known)
+            self._calls[-1]["drafted"].append(drafted)
+        self._calls[-1]["taken"] = TOLD
 
     def tried(self, acceptance: float, coin: float, *, draft=0, residual_target=None, running_ratio=None):
         call = self._calls[-1]
@@ -191,7 +208,9 @@ class Recorder(Watcher):
 def _finished(position, prefix, drafted, tokens, taken=None, replacement=None, bonus=None) -> Call:
     """The call with its outcomes. taken: the draft whose token was tried last; None: a tree was drafted."""
     accepted = len(tokens) - (replacement is not None or bonus is not None)
-    if taken is None:
+    if taken == TOLD:
+        outcomes = [one.outcome for one in drafted]
+    elif taken is None:
         outcomes = _on_the_walk(drafted, tokens[:accepted])
     else:
         outcomes = [_outcome(one, position + accepted * (one.draft == taken)) for one in drafted]

@@ -37,6 +37,7 @@ THEORIES = {
     "tree": "simlab.theory.trees.calls",
     "rule": "simlab.theory.rules.horizon",
     "rule windows": "simlab.theory.rules.windows",
+    "multidraft": "simlab.theory.many_drafts.calls",
 }
 """By algorithm, the module with its theory, imported when it is asked for."""
 

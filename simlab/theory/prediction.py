@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.aliases import ByPlace, old_name
-from simlab.decoders import Decoder, decoder_label
+from simlab.decoders import Decoder, decoder_label, drafted_by_calls
 from simlab.pairs.pair import ChainPair
 from simlab.theory.call_rates import CallRates
 from simlab.theory.horizon.divergence import sequence_divergence
@@ -119,7 +119,7 @@ class Prediction(ByPlace, CallRates):
             output_chain=chain,
             sequence_kl=sequence_kl,
             bias_per_position=np.zeros(horizon) if unbiased else _biases(chain, pair, tokens),
-            expected_drafted_tokens=known * decoder.drafts_per_call * float(drafted.sum()),
+            expected_drafted_tokens=known * drafted_by_calls(decoder, drafted),
             expected_accepted_tokens=known * float(accepted.sum()),
             drafted_by_position=drafted,
             reached_by_position=reached,

@@ -237,6 +237,7 @@ ON_PATHS: dict[str, Callable[[Trace, Decoder], _OnPaths]] = {
     "block": _refused("block verification looks at the drafted tokens of a window, which leave the text"),
     "rule": _refused("a rule looks at whole rows, of which a trace has one token's probabilities"),
     "rule windows": _refused("a rule looks at whole rows, of which a trace has one token's probabilities"),
+    "multidraft": _refused("its rules look at whole rows of both models, which a trace does not hold"),
     "tree": _refused("trees hold tokens beside the text that came, whose rows a trace does not have"),
 }
 """By algorithm, what the decoder is on the paths of a trace, or why it cannot be known."""

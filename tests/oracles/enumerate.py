@@ -3,11 +3,11 @@
 Yin et al. 2024 (arXiv 2411.00841), Algorithms 1 and 2 (speculative decoding) and 4 (batch), with
 q^(M+1) used once after the last failure, and Section 4 (biased decoding); Pankratov and Alistarh 2026
 (arXiv 2512.11718), deterministic speculation with trees, where "rejected" is the bonus token; finite
-windows, call by call, are in `windows`, block verification in `blocks`, rules in `acceptance`. Every random
-outcome that the algorithm looks at is a branch: each drafted token, each acceptance coin, each
-replacement. Drafted tokens that nothing ever looks at are summed out, since their probabilities sum to 1.
-Nothing here is simplified by theory: no total variation, no "q minus min", no recursion on expectations; so
-agreement with a formula says something about the formula.
+windows, call by call, are in `windows`, block verification in `blocks`, rules in `acceptance`, several
+children at a position in `many_drafts`. Every random outcome that the algorithm looks at is a branch: each
+drafted token, each acceptance coin, each replacement. Drafted tokens that nothing ever looks at are summed
+out, since their probabilities sum to 1. Nothing here is simplified by theory: no total variation, no "q
+minus min", no recursion on expectations; so agreement with a formula says something about the formula.
 
 The cost is exponential in T and M: meant for V, T, M of 2 to 4.
 """
@@ -26,6 +26,7 @@ from simlab.decoders import (
     BiasedSpeculative,
     BlockSpeculative,
     ConfidenceSpeculative,
+    MultiDraftSpeculative,
     Remembering,
     RuleSpeculative,
     Speculative,
@@ -55,6 +56,12 @@ def joint_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tup
         from tests.oracles.windows import marginal
 
         distribution = acceptance.call_distribution(draft, target, initial, decoder)
+        return marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
+    if isinstance(decoder, MultiDraftSpeculative):
+        from tests.oracles import many_drafts
+        from tests.oracles.windows import marginal
+
+        distribution = many_drafts.call_distribution(draft, target, initial, decoder)
         return marginal(distribution, lambda tokens, rejected, calls: (tokens, rejected))
     if isinstance(decoder, BlockSpeculative):
         from tests.oracles import blocks

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import simlab
 from simlab import reference
-from simlab.decoders import DECODERS, REPLACEMENTS
+from simlab.decoders import DECODERS, REPLACEMENTS, RULES
 from simlab.reference.tree import draft_tree
 from tests.rules.examples import EVERY
 from tests.strategies import pairs
@@ -48,6 +48,11 @@ def decoders(draw, pair: simlab.ChainPair, name: str):
             seed = draw(st.integers(0, 99))
             windows = np.random.default_rng(seed).integers(0, 4, (pair.horizon, pair.states))
             return simlab.AdaptiveSpeculative(windows)
+        case "multidraft":
+            rule = draw(st.sampled_from(RULES))
+            replacement = rule == "k-seq" or draw(st.booleans())
+            drafts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+            return simlab.MultiDraftSpeculative(drafts, rule, replacement, draw(st.booleans()))
         case "confidence":
             return simlab.ConfidenceSpeculative(draw(st.sampled_from([0.0, 0.3, 0.6, 1.0])), window)
         case "history":
@@ -119,10 +124,16 @@ def _paths(call, name):
     paths = []
     for number, drafted in enumerate(call.drafted):
         parent = drafted.parent
-        if name != "tree":
+        if name == "multidraft":  # of the child that was accepted at the position before
+            parent = max((i for i in range(number) if _is_before(call.drafted[i], drafted)), default=-1)
+        elif name != "tree":
             parent = number - 1 if drafted.position > call.position else -1
         paths.append(((*(paths[parent][0] if parent >= 0 else (call.prefix,)), drafted.token), drafted))
     return paths
+
+
+def _is_before(one, drafted) -> bool:
+    return one.outcome == "accepted" and one.position == drafted.position - 1
 
 
 @pytest.mark.parametrize("name", ["speculative", "batch", "biased", "adaptive", "confidence"])

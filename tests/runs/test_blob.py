@@ -30,7 +30,8 @@ def counts(draw) -> Counts:
     levels, calls = draw(st.sampled_from(kinds))
     drafted, places = draw(st.sampled_from([(0, 0), (1, 0), (7, 3)])) if calls else (0, 0)
     parts = array(horizon + 1), array(horizon, states), array(horizon), draw(numbers)
-    by_position = (array(places) for _ in range(3))
+    nodes = draw(st.sampled_from([0, places]))
+    by_position = (array(size) for size in (places, places, places, nodes))
     return Counts(
         *parts, dict(zip(OPTIONAL, (array(levels), array(calls), array(drafted), *by_position), strict=True))
     )
@@ -122,7 +123,7 @@ def test_the_bytes_of_windows_are_fixed():
     by_position = np.array([300, 5]), np.array([200, 4]), np.array([3, 2])
     counts = Counts(
         *parts,
-        dict(zip(OPTIONAL[1:], (np.array([0, 305]), np.array([1, 2, 302]), *by_position), strict=True)),
+        dict(zip(OPTIONAL[1:6], (np.array([0, 305]), np.array([1, 2, 302]), *by_position), strict=True)),
     )
     body = (
         b"SLC4" + bytes([1, 2, 0xB1, 2, 3, 2]) + counts_to_bytes(Counts(*parts))[8:-4] + bytes([0, 0xB1, 2])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from simlab.cost import CostModel
-from simlab.decoders import Decoder, decoder_name, decoder_options
+from simlab.decoders import Decoder, decoder_name, table_options
 from simlab.theory import Bracket, Prediction
 
 QUANTILES = {"rejections_q05": 0.05, "rejections_median": 0.5, "rejections_q95": 0.95}
@@ -65,7 +65,7 @@ def prediction_row(
         "T": prediction.horizon,
         "V": prediction.token_marginals.shape[1],
         "decoder": decoder_name(decoder),
-        **{f"decoder.{key}": value for key, value in decoder_options(decoder).items()},
+        **{f"decoder.{key}": value for key, value in table_options(decoder).items()},
         **cost.columns(),
         "expected_rejections": prediction.expected_rejections,
         "sd": math.sqrt(max(prediction.variance, 0.0)),

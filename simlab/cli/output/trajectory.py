@@ -6,11 +6,11 @@ import textwrap
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from simlab.cli.output.tables import columns
-from simlab.decoders import Decoder, decoder_name, entry_for
+from simlab.decoders import Decoder, MultiDraftSpeculative, decoder_name, entry_for
 from simlab.reference.trace import OUTCOMES, Call, DraftedToken, DrawnToken, Trajectory
 
 WIDTH = 96
@@ -35,13 +35,15 @@ class Reading:
 
     legend: the algorithm in a sentence or two. source: (call, decoder) -> what a rejected token's replacement
     is drawn from. rule: what the figure says of the coins. walks: whether the target's own tokens walk
-    through a drafted tree, and no coins are tossed.
+    through a drafted tree, and no coins are tossed. children: whether several tokens are drafted at each
+    position.
     """
 
     legend: str
     source: Callable[[Call, Decoder], str] = lambda call, decoder: RESIDUAL
     rule: str = "under it: coin < probability of acceptance"
     walks: bool = False
+    children: bool = False
 
 
 SPECULATIVE = Reading(
@@ -77,6 +79,12 @@ READINGS = {
         "first that does not is the bonus token.",
         walks=True,
     ),
+    "multidraft": Reading(
+        "At each position several children are drafted after the last accepted token, and one of them or "
+        "none is accepted.",
+        source=lambda call, decoder: CHILDREN[decoder.rule][1],
+        children=True,
+    ),
     "block": Reading(
         "The drafted tokens are verified together: the window may end behind a token whose coin is "
         "below accept = h, and ends at the last such token. p = min(1, p target/draft) runs along the "
@@ -88,9 +96,37 @@ READINGS = {
 """By the decoder's name."""
 
 
+CHILDREN = {
+    "recursive": (
+        "They are tried in turn: accepted if the coin is below accept = min(1, target/draft), where each "
+        "failure leaves the residual [target - draft]+ as the next one's target.",
+        "the last residual",
+    ),
+    "k-seq": (
+        "They are tried in turn: accepted if the coin is below accept = min(1, target/(gamma draft)).",
+        "what is left of the target",
+    ),
+    "optimal": (
+        "No rule accepts more. Independent children stand at random points of [0, 1): the first is accepted "
+        "if its coin, this point, is below accept. Distinct ones are chosen by their set, without a coin.",
+        "what is left of the target",
+    ),
+    "match": ("The target draws a token, which is accepted if it is one of them.", "the target"),
+    "greedy": (
+        "The draft's likeliest tokens, and one of the rest, accepted if its coin is below accept = min(1, "
+        "target/rest); if not, a token from [target - rest]+ is accepted if it is one of the likeliest.",
+        "[target - rest]+",
+    ),
+}
+"""By the rule of `MultiDraftSpeculative`: how it verifies, and what the corrected token is drawn from."""
+
+
 def reading_of(decoder: Decoder) -> Reading:
     """The decoder's row of READINGS; SimlabError where there is none."""
-    return entry_for(decoder, READINGS, "reading", decoder_name(decoder))
+    reading = entry_for(decoder, READINGS, "reading", decoder_name(decoder))
+    if isinstance(decoder, MultiDraftSpeculative):
+        return replace(reading, legend=f"{reading.legend} {CHILDREN[decoder.rule][0]}")
+    return reading
 
 
 @dataclass(frozen=True)
@@ -159,9 +195,13 @@ def summary(trajectory: Trajectory, decoder: Decoder) -> str:
 
 def _rows(call: Call, decoder: Decoder, labels: Sequence[str]) -> Iterator[dict[str, str]]:
     """A row for each drafted token that had its turn, and for the one that the call drew."""
+    children = reading_of(decoder).children
     drafts = [list(group) for _, group in groupby(call.drafted, key=lambda one: one.draft)]
-    tried = [draft for draft in drafts if draft[0].coin is not None]
-    for draft in tried:
+    tried = drafts if children else [draft for draft in drafts if draft[0].coin is not None]
+    for one in call.drafted if children else ():
+        several = sum(other.position == one.position for other in call.drafted) > 1
+        yield _tried(one, call, labels) | ({"try": str(one.draft + 1)} if several else {})
+    for draft in () if children else tried:
         turns = [one for one in draft if one.coin is not None]
         for one in turns:
             row = _tried(one, call, labels)
@@ -184,7 +224,7 @@ def _rows(call: Call, decoder: Decoder, labels: Sequence[str]) -> Iterator[dict[
 
 def _tried(one: DraftedToken, call: Call, labels: Sequence[str]) -> dict[str, str]:
     goal = one.target_probability if one.residual_target is None else one.residual_target[one.token]
-    accept, coin = _told_apart(one.acceptance, one.coin)
+    accept, coin = ("", "") if one.coin is None else _told_apart(one.acceptance, one.coin)
     row = {
         "kind": one.outcome,
         "position": str(one.position + 1),

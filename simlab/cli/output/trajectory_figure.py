@@ -35,7 +35,7 @@ def write_figure(
         if reading.walks:
             figure = draw_walks([_walk(at, call, labels) for at, call in _numbered(trajectory)], title)
         else:
-            bands = [_band(at, call, labels) for at, call in _numbered(trajectory)]
+            bands = [_band(at, call, labels, reading.children) for at, call in _numbered(trajectory)]
             kept = [one for one in events(trajectory) if one.outcome not in ("rejected", "thrown away")]
             text = [Box(one.position + 1, labels[one.token], one.outcome) for one in kept]
             figure = draw_timeline(bands, text, title, reading.rule)
@@ -47,22 +47,23 @@ def _numbered(trajectory: Trajectory):
     return enumerate(trajectory.calls, start=1)
 
 
-def _band(number: int, call: Call, labels: Sequence[str]) -> Band:
-    """A line for each draft that was tried; a drawn token stands behind, or below the one it replaces."""
+def _band(number: int, call: Call, labels: Sequence[str], children: bool) -> Band:
+    """A line for each draft that was tried, or each child; a drawn token stands behind, or below the one it
+    replaces."""
     drafts: dict[int, list[Box]] = {}
-    tried = {one.draft for one in call.drafted if one.coin is not None}
+    tried = {one.draft for one in call.drafted if one.coin is not None or children}
     for one in call.drafted:
         if one.draft in tried:
             box = Box(one.position + 1, labels[one.token], one.outcome, one.acceptance, one.coin)
             drafts.setdefault(one.draft, []).append(box)
     lines = list(drafts.values()) or [[]]
     if call.bonus:
-        lines[-1].append(Box(call.bonus.position + 1, labels[call.bonus.token], "bonus"))
+        lines[0 if children else -1].append(Box(call.bonus.position + 1, labels[call.bonus.token], "bonus"))
     if call.replacement:
         box = Box(call.replacement.position + 1, labels[call.replacement.token], "replacement")
         lines.append([box])
     of = len({one.draft for one in call.drafted})
-    note = f"{len(tried)} of {of} drafts tried" if of > 1 else ""
+    note = f"{len(tried)} of {of} drafts tried" if of > 1 and not children else ""
     return Band(f"call {number}", call.position, labels[call.prefix], lines, note)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.decoders import Windowed, most_drafted
+from simlab.decoders import MultiDraftSpeculative, Windowed, most_drafted
 from simlab.decoding.core.bits import U0, U1, U2, U3, U4, YES
 from simlab.decoding.core.chunks import CHUNK
 from simlab.errors import SimlabError
@@ -46,13 +46,14 @@ class Positions(NamedTuple):
     rejected: np.ndarray  # of those, rejected
 
 
-def check_counted(decoder: Windowed, horizon: int) -> int:
+def check_counted(decoder: Windowed | MultiDraftSpeculative, horizon: int) -> int:
     """D, the most tokens that a trajectory can draft. Raises SimlabError where they are too many to count."""
     most = most_drafted(decoder, horizon)
     if most >= MOST_COUNTED:
         raise SimlabError(
             f"a trajectory may draft {most:,} tokens, more than the {MOST_COUNTED - 1:,} that are counted: "
-            "give a window, or a shorter one, or fewer steps"
+            + ("give fewer drafts" if hasattr(decoder, "drafts") else "give a window, or a shorter one")
+            + ", or fewer steps"
         )
     return most
 

@@ -20,9 +20,9 @@ class Tally(NamedTuple):
 
     rejections int64 (T+1,), tokens int64 (T, V), per_position int64 (T,), deviations int64 (1025,) or (0,),
     target_calls int64 (T+1,) or (0,), drafted_tokens int64 (D+1,) or (0,), drafted_by_position,
-    reached_by_position and accepted_by_position int64 (K,) or (0,), as in Counts. path_tokens uint16 (T, N),
-    path_rejected uint8
-    (T, N), path_initial uint16 (N,): N = 0 where paths are not recorded.
+    reached_by_position, accepted_by_position and nodes_by_position int64 (K,) or (0,), as in Counts.
+    path_tokens uint16 (T, N), path_rejected uint8 (T, N), path_initial uint16 (N,): N = 0 where paths are not
+    recorded.
     """
 
     rejections: np.ndarray
@@ -34,6 +34,7 @@ class Tally(NamedTuple):
     drafted_by_position: np.ndarray
     reached_by_position: np.ndarray
     accepted_by_position: np.ndarray
+    nodes_by_position: np.ndarray
     path_tokens: np.ndarray
     path_rejected: np.ndarray
     path_initial: np.ndarray
@@ -50,12 +51,13 @@ class Block(NamedTuple):
 
 class Room(NamedTuple):
     """How many levels of deviation, numbers of target calls, numbers of drafted tokens and positions in the
-    window a decoder counts."""
+    window a decoder counts; nodes: positions at which it may draft several tokens."""
 
     levels: int = 0
     calls: int = 0
     drafted: int = 0
     positions: int = 0
+    nodes: int = 0
 
 
 def new_tally(horizon: int, states: int, room: Room, recorded: int) -> Tally:
@@ -70,6 +72,7 @@ def new_tally(horizon: int, states: int, room: Room, recorded: int) -> Tally:
         np.zeros(room.positions, np.int64),
         np.zeros(room.positions, np.int64),
         np.zeros(room.positions, np.int64),
+        np.zeros(room.nodes, np.int64),
         np.zeros((horizon, recorded), np.uint16),
         np.zeros((horizon, recorded), np.uint8),
         np.zeros(recorded, np.uint16),
