@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def save_table(folder: str | os.PathLike, name: str, table: pandas.DataFrame) -> list[Path]:
     """Write `name`.csv and `name`.parquet into `folder`; returns the two paths.
 
-    Floats in the CSV read back exactly. Each file appears whole or not at all. Raises SimlabError where one
-    cannot be written.
+    Floats in the CSV read back exactly. A column with text in some cells is text in Parquet, where a column
+    has one type. Each file appears whole or not at all. Raises SimlabError where one cannot be written.
     """
     folder = Path(folder)
     buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
+    table.apply(_one_type).to_parquet(buffer, index=False)
     contents = {
         folder / f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
         folder / f"{name}.parquet": buffer.getvalue(),
@@ -29,3 +29,9 @@ def save_table(folder: str | os.PathLike, name: str, table: pandas.DataFrame) ->
     for path, content in contents.items():
         write_whole(path, content)
     return list(contents)
+
+
+def _one_type(column: pandas.Series) -> pandas.Series:
+    """The column, as text where it has text beside numbers: drafts of 4 and of [4,2,1], of two decoders."""
+    kinds = {isinstance(value, str) for value in column.dropna()}
+    return column.map(str, na_action="ignore") if kinds == {True, False} else column

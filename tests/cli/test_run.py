@@ -21,6 +21,7 @@ from simlab.decoders import (
     BiasedSpeculative,
     BlockSpeculative,
     ConfidenceSpeculative,
+    MultiDraftSpeculative,
     Speculative,
     TreeSpeculative,
 )
@@ -102,6 +103,20 @@ def test_every_decoder_runs_in_a_study(run, tmp_path, decoder, pair):
         assert table.verdict_bonus_tokens.tolist() == ["PASS"]
     else:
         assert not [name for name in table if "call" in name or "bonus" in name]
+
+
+@pytest.mark.statistical
+def test_a_grid_of_several_drafts(run, tmp_path):
+    out = run("run", "decoder=batch,multidraft", "pair.horizon=4", "run=serial", "trajectories=400000")
+    table = pd.read_parquet(only(tmp_path, "study.parquet"))
+    assert table["decoder.drafts"].tolist() == ["4", "[4,2,1]"]
+    verdicts = table[[name for name in table if name.startswith("verdict")]]
+    assert set(verdicts.iloc[1]) == {"PASS"}, out
+    exact = predict(paper(4), MultiDraftSpeculative())
+    row = table.iloc[1]
+    assert row.drafted_tokens_exact == told(exact.expected_drafted_tokens)
+    assert row.drafted_tokens == pytest.approx(exact.expected_drafted_tokens, rel=0.01)
+    assert row.speedup == pytest.approx(row.speedup_exact, rel=0.02)
 
 
 @pytest.mark.statistical
