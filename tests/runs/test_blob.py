@@ -44,8 +44,8 @@ def test_round_trip(some):
     assert again == some
     assert again.tokens.dtype == again.rejections.dtype == np.int64
     assert again.deviations.dtype == again.target_calls.dtype == again.drafted_tokens.dtype == np.int64
-    sizes = some.drafted_tokens.size, some.target_calls.size, some.deviations.size
-    kind = next((magic for magic, size in zip("432", sizes, strict=True) if size), "1")
+    kinds = some.nodes_by_position, some.drafted_tokens, some.target_calls, some.deviations
+    kind = next((magic for magic, values in zip("5432", kinds, strict=True) if values.size), "1")
     assert blob[:4].decode() == "SLC" + kind
     assert counts_to_bytes(again) == blob
 
