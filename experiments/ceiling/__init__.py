@@ -2,8 +2,8 @@
 
 ceiling_rules: acceptance against the number of drafts for every rule, and the optimum above them.
 ceiling_gap: what recursive rejection leaves, over the draft's quality and the number of drafts.
-ceiling_order: greedy drafts against drawn ones, row by row: neither is always better. Each is a module of its
-own.
+ceiling_order: greedy drafts against drawn ones, row by row: neither is always better. ceiling_worst: how far
+below the optimum a rule can be. Each is a module of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from simlab.experiments.ceiling.gap import present_gap
 from simlab.experiments.ceiling.options import Options, options_of
 from simlab.experiments.ceiling.order import present_order
 from simlab.experiments.ceiling.rules import present_rules
+from simlab.experiments.ceiling.worst import present_worst
 from simlab.experiments.common.jobs import Planned, instance
 from simlab.experiments.common.outcome import Outcome, Presentation
 from simlab.experiments.common.settings import Settings, only_point
@@ -47,8 +48,10 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     pair = instance(settings)[0]
     few = places(pair, min(options.places, MOST_PROGRAMS), settings.seed, purpose=21)
     some = places(pair, options.places, settings.seed, purpose=22)
-    return told.outcome(
-        checks=[check_program(few), *check_rules(some, options.drafts)],
-        figures=[figure for figure, _ in shown],
-        notes=[note for _, notes in shown for note in notes],
-    )
+    checks = [check_program(few), *check_rules(some, options.drafts)]
+    figures, notes = [figure for figure, _ in shown], [note for _, notes in shown for note in notes]
+    if worst := present_worst(told, options):
+        figures.append(worst[0])
+        checks.append(worst[1])
+        notes.append(worst[2])
+    return told.outcome(checks=checks, figures=figures, notes=notes)

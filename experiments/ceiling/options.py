@@ -14,7 +14,8 @@ from simlab.experiments.common.settings import Settings, whole
 class Options:
     """The experiment's options, checked; see conf/experiment/ceiling.yaml.
 
-    dial: rising values of the draft's quality: parts of the text for pair=corpus, else blurs.
+    searched: numbers of drafts, none for no search. dial: rising values of the draft's quality: parts of the
+    text for pair=corpus, else blurs.
     """
 
     drafts: tuple[int, ...]
@@ -25,6 +26,7 @@ class Options:
     orders: int
     instances: int
     places: int
+    searched: tuple[int, ...]
     dial: tuple[float, ...]
 
 
@@ -47,5 +49,6 @@ def options_of(settings: Settings) -> Options:
         count("orders"),
         count("instances"),
         count("places"),
+        listed_counts(settings, "searched") if settings.options.get("searched") != [] else (),
         dial_values(settings),
     )

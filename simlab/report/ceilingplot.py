@@ -105,3 +105,21 @@ def draw_differences(axes, x, differences, labels: list[str], marked: list[Marke
             linestyle="none", label="the instances of the caption, k = 2", zorder=4,
         )  # fmt: skip
         axes.annotate(one.name, (one.x, one.y), xytext=(6, 4), textcoords="offset points", zorder=5)
+
+
+def draw_bound(axes, drafts, heights, label: str, *, dashed: bool) -> None:
+    """A bound against the number of drafts: black, or grey dashes for one that is held beside it."""
+    colour = NEUTRAL_COLOUR if dashed else THEORY_COLOUR
+    dashes = DASHES if dashed else "-"
+    axes.plot(
+        drafts, heights, color=colour, linestyle=dashes, linewidth=1.2, marker="", label=label, zorder=2
+    )
+
+
+def draw_found(axes, drafts, heights, label: str, series: int) -> None:
+    """What a search found, by number of drafts."""
+    colour, marker = look(series)
+    axes.plot(
+        drafts, heights, color=colour, marker=marker, markersize=5, markerfacecolor="white",
+        linestyle="none", label=label, zorder=3,
+    )  # fmt: skip

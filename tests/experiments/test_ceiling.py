@@ -31,6 +31,7 @@ OPTIONS = {
     "orders": 500,
     "instances": 30,
     "places": 6,
+    "searched": [],
     "fractions": [0.01, 1],
     "blurs": [0.3, 1],
 }
@@ -126,6 +127,7 @@ def test_averages_follow_the_target_s_own_sequences():
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
+        ({"searched": [1.5]}, "experiment.searched = 1.5"),
         ({"drafts": [0]}, "experiment.drafts = 0"),
         ({"bernoulli": 1.5}, "experiment.bernoulli = 1.5"),
         ({"uniform": 7}, "experiment.uniform = 7: give a whole number of at most 6"),
@@ -135,3 +137,16 @@ def test_averages_follow_the_target_s_own_sequences():
 def test_options_that_make_no_sense_are_named(tmp_path, changed, words):
     with pytest.raises(SimlabError, match=words):
         ceiling.plan([point("ceiling", {**OPTIONS, **changed}, output=tmp_path, trajectories=1000)])
+
+
+def test_the_adversary_is_drawn_beside_what_is_proved(tmp_path):
+    one = point(
+        "ceiling", {**OPTIONS, "searched": [2, 4], "instances": 3, "blurs": [1]}, output=tmp_path,
+        trajectories=1000, pair_options=PAIRS["paper"],
+    )  # fmt: skip
+    told = present(one)
+    assert told.checks[-1].status == Status.PASS
+    found = table(told, "ceiling_worst").set_index(["rule", "drafts", "tokens"]).ratio
+    assert 23 / 27 - 1e-12 <= found["recursive", 2, 2] < 0.86
+    assert found["recursive, distinct", 2, 3] >= 0.75 and 8 / 9 - 1e-9 <= found["k-seq", 2, 2] < 0.9
+    assert ("recursive, distinct", 4, 5) not in found.index

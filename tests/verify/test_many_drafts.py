@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 
 import simlab
-from simlab.theory.many_drafts import Acceptance, acceptance, optimal_acceptance
-from simlab.verify import many_drafts
+from simlab.theory.many_drafts import (
+    Acceptance,
+    acceptance,
+    optimal_acceptance,
+    recursive_guarantee,
+)
+from simlab.verify import many_drafts, worst_drafts
 from simlab.verify.check import Undecided
 from simlab.verify.places import places
 from tests.exact import close
@@ -70,3 +75,15 @@ def test_what_the_solver_leaves_open_is_undecided(monkeypatch):
     monkeypatch.setattr(many_drafts, "ACCURACY", -1.0)
     with pytest.raises(Undecided, match="leaves the optimum between 1 and 1"):
         many_drafts.most_accepted(sets, np.array([0.5, 0.5]))
+
+
+def test_an_adversary_finds_the_guarantee_of_recursive_rejection_and_nothing_below(monkeypatch):
+    found = {(drafts, 2): worst_drafts.worst_rows("recursive", drafts, 2) for drafts in (2, 5)}
+    for (drafts, _), worst in found.items():
+        bound = recursive_guarantee(drafts)
+        assert bound - 1e-12 <= worst.ratio <= bound + 0.01
+        accepted = acceptance("recursive", worst.draft, worst.target, drafts).probability
+        close(worst.ratio, accepted / optimal_acceptance(worst.draft, worst.target, drafts))
+    assert worst_drafts.check_guarantee(found).status == "PASS"
+    monkeypatch.setattr(worst_drafts, "recursive_guarantee", lambda drafts: 0.9)
+    assert worst_drafts.check_guarantee(found).status == "FAIL"

@@ -8,7 +8,7 @@ their means over the positions of a chain. The proofs stand in the modules.
 from simlab.theory.many_drafts.acceptance import RULES, Acceptance, acceptance
 from simlab.theory.many_drafts.averages import average_acceptance, average_optimum
 from simlab.theory.many_drafts.optimal import CONSTRUCTIONS, optimal_acceptance
-from simlab.theory.many_drafts.recursive import enumerated_orders
+from simlab.theory.many_drafts.recursive import enumerated_orders, recursive_guarantee
 
 __all__ = [
     "CONSTRUCTIONS",
@@ -19,4 +19,5 @@ __all__ = [
     "average_optimum",
     "enumerated_orders",
     "optimal_acceptance",
+    "recursive_guarantee",
 ]

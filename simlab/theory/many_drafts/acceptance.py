@@ -110,7 +110,7 @@ def best_gamma(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarray
     monotonicity own.
     """
     low, high = np.ones(len(draft)), np.full(len(draft), float(drafts))
-    for _ in range(80):
+    for _ in range(64):
         middle = (low + high) / 2
         beta = _beta(draft, target, middle)
         enough = _one_of(beta, drafts) <= middle * beta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from hypothesis import given
 
 from simlab import SimlabError
 from simlab.theory import optimal_acceptance
-from simlab.theory.many_drafts import RULES, acceptance
+from simlab.theory.many_drafts import RULES, acceptance, recursive_guarantee
 from simlab.theory.many_drafts.acceptance import best_gamma
 from tests.exact import close
 from tests.oracles import draft_rules
@@ -141,3 +142,28 @@ def test_what_cannot_be_had_is_refused():
         acceptance("recursive", np.full((1000, 60), 1 / 60), rows[1], 4, False)
     with pytest.raises(SimlabError, match="drafts = 0"):
         acceptance("match", *rows, 0)
+
+
+@examples(100)
+@given(instances(most_states=4, most_drafts=6))
+def test_recursive_rejection_accepts_its_guaranteed_part_of_the_optimum(instance):
+    *rows, drafts = *floats(*instance[:2]), instance[2]
+    found = float(acceptance("recursive", *rows, drafts).probability)
+    assert found >= recursive_guarantee(drafts) * optimal_acceptance(*rows, drafts) - 1e-12
+
+
+@pytest.mark.parametrize("drafts", [2, 3, 7, 40])
+def test_two_tokens_attain_the_guarantee_of_recursive_rejection(drafts):
+    rest = (drafts / (2 * drafts - 1)) ** (1 / (drafts - 1))
+    rows = [1 - rest, rest], [1 - rest**drafts, rest**drafts]
+    close(optimal_acceptance(*rows, drafts), 1.0)
+    close(acceptance("recursive", *rows, drafts).probability, recursive_guarantee(drafts))
+
+
+def test_the_guarantee_falls_from_one_to_three_quarters():
+    values = [recursive_guarantee(drafts) for drafts in (1, 2, 3, 10, 1000, 10**9, math.inf)]
+    close(values[:2], [1.0, 23 / 27])
+    close(values[-1], 0.75)
+    assert all(after <= before for before, after in itertools.pairwise(values))
+    with pytest.raises(SimlabError, match="drafts = 0"):
+        recursive_guarantee(0)
