@@ -51,9 +51,7 @@ def present_along(told: Presentation, pairs: tuple[Recorded, ...], options: Opti
         )
         right.invert_yaxis()
         shared_legend(figure, [left, right], columns=3)
-    caption = CAPTION.format(
-        block=options.block, texts=pairs[0].trace.sequences, confidence=100 * confidence
-    )
+    caption = CAPTION.format(block=options.block, texts=pairs[0].trace.sequences, confidence=100 * confidence)
     notes = [_note(pairs, blocks, by_kind, kinds, options.block)]
     return Shown(figures=[told.figure("models_acceptance", caption, figure, rows)], notes=notes)
 

@@ -4,7 +4,8 @@ windows_speedup: speed-up against the window, by the memoryless formula, exactly
 the best window over acceptance and cost ratio. windows_policies, windows_gap: adaptive and confident drafting
 against the best fixed window and the formula's, along the cost ratio and along the draft's quality.
 windows_policy: the optimal adaptive windows themselves. windows_places: acceptance by position in the window.
-windows_block: block verification against token verification. Each is a module of its own.
+windows_block: block verification against token verification. windows_rules: rules that engines follow,
+against the best fixed window. Each is a module of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from simlab.experiments.windows.optimality_gap import present_gap
 from simlab.experiments.windows.options import Options, options_of
 from simlab.experiments.windows.policies import policies_jobs, present_policies
 from simlab.experiments.windows.policy_heatmap import present_policy
+from simlab.experiments.windows.rules_in_use import present_rules, rules_jobs
 from simlab.experiments.windows.speedup import present_speedup, speedup_jobs
 from simlab.runs import Job, Result
 
@@ -36,6 +38,7 @@ class Parts:
     policies: dict[str, list[Job]]
     places: Job
     block: dict[str, list[Job]]
+    rules: dict[str, Job]
     notes: list[str]
 
 
@@ -55,9 +58,16 @@ def plan(points: list[Settings]) -> Planned[Parts]:
         policies_jobs(settings, options),
         positions_job(settings, options),
         block_jobs(settings, options),
+        rules_jobs(settings, options),
         notes,
     )
-    listed = chain(*parts.speedup.values(), *parts.policies.values(), [parts.places], *parts.block.values())
+    listed = chain(
+        *parts.speedup.values(),
+        *parts.policies.values(),
+        [parts.places],
+        *parts.block.values(),
+        parts.rules.values(),
+    )
     return Planned(settings, list({one.task.id: one for one in listed}.values()), parts)
 
 
@@ -71,11 +81,12 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
         present_policies(told, options, parts.policies),
         present_positions(told, options, parts.places),
         present_block(told, options, parts.block),
+        present_rules(told, options, parts.rules),
     ]
-    (speedup, policies, places, block), verdicts, notes = zip(*simulated, strict=True)
+    (speedup, policies, places, block, rules), verdicts, notes = zip(*simulated, strict=True)
     gap, of_gap = present_gap(told, options)
     policy, of_policy = present_policy(told, options)
-    figures = [speedup, present_map(told, options), policies, gap, policy, places, block]
+    figures = [speedup, present_map(told, options), policies, gap, policy, places, block, rules]
     return told.outcome(
         verdicts=list(chain(*verdicts)),
         figures=[figure for figure in figures if figure is not None],

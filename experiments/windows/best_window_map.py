@@ -67,9 +67,7 @@ def _best_windows(ratios: np.ndarray, shape: CostModel, longest: int) -> np.ndar
     if shape.is_flat:
         return memoryless.best_window_of(ACCEPTANCES, ratios[:, None])
     tried, acceptances = np.arange(longest + 1), ACCEPTANCES[:, None]
-    times = [
-        memoryless.time_per_token(acceptances, tried, at_ratio(shape, float(ratio))) for ratio in ratios
-    ]
+    times = [memoryless.time_per_token(acceptances, tried, at_ratio(shape, float(ratio))) for ratio in ratios]
     return np.argmin(times, axis=2)
 
 

@@ -80,9 +80,7 @@ def window_work(pair: ChainPair, longest: int, shape: CostModel = UNIT) -> Work:
 
 
 @REMEMBERED
-def adaptive(
-    pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT
-) -> tuple[Policy, float]:
+def adaptive(pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT) -> tuple[Policy, float]:
     """The optimal policy at a cost ratio and its E[time] in target calls."""
     cost = at_ratio(shape, ratio)
     policy = optimal_policy(pair, cost, longest=longest)

@@ -145,9 +145,7 @@ def kept(times: Mapping[str, float], choice: str = "confident") -> float:
     return (times["fixed"] - times[choice]) / gain if gain > 1e-9 * times["fixed"] else float("nan")
 
 
-def decoder_of(
-    pair: ChainPair, ratio: float, longest: int, choice: str, shape: CostModel = UNIT
-) -> Decoder:
+def decoder_of(pair: ChainPair, ratio: float, longest: int, choice: str, shape: CostModel = UNIT) -> Decoder:
     """The decoder of a simulated choice at a cost ratio."""
     if choice == "adaptive":
         return AdaptiveSpeculative(adaptive(pair, ratio, longest, shape)[0])
@@ -176,11 +174,16 @@ def _points(
     return Points(stacked(intervals), np.array(exact)), verdicts
 
 
+def curve_ratios(settings: Settings, options: Options) -> np.ndarray:
+    """The cost ratios of a curve, rising, those among them that are simulated and the settings' own."""
+    own = settings.cost.ratio, *options.ratios
+    ends = min(CURVE_RATIOS[0], *own), max(CURVE_RATIOS[1], *own)
+    return np.unique([*np.geomspace(*ends, FINE), *own])
+
+
 def _line(settings: Settings, options: Options, choice: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of one of `CHOICES`: cost ratios, exact speed-ups, per cent of time beyond the optimum's, (R,) each."""
-    pair, own = instance(settings)[0], (settings.cost.ratio, *options.ratios)
-    ends = min(CURVE_RATIOS[0], *own), max(CURVE_RATIOS[1], *own)
-    ratios = np.unique([*np.geomspace(*ends, FINE), *own])
+    pair, ratios = instance(settings)[0], curve_ratios(settings, options)
     times, best = (
         times_along(pair, ratios.tolist(), options.longest, which, shape_of(settings.cost))
         for which in (choice, "adaptive")

@@ -73,6 +73,7 @@ FIGURES = {
     "windows_policy": Told("The optimal adaptive windows", sentence="windows of the first call"),
     "windows_places": Told("Acceptance by position in the window", sentence="that follow accepted ones"),
     "windows_block": Told("Block verification against token verification", sentence="verification at window"),
+    "windows_rules": Told("Rules that engines follow for how much to draft", sentence="Rules in use"),
     "field": Told(
         "Plans against what was measured",
         "From measured lengths and costs, the planned window is the best measured one or within 2% of it.",

@@ -260,9 +260,7 @@ def draw_accepted(
         )  # fmt: skip
     for name, (x, y) in lines.items():
         label, colour, dashes, width = BOUNDS[name]
-        axes.plot(
-            x, y, color=colour, linestyle=dashes, linewidth=width, marker="", label=label, zorder=2.2
-        )
+        axes.plot(x, y, color=colour, linestyle=dashes, linewidth=width, marker="", label=label, zorder=2.2)
     axes.set_xscale("log", base=2)
     axes.set_xticks(capacities, [str(one) for one in capacities])
     axes.minorticks_off()

@@ -36,6 +36,17 @@ def draw_marked(axes, x, y, label: str, *, series: int) -> None:
     )  # fmt: skip
 
 
+def draw_series(axes, x, y, label: str, *, series: int) -> None:
+    """An exact line in the colour of its series. x, y: (K,)."""
+    axes.plot(x, y, color=look(series)[0], linewidth=THEORY_WIDTH, marker="", label=label, zorder=2.6)
+
+
+def draw_load_ticks(axes, loads) -> None:
+    """A logarithmic x axis labelled with these numbers."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(loads, [str(load) for load in loads])
+
+
 def draw_edges(axes, heights) -> None:
     """Thin dashed levels that a line may be held against."""
     for height in heights:

@@ -161,8 +161,7 @@ def test_what_the_package_carries_is_drawn_and_agrees(outcome):
     files = {one.name: [path for path in one.files if path.suffix == ".csv"] for one in outcome.figures}
     tables = {name: pd.read_csv(*found) for name, found in files.items()}
     assert set(tables) >= {
-        f"models_{name}"
-        for name in ("rejections", "windows", "independence", "batch", "front", "acceptance")
+        f"models_{name}" for name in ("rejections", "windows", "independence", "batch", "front", "acceptance")
     }
     labels = {pair.label for pair in pairs}
     for name in ("independence", "batch", "front", "acceptance"):

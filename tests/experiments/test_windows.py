@@ -18,7 +18,7 @@ from simlab.experiments.common import outcome as outcomes
 from simlab.experiments.common.draft_quality import dial_pair
 from simlab.experiments.common.estimates import speedup_of
 from simlab.experiments.common.jobs import instance
-from simlab.experiments.windows import acceptance_by_position
+from simlab.experiments.windows import acceptance_by_position, rules_in_use
 from simlab.experiments.windows import best_window_map as windows_map
 from simlab.experiments.windows import block_verification as windows_block
 from simlab.experiments.windows import policies as windows_policies
@@ -36,6 +36,7 @@ from simlab.experiments.windows.options import options_of
 from simlab.pairs import bernoulli, dirichlet
 from simlab.report import style
 from simlab.theory import best_window, mean_acceptance, memoryless, optimal_policy, predict
+from simlab.traces import bundled, predict_trace
 from tests.experiments.points import point, simulated, table, told
 
 pytestmark = pytest.mark.figures
@@ -59,7 +60,7 @@ PAIRS = {
 }
 NAMES = [
     "windows_speedup", "windows_map", "windows_policies", "windows_gap", "windows_policy", "windows_places",
-    "windows_block",
+    "windows_block", "windows_rules",
 ]  # fmt: skip
 
 
@@ -226,6 +227,50 @@ def test_the_map_is_the_formulas_and_its_points_are_the_pairs(outcome):
     pair = instance(one)[0]
     assert points.acceptance[one.pair_name] == pytest.approx(mean_acceptance(pair), rel=1e-12)
     assert points.window[one.pair_name] == best_window(pair, one.cost, longest=5).window
+
+
+def test_rules_are_held_against_the_best_fixed_window(outcome):
+    one, result = outcome
+    pair, rows = instance(one)[0], table(result, "windows_rules")
+    assert set(rows.panel) == {one.pair_name, "load", *rules_in_use.TEXTS}
+    own = rows[(rows.panel == one.pair_name) & np.isclose(rows.x, 0.3, rtol=1e-12)]
+    cost = CostModel(0.3, 1.0)
+    best = best_window(pair, cost, longest=5).time
+    rules = {"start": Speculative(5, True), **rules_in_use.rules_of(5)}
+    for name, rule in rules.items():
+        exact = 100 * (best / cost.expected_time(predict(pair, rule)) - 1)
+        (line,) = own[(own.rule == name) & (own.kind == "curve")].exact
+        assert line == pytest.approx(exact, abs=1e-9)
+        for _, point_ in own[(own.rule == name) & (own.kind == "simulated")].iterrows():
+            assert point_.exact == pytest.approx(exact, abs=1e-9)
+            assert point_.low < point_.simulated < point_.high
+    assert set(own[own.kind == "simulated"].rule) == set(rules_in_use.SIMULATED)
+    gains = own[own.kind == "curve"].set_index("rule").exact
+    assert (gains["adaptive"] >= -1e-9 and gains["confident"] >= -1e-9) or best == pair.horizon
+    assert (gains[list(rules_in_use.rules_of(5))] <= gains["adaptive"] + 1e-9).all()
+
+
+def test_rules_under_load_and_on_texts_are_those_of_their_costs():
+    """Each number again by predictions, with the cost that the panel says."""
+    pair = instance(point("windows", {}, output=None, trajectories=1, pair_options={"horizon": 9}))[0]
+    gains = rules_in_use.gains_by_load(pair, 0.1, 4)
+    for place_, load in enumerate(rules_in_use.LOADS):
+        base, each = rules_in_use.VERIFY["base"], rules_in_use.VERIFY["per_token"]
+        cost = CostModel(0.1 * (base + each), rules_in_use.VERIFY, concurrency=load)
+        best = best_window(pair, cost, longest=4).time
+        decoders = {
+            **rules_in_use.rules_of(4),
+            "adaptive": AdaptiveSpeculative(optimal_policy(pair, cost, longest=4)),
+        }
+        for name, decoder in decoders.items():
+            exact = 100 * (best / cost.expected_time(predict(pair, decoder)) - 1)
+            assert gains[name][place_] == pytest.approx(exact, abs=1e-9)
+    text, cost = bundled("smollm2-skip-14"), CostModel(0.2, 1.0)
+    (found,) = rules_in_use.gains_on_text("smollm2-skip-14", [0.2], 4)["history"]
+    times = [cost.expected_time(predict_trace(text, Speculative(window, True))) for window in range(1, 5)]
+    alone = len(text) / text.sequences
+    rule = cost.expected_time(predict_trace(text, rules_in_use.rules_of(4)["history"]))
+    assert found == pytest.approx(100 * (min(alone, *times) / rule - 1), abs=1e-9)
 
 
 def test_verdicts_notes_and_figures(outcome):

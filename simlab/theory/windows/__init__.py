@@ -8,6 +8,7 @@ from simlab.theory.windows.best import (
     mean_acceptance,
     window_times,
 )
+from simlab.theory.windows.memory import calls_by_drafted
 from simlab.theory.windows.optimal import optimal_policy
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "BestWindow",
     "best_threshold",
     "best_window",
+    "calls_by_drafted",
     "mean_acceptance",
     "optimal_policy",
     "window_times",

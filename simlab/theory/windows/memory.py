@@ -50,6 +50,14 @@ def rejections_per_position(pair: ChainPair, decoder: Remembering) -> np.ndarray
     return _follow(pair, decoder, calls=0, rejections=0)[0].rejections
 
 
+def calls_by_drafted(pair: ChainPair, decoder: Remembering) -> np.ndarray:
+    """`Prediction.calls_by_drafted`, (K+1,), without distributions: what any cost needs, in O(T V^2 R) time.
+
+    Raises SimlabError as `predict` does.
+    """
+    return _follow(pair, decoder, calls=0, rejections=0)[0].exactly
+
+
 def output_chain(pair: ChainPair, decoder: Remembering) -> np.ndarray:
     """The target, (T, V, V): the decoder is unbiased."""
     return pair.target
