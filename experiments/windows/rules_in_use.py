@@ -269,9 +269,14 @@ def _headline(settings: Settings, panels: Mapping) -> str:
     """What each rule gains at the settings' own cost ratio and under the largest load."""
     (ratios, own), (loads, loaded), *_ = panels.values()
     at = int(np.flatnonzero(np.isclose(ratios, settings.cost.ratio, rtol=1e-12))[0])
-    told = ", ".join(f"{own[name][at]:+.1f}% ({label})" for name, label in LINES.items())
-    most = ", ".join(f"{loaded[name][-1]:+.1f}% ({name})" for name in rules_of(START))
+    told = ", ".join(f"{_signed(own[name][at])} ({label})" for name, label in LINES.items())
+    most = ", ".join(f"{_signed(loaded[name][-1])} ({LINES[name]})" for name in rules_of(START))
     return (
         f"Rules in use, beyond the best fixed window at cost ratio {settings.cost.ratio:g}: {told}. With "
         f"{loads[-1]} requests together: {most}."
     )
+
+
+def _signed(gain: float) -> str:
+    """+0.3%, and never -0.0%."""
+    return f"{round(gain, 1) + 0.0:+.1f}%"
