@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.cost import CostModel
+from simlab.experiments.common.measured import VERIFY
 from simlab.experiments.field.cases import (
     CROW,
     CROW_WINDOW,
@@ -28,7 +29,6 @@ from simlab.experiments.field.cases import (
     RELATIVE_LINE,
     SEVEN,
     STAIRS,
-    VERIFY,
     Curve,
     step_cost,
 )

@@ -132,9 +132,7 @@ def part_of(
     parts, wholes = (
         np.add.reduceat(column, trace.offsets[:-1]) / trace.lengths for column in (values, whole)
     )
-    return mean_ratio_interval(
-        parts, wholes, most_part=1.0, most_whole=1.0, confidence=confidence, most=most
-    )
+    return mean_ratio_interval(parts, wholes, most_part=1.0, most_whole=1.0, confidence=confidence, most=most)
 
 
 def stacked(intervals) -> Interval:

@@ -26,9 +26,9 @@ from simlab.decoders import (
 from simlab.evidence import Interval, Verdict
 from simlab.experiments.common.estimates import all_at_once, stacked
 from simlab.experiments.common.jobs import instance, job
+from simlab.experiments.common.measured import VERIFY
 from simlab.experiments.common.outcome import Exhibit, Presentation, rows
 from simlab.experiments.common.settings import Settings
-from simlab.experiments.field.cases import VERIFY
 from simlab.experiments.windows.expected_work import (
     REMEMBERED,
     UNIT,
