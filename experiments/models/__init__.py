@@ -15,12 +15,14 @@ from simlab.experiments.common.settings import Settings, only_point
 from simlab.experiments.models.agreement import present_agreement
 from simlab.experiments.models.along import present_along
 from simlab.experiments.models.batches import present_batches
+from simlab.experiments.models.draft_trees import present_draft_trees
 from simlab.experiments.models.front import present_front
 from simlab.experiments.models.options import Options, options_of
 from simlab.experiments.models.rejections import present_rejections
 from simlab.experiments.models.temperatures import present_temperatures
 from simlab.experiments.models.texts import Recorded, draft_of, recorded_pairs
 from simlab.experiments.models.windows import present_windows
+from simlab.experiments.models.winning import present_winning
 from simlab.runs import Result
 
 TITLE = "Real models"
@@ -30,6 +32,8 @@ PANELS = (
     present_windows,
     present_batches,
     present_front,
+    present_winning,
+    present_draft_trees,
     present_along,
     present_temperatures,
     present_agreement,

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.decoders import Speculative
-from simlab.evidence import Interval, Verdict, mean_interval, pmf_band, two_sample_verdict
+from simlab.evidence import (
+    Interval,
+    Verdict,
+    known_sums_verdict,
+    mean_interval,
+    pmf_band,
+    two_sample_verdict,
+)
 from simlab.evidence.interval import error_of
 from simlab.evidence.mean import sample_mean_interval_at
 from simlab.experiments.common.outcome import Exhibit, Presentation
@@ -15,6 +22,7 @@ from simlab.experiments.models.agreement import folded
 from simlab.experiments.models.options import Options, Shown
 from simlab.experiments.models.texts import Recorded, run_pairs
 from simlab.models import Run
+from simlab.models.runs import PARTS
 from simlab.models.truth import cut
 from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.modelplot import draw_counts, draw_differences
@@ -37,12 +45,16 @@ CAPTION = (
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """One pair. texts: (n, T + 1), the distribution of N_rej on each text of the trace; counted: (m,)."""
+    """One pair, for texts of at most T tokens. texts: (n, T + 1), the distribution of N_rej on each text of
+    the trace; counted: (m,), of the texts of the run; own: (m, T + 1), the distribution on each of these,
+    None for runs of before their acceptances were kept.
+    """
 
     pair: Recorded
     run: Run
     texts: np.ndarray
     counted: np.ndarray
+    own: np.ndarray | None
 
 
 def present_rejections(told: Presentation, pairs: tuple[Recorded, ...], options: Options) -> Shown:
@@ -52,32 +64,48 @@ def present_rejections(told: Presentation, pairs: tuple[Recorded, ...], options:
     return Shown(figures=[_present(told, found)], verdicts=verdicts, notes=[_note(told, found)])
 
 
-def text_distributions(trace: Trace) -> np.ndarray:
-    """(texts, T + 1): the distribution of N_rej given each text, where all tokens are drafted."""
-    accept, found = trace.acceptance, np.zeros((trace.sequences, int(trace.lengths.max()) + 1))
-    for row, (_, span) in enumerate(trace.spans()):
-        own = accept[span]
-        offsets = np.array([0, len(own)])
-        pmf = count_pmf(own, own, window_rule(offsets, None, False), offsets, np.ones(1), of_calls=False)
-        found[row, : len(pmf)] = pmf
+def text_distributions(texts: list[np.ndarray], tokens: int) -> np.ndarray:
+    """(texts, tokens + 1): the distribution of N_rej given each text, where all tokens are drafted.
+
+    texts: the acceptance of each token, an array a text of at most so many tokens.
+    """
+    found = np.zeros((len(texts), tokens + 1))
+    for row, accept in zip(found, texts, strict=True):
+        offsets = np.array([0, len(accept)])
+        rule = window_rule(offsets, None, False)
+        pmf = count_pmf(accept, accept, rule, offsets, np.ones(1), of_calls=False)
+        row[: len(pmf)] = pmf
     return found
 
 
+def acceptances_of(trace: Trace) -> list[np.ndarray]:
+    """The acceptance of each token, an array a text."""
+    return np.split(trace.acceptance, trace.offsets[1:-1])
+
+
 def _compared(pair: Recorded) -> Compared:
-    run = pair.runs[RUN]
-    texts = text_distributions(cut(pair.trace, run.provenance["tokens"]))
-    return Compared(pair, run, texts, run.rejections)
+    run, own = pair.runs[RUN], None
+    tokens = run.provenance["tokens"]
+    if run.acceptances is not None:
+        ended = zip(run.acceptances, run.tokens, strict=True)
+        own = text_distributions([accept[:length] for accept, length in ended], tokens)
+    texts = text_distributions(acceptances_of(cut(pair.trace, tokens)), tokens)
+    return Compared(pair, run, texts, run.rejections, own)
 
 
-def _cumulated(one: Compared) -> tuple[np.ndarray, np.ndarray]:
-    """P(at most n rejections) on each text, (texts, T), and whether it was so in each run text, (m, T)."""
-    at_most = np.arange(one.texts.shape[1] - 1)
-    return np.cumsum(one.texts, axis=1)[:, :-1].clip(0, 1), one.counted[:, None] <= at_most
+def _cumulated(pmfs: np.ndarray) -> np.ndarray:
+    """P(at most n rejections) for n below T, (texts, T)."""
+    return np.cumsum(pmfs, axis=1)[:, :-1].clip(0, 1)
+
+
+def _was_so(one: Compared) -> np.ndarray:
+    """Whether each text of the run had at most n rejections, whole numbers (m, T)."""
+    return (one.counted[:, None] <= np.arange(one.texts.shape[1] - 1)).astype(int)
 
 
 def _differences(one: Compared, resolution: float, false_alarm: float, miss: float) -> list[Verdict]:
-    """Of P(at most n rejections) for every n, at the two errors for all n together."""
-    predicted, counted = _cumulated(one)
+    """Of P(at most n rejections) for every n, at the two errors for all n together: trace against run."""
+    predicted, counted = _cumulated(one.texts), _was_so(one)
     number = predicted.shape[1]
     return [
         two_sample_verdict(
@@ -89,9 +117,25 @@ def _differences(one: Compared, resolution: float, false_alarm: float, miss: flo
     ]  # fmt: skip
 
 
+def given_own_texts(one: Compared, resolution: float, false_alarm: float, miss: float) -> list[Verdict]:
+    """The same of the run against the theory given the very texts that it wrote, which is sharper."""
+    exact, counted = _cumulated(one.own), _was_so(one)
+    number = exact.shape[1]
+    return [
+        known_sums_verdict(
+            f": P(at most {n} rejections)", counted[:, n],
+            np.column_stack([1 - exact[:, n], exact[:, n]]), resolution=resolution,
+            false_alarm=false_alarm / number, miss=miss / number, statistic="counted - exact given the texts",
+            allowance=number / (2 * PARTS),  # acceptances are kept in so many parts
+        )
+        for n in range(number)
+    ]  # fmt: skip
+
+
 def _verdict(told: Presentation, one: Compared, options: Options) -> Verdict:
     name = f"{told.title}, {one.pair.label}, {RUN}: distribution of N_rej"
-    return folded(name, _differences(one, options.resolution, **told.settings.judging.errors))
+    judge = _differences if one.own is None else given_own_texts
+    return folded(name, judge(one, options.resolution, **told.settings.judging.errors))
 
 
 def _present(told: Presentation, found: list[Compared]) -> Exhibit:

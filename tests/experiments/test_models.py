@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,19 @@ from simlab.experiments.models import front, texts
 from simlab.experiments.models.agreement import folded, truth_of
 from simlab.experiments.models.along import by_position
 from simlab.experiments.models.batches import with_limit
+from simlab.experiments.models.draft_trees import accepted_at, best_is_best, slope_of
 from simlab.experiments.models.options import options_of
-from simlab.experiments.models.rejections import text_distributions
+from simlab.experiments.models.rejections import (
+    Compared,
+    acceptances_of,
+    given_own_texts,
+    text_distributions,
+)
 from simlab.experiments.models.temperatures import present_temperatures
 from simlab.experiments.models.texts import recorded_pairs
 from simlab.experiments.models.windows import coin, fixed, independence_error
+from simlab.experiments.models.winning import matches_of
+from simlab.models import RecordedTrees
 from tests.experiments.points import point
 from tests.traces.enumerated import chain, every_path, pair_of
 
@@ -48,7 +57,7 @@ def small():
 
 
 def test_the_distribution_on_each_text_is_that_of_independent_coins(small):
-    found = text_distributions(small)
+    found = text_distributions(acceptances_of(small), int(small.lengths.max()))
     for row, (_, span) in zip(found, small.spans(), strict=True):
         accept = small.acceptance[span]
         exact = np.zeros(found.shape[1])
@@ -179,6 +188,62 @@ def test_what_the_package_carries_is_drawn_and_agrees(outcome):
     assert (line.rejection + line.bias).groupby(line.pair).max().to_dict() == pytest.approx(
         (line.rejection + line.bias).groupby(line.pair).min().to_dict(), abs=1e-9
     )
+
+
+def run_on(rng, tokens: int, texts: int, slip: float):
+    """A run to the horizon on random acceptances, which accepts less by the part `slip`."""
+    accept = rng.random((texts, tokens))
+    counted = (rng.random(accept.shape) > (1 - slip) * accept).sum(axis=1)
+    own = text_distributions(list(accept), tokens)
+    return Compared(None, None, own, counted, own)
+
+
+@pytest.mark.statistical
+def test_a_run_is_held_against_the_texts_that_it_wrote():
+    """With a negative control: a run that accepts a tenth less."""
+    rng = np.random.default_rng(8)
+    errors = {"false_alarm": 1e-6, "miss": 1e-6}
+    right = folded("right", given_own_texts(run_on(rng, 12, 3000, 0.0), 0.2, **errors))
+    wrong = folded("wrong", given_own_texts(run_on(rng, 12, 3000, 0.1), 0.2, **errors))
+    assert right.status is Status.PASS
+    assert wrong.status is Status.FAIL
+
+
+def test_texts_of_one_prompt_are_matched():
+    def run(prompts, likelihoods):
+        return SimpleNamespace(prompt=np.array(prompts), log_likelihood=np.array(likelihoods, float))
+
+    biased = {
+        "biased0.2-optimal": run([0, 1, 2, 3], [-1, -2, -3, -math.inf]),
+        "biased0.2-target": run([0, 1, 2, 3], [-2, -2, -1, -math.inf]),
+        "biased0.2-draft": run([0, 5, 2, 3], [-2, -9, -9, -1]),
+        "biased0.4-draft": run([0, 1, 2, 3], [0, 0, 0, 0]),
+    }
+    pair = texts.Recorded("x", "x", None, {}, biased, {}, None, 0)
+    found = {(one.epsilon, one.opponent): (one.half_points, one.texts) for one in matches_of(pair)}
+    assert found == {(0.2, "target"): (4, 4), (0.2, "draft"): (4, 3)}
+
+
+def trees_of(target, draft) -> RecordedTrees:
+    nothing = np.zeros(len(target))
+    return RecordedTrees(nothing, nothing, nothing, np.array(target), np.array(draft), nothing, nothing, {})
+
+
+def test_a_draft_tree_that_beats_the_targets_own_fails():
+    own = [[0.5, 0.3, 0.1], [0.9, 0.8, 0.7]]
+    assert best_is_best("x", trees_of(own, [[0.3, 0.3, 0.3], [0.9, 0.0, 0.0]])).status is Status.PASS
+    assert best_is_best("x", trees_of(own, [[0.5, 0.3, 0.2], [0.9, 0.0, 0.0]])).status is Status.FAIL
+
+
+def test_accepted_tokens_and_their_slope_are_means_over_prefixes():
+    rng = np.random.default_rng(2)
+    reach = np.sort(rng.random((40, 16)), axis=1)[:, ::-1] / 4
+    values = trees_of(reach, reach).expected_accepted()
+    found = accepted_at(values, np.array([1, 16]), 0.95)
+    assert found.estimate == pytest.approx([reach[:, 0].mean(), reach.sum(axis=1).mean()], abs=1e-12)
+    slope = slope_of(values, 0.95)
+    assert slope.estimate == pytest.approx(reach[:, 8:].sum(axis=1).mean() / math.log(2), abs=1e-12)
+    assert slope.low < slope.estimate < slope.high
 
 
 @pytest.mark.figures
