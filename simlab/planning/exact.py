@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.cost import CostModel
-from simlab.decoders import AdaptiveSpeculative, BlockSpeculative, Decoder, Speculative
+from simlab.decoders import (
+    AdaptiveSpeculative,
+    BlockSpeculative,
+    Decoder,
+    HistorySpeculative,
+    Speculative,
+    StreakSpeculative,
+)
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import (
@@ -126,6 +133,12 @@ def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[d
     rules.append(
         ("confidence", f"threshold {found[window].threshold:.4g}, window {window}", found[window].time)
     )
+    for name, rule, moves in (
+        ("history", HistorySpeculative, "+2 if all were accepted, else -1"),
+        ("streak", StreakSpeculative, "+1 or -1 after 11 equal outcomes"),
+    ):
+        decoder = rule(start=min(rule.start, longest), longest=min(rule.longest, longest))
+        rules.append((name, f"from {decoder.start}, {moves}", time_of(decoder)))
     policy = optimal_policy(pair, cost, longest=longest)
     setting = f"by position and token, 0 to {policy.longest}"
     rules.append(("optimal policy", setting, time_of(AdaptiveSpeculative(policy))))

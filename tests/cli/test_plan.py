@@ -245,6 +245,8 @@ def test_a_pair_is_planned_exactly(plan):
     policy = simlab.AdaptiveSpeculative(simlab.optimal_policy(pair, cost))
     assert others["optimal policy"] == pytest.approx(cost.speedup(simlab.predict(pair, policy)), rel=1e-12)
     assert min(others["optimal policy"], others["confidence"]) >= best.speedup - 1e-12
+    for name, decoder in (("history", simlab.HistorySpeculative()), ("streak", simlab.StreakSpeculative())):
+        assert others[name] == pytest.approx(cost.speedup(simlab.predict(pair, decoder)), rel=1e-12)
     guess = memoryless.best_window(simlab.theory.mean_acceptance(pair), cost, longest=11)
     exact = cost.speedup(simlab.predict(pair, simlab.Speculative(guess, bonus=True)))
     assert others["memoryless formula"] == pytest.approx(exact, rel=1e-12) and exact <= best.speedup + 1e-12
