@@ -15,9 +15,13 @@ from simlab.planning.logs.identities import identities
 from simlab.planning.logs.piece import Piece
 from simlab.planning.logs.reading import Reading, check_counts, padded_sum
 
-LIST = re.compile(rb"""_histogram\\?["']\s*:\s*\[([\s\d,]*)\]""")
+WHOLE_NUMBERS = rb"\s*\d{1,15}(?:\s*,\s*\d{1,15})*\s*"
+LIST = re.compile(rb"""_histogram\\?["']\s*:\s*\[(""" + WHOLE_NUMBERS + rb""")\]""")
+USUAL = tuple(
+    quote + name for quote in (b'"', b"'") for name in (b"acceptance", b"spec_accept", b"spec_correct_drafts")
+)
 NAME = re.compile(rb"""["'](?:spec_)?(accept\w*|correct_drafts)$""")
-PROPOSED = re.compile(rb"""proposed_drafts_histogram\\?["']\s*:\s*\[([\s\d,]*)\]""")
+PROPOSED = re.compile(rb"""proposed_drafts_histogram\\?["']\s*:\s*\[(""" + WHOLE_NUMBERS + rb""")\]""")
 SCALARS = {
     "calls": ("num_spec_steps", "spec_verify_ct"),
     "drafted": (
@@ -30,7 +34,7 @@ SCALARS = {
     "window": ("num_spec_tokens",),
 }
 MEANING = {key.encode(): name for name, keys in SCALARS.items() for key in keys}
-SCALAR = re.compile(rb"""["'](""" + b"|".join(MEANING) + rb""")\\?["']\s*:\s*(\d+)\s*[,}\]]""")
+SCALAR = re.compile(rb"""["'](""" + b"|".join(MEANING) + rb""")\\?["']\s*:\s*(\d{1,15})\s*[,}\]]""")
 
 
 class Histograms:
@@ -44,37 +48,53 @@ class Histograms:
     def __init__(self) -> None:
         self.engines: dict[str, dict] = {}
         self.read_to = -1
+        self.scalars = _Scalars()
 
     def feed(self, piece: Piece) -> None:
+        text, found = piece.text, {}
         for match, begin, end in piece.objects(LIST):
-            name = NAME.search(piece.text, max(match.start() - 40, 0), match.start())
-            if name is None or piece.offset + match.start() < self.read_to:
+            start = match.start()
+            if not text.endswith(USUAL, 0, start) and not NAME.search(text, max(start - 40, 0), start):
+                continue
+            if piece.offset + start < self.read_to:
                 continue  # the same request under another name
             self.read_to = piece.offset + end
-            engine = "SGLang" if piece.text[name.start() + 1 : name.start() + 6] == b"spec_" else "vLLM"
-            self._add(engine, _whole_numbers(match[1]), piece.text[begin:end])
+            about = text[begin:end]
+            keys, values = self.scalars.of(about)
+            proposed = PROPOSED.search(about) if b"proposed_drafts_histogram" in about else None
+            engine = "SGLang" if text.rfind(b"spec_", max(start - 40, 0), start) >= 0 else "vLLM"
+            group = found.setdefault((engine, keys, proposed is not None), [])
+            group.append((match[1], proposed and proposed[1], *values))
+        for (engine, keys, proposed), rows in found.items():
+            histograms, proposals, *values = zip(*rows, strict=True)
+            columns = {MEANING[key]: np.array(of, int) for key, of in zip(keys, values, strict=True)}
+            self._add(engine, _padded(histograms), _padded(proposals) if proposed else None, columns)
 
-    def _add(self, engine: str, histogram: list[int], about: bytes) -> None:
-        if not sum(histogram):
+    def _add(self, engine: str, histograms: np.ndarray, proposals: np.ndarray | None, found: dict) -> None:
+        """Requests with the same scalars: histograms (n, K + 1), found (n,) by meaning."""
+        calls, accepted = histograms.sum(axis=1), histograms @ np.arange(histograms.shape[1])
+        if not calls.any():
             return
-        found = {MEANING[key]: int(value) for key, value in SCALAR.findall(about)}
+        kept = calls > 0
+        drafted = found.get("drafted")
+        if drafted is not None and (kept & (accepted > drafted)).any():
+            at = int((kept & (accepted > drafted)).argmax())
+            check_counts("a request", int(accepted[at]), int(drafted[at]))
         totals = self.engines.setdefault(
             engine, {"requests": 0, "histogram": [], "proposed": [], "odd": 0, "drafted": 0, "window": 0}
         )
-        calls, accepted = sum(histogram), sum(at * count for at, count in enumerate(histogram))
-        check_counts("a request", accepted, found.get("drafted"))
-        proposed = PROPOSED.search(about)
-        if proposed and totals["proposed"] is not None:
-            totals["proposed"] = _added(totals["proposed"], _whole_numbers(proposed[1]))
+        if proposals is not None and totals["proposed"] is not None:
+            totals["proposed"] = padded_sum([totals["proposed"], proposals[kept].sum(axis=0)])
         else:
             totals["proposed"] = None
-        totals["requests"] += 1
-        totals["histogram"] = _added(totals["histogram"], histogram)
-        totals["odd"] += found.get("calls", calls) != calls or found.get("accepted", accepted) != accepted
-        totals["window"] = max(totals["window"], found.get("window", len(histogram) - 1))
+        totals["requests"] += int(kept.sum())
+        totals["histogram"] = padded_sum([totals["histogram"], histograms.sum(axis=0)])
+        odd = (found.get("calls", calls) != calls) | (found.get("accepted", accepted) != accepted)
+        totals["odd"] += int((odd & kept).sum())
+        window = found["window"][kept].max() if "window" in found else histograms.shape[1] - 1
+        totals["window"] = max(totals["window"], int(window))
         if totals["drafted"] is not None:
-            known = found.get("drafted")
-            totals["drafted"] = None if known is None else totals["drafted"] + known
+            totals["drafted"] = None if drafted is None else totals["drafted"] + int(drafted[kept].sum())
 
     def readings(self) -> list[Reading]:
         return [self._reading(engine, **totals) for engine, totals in self.engines.items()]
@@ -99,11 +119,33 @@ def at_least(histogram: np.ndarray) -> np.ndarray:
     return np.cumsum(histogram[::-1])[::-1][1:].astype(np.int64)
 
 
-def _added(total: list[int], row: list[int]) -> list[int]:
-    """The sum of lists of different lengths; NumPy would take longer for lists as short as these."""
-    longer, shorter = (total, row) if len(total) >= len(row) else (row, total)
-    return [a + b for a, b in zip(longer, shorter, strict=False)] + longer[len(shorter) :]
+def _padded(lists: tuple[bytes, ...]) -> np.ndarray:
+    """Lists of whole numbers as they are written, a row each; the ends of the shorter ones are 0."""
+    sizes = np.array([one.count(b",") + 1 for one in lists])
+    found = np.zeros((len(lists), sizes.max()), np.int64)
+    found[np.arange(sizes.max()) < sizes[:, None]] = np.array(b",".join(lists).split(b","), int)
+    return found
 
 
-def _whole_numbers(text: bytes) -> list[int]:
-    return [int(number) for number in text.split(b",") if number.strip()]
+class _Scalars:
+    """Finds what else is known of a request. Requests of one engine are written alike, so those with the
+    keys of the one before in the same order are read by one pattern; any other is looked through.
+    """
+
+    def __init__(self) -> None:
+        self.keys: tuple[bytes, ...] = ()
+        self.like: re.Pattern[bytes] | None = None
+        self.marks = -1
+
+    def of(self, about: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """The keys found and their values, as they are written."""
+        marks = about.count(b"num_") + about.count(b"spec_")  # one stands in every key
+        if marks == self.marks:
+            match = self.like.search(about)
+            if match:
+                return self.keys, match.groups()
+        found = dict(SCALAR.findall(about))
+        self.keys, self.marks = tuple(found), marks
+        parts = (rb"""["']""" + key + rb"""\\?["']\s*:\s*(\d{1,15})\s*[,}\]]""" for key in found)
+        self.like = re.compile(rb"[\s\S]*?".join(parts))
+        return self.keys, tuple(found.values())

@@ -1,7 +1,8 @@
 """A piece of a log's text, and out of it the few lines that can have a statistic.
 
 Most of a log is about other things. GATES are bytes one of which stands in every line with a statistic; they
-are found at the speed of memory, and only those lines, each with the one after it, are looked at closely.
+are found at the speed of memory, and only those lines, each with the next BLOCK bytes or so, are looked at
+closely: where every line has a statistic, taking lines one by one would take longer than reading them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 MARGIN = 2**16
 """Bytes of text on both sides of what is looked for: no record is longer."""
 
+BLOCK = 2**12
 GATES = (b"accept", b"draft", b"eval time")
 PARTS = (*GATES, b"acceptance")
 COLOUR = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -20,7 +22,8 @@ COLOUR = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines with a gate, in their order, without terminal colours. whole: the last one's end is there."""
+    """Lines with a gate, and some beside them, in their order, without terminal colours. whole: the last
+    one's end is there."""
 
     text: bytes
     whole: bool
@@ -76,6 +79,7 @@ class Piece:
             begin = max(text.rfind(b"\n", max(place - MARGIN, 0), place) + 1, place - MARGIN)
             begin = max(begin, spans[-1][1] if spans else read_to - self.offset, 0)
             at = self._line_end(self._line_end(place, place), place)
+            at = max(at, text.rfind(b"\n", at, min(place + BLOCK, self.last)) + 1)
             if spans and begin == spans[-1][1]:
                 spans[-1][1] = at
             else:
@@ -100,6 +104,9 @@ class Piece:
 
 def _braces(text: bytes, begin: int, end: int) -> tuple[int, int]:
     least, most = max(begin - MARGIN, 0), min(end + MARGIN, len(text))
+    first, last = text.rfind(b"{", least, begin), text.find(b"}", end, most)
+    if 0 <= first and 0 <= last and text.find(b"}", first, begin) < 0 and text.find(b"{", end, last) < 0:
+        return first, last + 1  # no braces within: most requests are so
     first, last = _opening(text, least, begin), _closing(text, end, most)
     if first is None or last is None:
         last = text.find(b"\n", end, most)

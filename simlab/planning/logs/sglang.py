@@ -15,6 +15,10 @@ from simlab.planning.logs.piece import Lines
 from simlab.planning.logs.reading import Reading
 
 LINE = re.compile(rb"accept len: (\d+\.\d\d?)(?:, accept rate: (\d+\.\d\d))?(?=[,\s]|\Z)")
+USUAL = re.compile(
+    rb"#running-req: (\d+)[^\n]{1,400}?accept len: (\d+\.\d\d), accept rate: (\d+\.\d\d)(?=[,\s])"
+)
+"""A whole line as SGLang writes it, which is read without a look at what is beside it."""
 RUNNING = b"#running-req: "
 NUMBER = re.compile(rb"\d+")
 NEAR = 400
@@ -34,6 +38,12 @@ class DecodeLines:
 
     def feed(self, lines: Lines) -> None:
         text, weights = lines.text, self.weights
+        usual = USUAL.findall(text)
+        if len(usual) == text.count(self.words[0]):
+            for running, length, rate in usual:
+                weights[length, rate] += int(running)
+            self.lines += len(usual)
+            return
         for match in LINE.finditer(text):
             if match[2] is None and self.lines and not lines.whole and text.find(b"\n", match.end()) < 0:
                 break  # the log ends in the middle of a line
