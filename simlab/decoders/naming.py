@@ -132,7 +132,10 @@ def decoder_options(decoder: Decoder) -> dict:
         return {"policy": decoder.policy.digest, "bonus": decoder.policy.bonus}
     if isinstance(decoder, RuleSpeculative):
         return {**decoder.options, "window": decoder.window, "bonus": decoder.bonus}
-    return dataclasses.asdict(decoder)
+    options = dataclasses.asdict(decoder)
+    if options.get("signal") == "confidence":
+        del options["signal"]  # its tasks had their ids before there were other signals
+    return options
 
 
 def task_options(decoder: Decoder) -> dict:

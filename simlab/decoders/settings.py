@@ -124,30 +124,64 @@ class AdaptiveSpeculative:
         return self.policy.bonus
 
 
+SIGNALS = ("confidence", "entropy", "cumulative")
+"""By what `ConfidenceSpeculative` knows that the draft is unsure."""
+
+SAME = 1e-12
+"""A root of an entropy above the threshold by less than this is as good as equal: it is a rounding error."""
+
+LOG_STEP = 0.01
+"""To so many nats the logarithms are rounded of which `cumulative` makes its product."""
+
+
 @dataclass(frozen=True)
 class ConfidenceSpeculative:
     """Speculative decoding that stops drafting when the draft is unsure: what a serving engine can run.
 
-    Before each token that it would draft, at position t after token x, the draft's confidence is the
-    probability of its likeliest next token, max_y draft[t, x, y]. It drafts on while that is >= threshold and
-    fewer than `window` tokens are drafted; then the target verifies them, with the bonus token. A call may
-    draft none. The rule looks at drafted tokens only, never at the target, so the output is the target's.
-    (Engines that stop *after* the token of low probability do the same where they draft greedily. To drop
-    that token unverified would bias the output.)
+    Before each token that it would draft, at position t after token x, the rule looks at the draft's row
+    draft[t, x]; c = max_y draft[t, x, y] is its confidence, the probability of its likeliest next token. It
+    drafts on while fewer than `window` tokens are drafted and, by `signal`,
 
-    threshold: in [0, 1]; 0 never stops. window: as in `Speculative`. Raises SimlabError for anything else.
+    confidence: c >= threshold, in [0, 1]; 0 never stops (llama.cpp's p_min);
+    entropy: sqrt(H) <= threshold, >= 0, with H the row's entropy in nats (SVIP, arXiv 2411.18462, with the
+        threshold h; also AdaEDL, arXiv 2410.18351, without its drift: 1 - sqrt(gamma H) >= lambda is this
+        with threshold (1 - lambda) / sqrt(gamma));
+    cumulative: the product of c over all rows of this call so far, this one included, is >= threshold, in
+        [0, 1]; 0 never stops. Logarithms of the threshold and of each c are rounded to 0.01, so that there
+        are finitely many products.
+
+    Then the target verifies what is drafted, with the bonus token. A call may draft none. The rule looks at
+    the draft's row before the next token is drawn, and never at the target, so the output is the target's.
+    (Engines that stop *after* the token of low probability do the same where they draft greedily. To drop
+    that token unverified would bias the output: `simlab.check_policy`.)
+
+    window: as in `Speculative`. Raises SimlabError for anything else.
     """
 
     threshold: float = 0.4
     window: int | None = 8
+    signal: str = "confidence"
     drafts_per_call: ClassVar[int] = 1
     is_biased: ClassVar[bool] = False
     has_bonus: ClassVar[bool] = True
     is_finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", check_number("threshold", self.threshold, least=0.0, most=1.0))
+        if not isinstance(self.signal, str) or self.signal not in SIGNALS:
+            raise SimlabError(f"signal = {shortened(self.signal)}: give one of {', '.join(SIGNALS)}")
+        most = math.inf if self.signal == "entropy" else 1.0
+        object.__setattr__(self, "threshold", check_number("threshold", self.threshold, least=0.0, most=most))
         object.__setattr__(self, "window", _check_window(self.window))
+
+    @property
+    def log_limit(self) -> int | None:
+        """The largest sum of rounded -log(c), in steps of 0.01, with which `cumulative` drafts on; None: any.
+
+        None for the other signals too.
+        """
+        if self.signal != "cumulative" or self.threshold == 0:
+            return None
+        return round(-math.log(self.threshold) / LOG_STEP)
 
 
 def _check_window(window) -> int | None:

@@ -25,6 +25,7 @@ from simlab.decoders import (
     Speculative,
     longest_window,
 )
+from simlab.decoders.settings import LOG_STEP, SAME
 from simlab.decoding.core.bits import U1, U3, YES, U
 from simlab.decoding.core.calls import (
     begin_calls,
@@ -81,9 +82,9 @@ class WindowTables:
     """What the sampler of a decoder with a window looks up for a horizon of T steps over V states.
 
     target: empty where there is no bonus token. limits: uint16 (T, V), or (T, 1) where the last token does
-    not matter: how many tokens a call that starts there drafts at most. unsure: uint16 (1 or T, V), 1 where
-    drafting stops; (0, V) where it never does. bonus: whether there is a bonus token. longest: K,
-    most_drafted: D, as in Counts.
+    not matter: how many tokens a call that starts there drafts at most. doubts: uint16 (1 or T, V), what a
+    row adds to the doubt of its call; (0, V) where drafting never stops. doubt_limit: drafting goes on up to
+    this doubt. bonus: whether there is a bonus token. longest: K, most_drafted: D, as in Counts.
     """
 
     horizon: int
@@ -93,7 +94,8 @@ class WindowTables:
     residual: AliasTable
     target: AliasTable
     limits: np.ndarray
-    unsure: np.ndarray
+    doubts: np.ndarray
+    doubt_limit: int
     bonus: bool
     longest: int
     most_drafted: int
@@ -109,7 +111,7 @@ class WindowTables:
             self.initial,
             self.drafts,
             (self.residual, self.target),
-            (self.limits, self.unsure),
+            (self.limits, self.doubts, np.uint32(self.doubt_limit)),
             self.bonus,
             U(trajectories),
             U(block),
@@ -137,7 +139,8 @@ def tables(pair: ChainPair, decoder: Decoder) -> WindowTables:
         residual_table(pair.draft_rows, pair.target_rows),
         alias_table(pair.target_rows) if bonus else AliasTable(none, none),
         limits,
-        unsure_positions(pair, decoder),
+        doubts_of(pair, decoder),
+        getattr(decoder, "log_limit", None) or 0,
         bonus,
         longest,
         check_counted(decoder, pair.horizon),
@@ -159,21 +162,35 @@ def window_limits(pair: ChainPair, decoder: Decoder) -> np.ndarray:
     return np.minimum(limits, left).astype(np.uint16)
 
 
-def unsure_positions(pair: ChainPair, decoder: Decoder) -> np.ndarray:
-    """Where the draft's likeliest next token is less likely than the threshold: 1 in uint16 (1 or T, V).
+def doubts_of(pair: ChainPair, decoder: Decoder) -> np.ndarray:
+    """What each of the draft's rows adds to the doubt of a call, uint16 (1 or T, V): 1 for a row of which the
+    rule is unsure, or for `cumulative` the logarithm of its largest probability, negative, in its steps.
 
-    (0, V) where it never is: then the window alone says how many tokens a call drafts.
+    (0, V) where drafting never stops: then the window alone says how many tokens a call drafts.
     """
+    rows = pair.draft_rows
+    never = np.zeros((0, pair.states), np.uint16)
     if not isinstance(decoder, ConfidenceSpeculative):
-        return np.zeros((0, pair.states), np.uint16)
-    unsure = (pair.draft_rows.max(axis=-1) < decoder.threshold).astype(np.uint16)
-    return unsure if unsure.any() else unsure[:0]
+        return never
+    match decoder.signal:
+        case "confidence":
+            doubts, limit = rows.max(axis=-1) < decoder.threshold, 0
+        case "entropy":
+            terms = rows * np.log(np.where(rows > 0, rows, 1.0))
+            doubts, limit = np.sqrt(np.maximum(-terms.sum(axis=-1), 0.0)) > decoder.threshold + SAME, 0
+        case "cumulative":
+            doubts, limit = np.rint(-np.log(rows.max(axis=-1)) / LOG_STEP), decoder.log_limit
+        case _:
+            raise SimlabError(f"no sampler for {shortened(decoder)}")
+    stops = limit is not None and doubts.max() * longest_window(decoder, pair.horizon) > limit
+    return doubts.astype(np.uint16) if stops else never
 
 
 @compiled
 def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, tally):
     scratch, running = new_scratch(), new_block(block, tally)
     calls, positions, ghosts = new_calls(block), new_positions(tally.drafted_by_position.size), new_ghosts()
+    levels = np.zeros(block, np.uint32)  # the doubt of each running call
     last, states = running.last, U(tally.tokens.shape[1])
     for start in range(U(0), trajectories, block):
         size = min(block, trajectories - start)
@@ -191,7 +208,8 @@ def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, ta
                 begin_calls(rules[0][t], last, begin, count, calls)
                 draft_and_verify(rows, last, begin, states, count, scratch, state)
                 if rules[1].shape[0] > 0:
-                    doubt(rules[1][step_of(rules[1], t)], last, begin, count, calls, scratch)
+                    add_doubt(rules[1][step_of(rules[1], t)], last, begin, count, calls, levels)
+                    doubt(rules[2], levels, begin, count, calls, scratch)
                 else:
                     count_begun(rules[0][t], begin, count, calls, positions)
                     if bonus:
@@ -199,7 +217,18 @@ def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, ta
                 failed = choose(scratch.rejected, count, scratch.chosen)
                 if rules[1].shape[0] > 0:
                     draft_on(
-                        drafts, rules, t, begin, failed, states, ghosts, scratch, state, calls, positions
+                        drafts,
+                        rules,
+                        t,
+                        begin,
+                        failed,
+                        states,
+                        ghosts,
+                        scratch,
+                        state,
+                        calls,
+                        positions,
+                        levels,
                     )
                 replace(residual, last, begin, states, failed, scratch, state)
                 if bonus:
@@ -218,11 +247,20 @@ def _sample(initial, drafts, spare, rules, bonus, trajectories, block, state, ta
 
 
 @compiled
-def doubt(unsure, last, begin, count, calls, scratch):
-    """`take_bonus` where the draft is unsure too; and each drafted token is counted as it is verified."""
+def add_doubt(doubts, last, begin, count, calls, levels):
+    """Add the doubt of this step's rows to that of each running call; a call begins with none."""
+    begun, level = calls.begun, levels[begin:]
+    for i in range(count):
+        kept = np.uint32(begun[i]) - np.uint32(1)  # all bits, or none where the call begins
+        level[i] = np.uint32(np.uint32(level[i] & kept) + np.uint32(doubts[last[begin + i]]))
+
+
+@compiled
+def doubt(limit, levels, begin, count, calls, scratch):
+    """`take_bonus` where the doubt is too large too; and each drafted token is counted as it is verified."""
     stops, bonus, verified, rejected = calls.begun, calls.bonus, calls.verified, scratch.rejected
     for i in range(count):
-        stops[i] = unsure[last[begin + i]]
+        stops[i] = np.uint16(levels[begin + i] > limit)
     take_bonus(begin, count, calls, scratch)
     for i in range(count):
         bonus[i] = np.uint16(bonus[i] | stops[i])
@@ -247,9 +285,9 @@ def new_ghosts():
 
 
 @compiled
-def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state, calls, positions):
+def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state, calls, positions, levels):
     """Let the draft go on from its rejected tokens, those of the first `failed` chosen, until it stops."""
-    horizon, unsure = rules[0].shape[0], rules[1]
+    horizon, doubts, limit = rules[0].shape[0], rules[1], rules[2]
     owners, nexts, tokens, drawn = ghosts.owners, ghosts.positions, ghosts.tokens, ghosts.drawn
     for j in range(failed):
         owner = begin + U(scratch.chosen[j])
@@ -257,12 +295,13 @@ def draft_on(drafts, rules, time, begin, failed, states, ghosts, scratch, state,
         drawn[j] = scratch.tokens[scratch.chosen[j]]
     running = failed
     for t in range(time + 1, horizon):
-        stops = unsure[step_of(unsure, t)]
+        added = doubts[step_of(doubts, t)]
         alive = U(0)
         for j in range(running):
             owner, position, token = owners[j], nexts[j], drawn[j]
             # Whether it goes on cannot be foretold: without a branch.
-            on = U(position < U(calls.goal[owner])) & U(stops[token] == 0)
+            levels[owner] += np.uint32(added[token])
+            on = U(position < U(calls.goal[owner])) & U(levels[owner] <= limit)
             calls.drafted[owner] += np.uint32(on)
             positions.further[U(j) & U3, position] += np.int64(on)
             owners[alive], nexts[alive], tokens[alive] = owner, position + U1, token

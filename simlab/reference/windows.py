@@ -4,10 +4,12 @@ bonus token or without; and with windows that a policy or the draft's confidence
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from simlab.checks import shortened
 from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Speculative
+from simlab.decoders.settings import LOG_STEP, SAME
 from simlab.errors import SimlabError
 from simlab.reference.draws import Chains, draw, residual
 from simlab.reference.trace import NOBODY
@@ -94,9 +96,25 @@ def draft_window(draft, begin: int, prefix: int, decoder: Decoder, rng) -> list[
         case _:
             raise SimlabError(f"no reference for {shortened(decoder)}")
     drafted: list[int] = []
+    seen: list = []
     while len(drafted) < most:
         distribution = draft[begin + len(drafted)][drafted[-1] if drafted else prefix]
-        if isinstance(decoder, ConfidenceSpeculative) and max(distribution) < decoder.threshold:
+        seen.append(distribution)
+        if isinstance(decoder, ConfidenceSpeculative) and _unsure(decoder, seen):
             break
         drafted.append(draw(distribution, rng))
     return drafted
+
+
+def _unsure(decoder: ConfidenceSpeculative, seen: list) -> bool:
+    """Whether the rule stops before the next token; seen: the rows of the drafted tokens, and of this one."""
+    match decoder.signal:
+        case "confidence":
+            return max(seen[-1]) < decoder.threshold
+        case "entropy":
+            entropy = -sum(p * math.log(p) for p in seen[-1] if p > 0)
+            return math.sqrt(max(entropy, 0.0)) > decoder.threshold + SAME
+        case "cumulative":
+            lost = sum(round(-math.log(max(row)) / LOG_STEP) for row in seen)
+            return decoder.log_limit is not None and lost > decoder.log_limit
+    raise SimlabError(f"no reference for {shortened(decoder)}")

@@ -24,6 +24,7 @@ from simlab.decoders import (
     longest_window,
 )
 from simlab.decoders.memory import memory_of
+from simlab.decoders.settings import LOG_STEP, SAME
 from simlab.errors import SimlabError
 from simlab.traces.columns import batch_column
 from simlab.traces.prediction import DraftedTokens, Paths, TracePrediction
@@ -43,10 +44,10 @@ def predict_trace(trace: Trace, decoder: Decoder) -> TracePrediction:
 
     Speculative with every window, bonus token or not; AdaptiveSpeculative where its policy depends on the
     position alone, or also on the last token and the trace has the column token; ConfidenceSpeculative with
-    the column draft_confidence; HistorySpeculative, StreakSpeculative and EmaSpeculative; BatchSpeculative
-    with batch_rejection_M for its M; Autoregressive. Time
-    O(rows K), K the longest window. Raises SimlabError, naming the missing column or the reason, for others.
-    Source: `simlab.theory.paths`.
+    the column draft_confidence, or draft_entropy for the signal "entropy"; HistorySpeculative,
+    StreakSpeculative and EmaSpeculative; BatchSpeculative with batch_rejection_M for its M; Autoregressive.
+    Time O(rows K), K the longest window. Raises SimlabError, naming the missing column or the reason, for
+    others. Source: `simlab.theory.paths`.
     """
     from simlab.theory.paths import path_means
 
@@ -139,10 +140,18 @@ def _biased(trace: Trace, decoder: BiasedSpeculative) -> _OnPaths:
 
 
 def _confident(trace: Trace, decoder: ConfidenceSpeculative) -> _OnPaths:
-    from simlab.theory.paths import confident_rule
+    from simlab.theory.paths import confident_rule, cumulative_rule, window_rule
 
+    if decoder.signal == "entropy":
+        unsure = np.sqrt(_needed(trace, "draft_entropy", decoder)) > decoder.threshold + SAME
+        return _OnPaths(confident_rule(trace.offsets, unsure, decoder.window))
     confidence = _needed(trace, "draft_confidence", decoder)
-    return _OnPaths(confident_rule(trace.offsets, confidence, decoder.threshold, decoder.window))
+    if decoder.signal == "confidence":
+        return _OnPaths(confident_rule(trace.offsets, confidence < decoder.threshold, decoder.window))
+    if decoder.log_limit is None:
+        return _OnPaths(window_rule(trace.offsets, decoder.window, True))
+    added = np.rint(-np.log(np.minimum(confidence, 1.0)) / LOG_STEP).astype(np.int64)
+    return _OnPaths(cumulative_rule(trace.offsets, added, decoder.log_limit, decoder.window))
 
 
 def _batch(trace: Trace, decoder: BatchSpeculative) -> _OnPaths:

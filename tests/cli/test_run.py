@@ -167,6 +167,9 @@ WINDOWS = {
     "decoder=speculative decoder.window=2": Speculative(2),
     "decoder=block decoder.window=3": BlockSpeculative(3),
     "decoder=confidence decoder.threshold=0.3 decoder.window=4": ConfidenceSpeculative(0.3, 4),
+    "decoder=confidence decoder.threshold=0.1 decoder.window=4 decoder.signal=cumulative": (
+        ConfidenceSpeculative(0.1, 4, "cumulative")
+    ),
 }
 
 

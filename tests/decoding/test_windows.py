@@ -27,6 +27,7 @@ from simlab.decoding.core.calls import FEW_POSITIONS
 from simlab.decoding.core.chunks import CHUNK
 from simlab.decoding.core.tables import alias_table
 from simlab.decoding.simulate import BLOCK, record_paths
+from simlab.decoding.windows import doubts_of
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair
 from tests.decoding.test_simulate import paper, seeded
@@ -61,6 +62,9 @@ def decoders(horizon: int, states: int) -> dict:
         "surer": ConfidenceSpeculative(0.55, None),
         "never stops": ConfidenceSpeculative(0.0, 2),
         "always stops": ConfidenceSpeculative(1.0, 2),
+        "entropy": ConfidenceSpeculative(0.85, 3, "entropy"),
+        "product": ConfidenceSpeculative(0.3, 3, "cumulative"),
+        "product to the end": ConfidenceSpeculative(0.12, None, "cumulative"),
     }
 
 
@@ -458,8 +462,20 @@ def test_catches_a_policy_read_a_step_late(dense):
 @pytest.mark.statistical
 def test_catches_confidence_read_at_the_wrong_token(dense):
     decoder = ConfidenceSpeculative(0.45, 3)
-    rolled = caught(decoder, lambda tables: replace(tables, unsure=np.roll(tables.unsure, 1, axis=1)), dense)
+    rolled = caught(decoder, lambda tables: replace(tables, doubts=np.roll(tables.doubts, 1, axis=1)), dense)
     assert rolled == (True, True)
+
+
+@pytest.mark.statistical
+def test_catches_the_last_row_where_the_product_is_asked_for_and_other_spoilt_signals(dense):
+    decoder = ConfidenceSpeculative(0.2, 3, "cumulative")
+    assert caught(decoder, lambda tables: tables, dense) == (False, False)
+    last_row = doubts_of(as_pair(*dense), ConfidenceSpeculative(0.45, 3))
+    assert caught(decoder, lambda tables: replace(tables, doubts=last_row, doubt_limit=0), dense)[1]
+    assert caught(decoder, lambda tables: replace(tables, doubt_limit=tables.doubt_limit - 40), dense)[1]
+    entropy = ConfidenceSpeculative(0.9, 3, "entropy")
+    assert caught(entropy, lambda tables: tables, dense) == (False, False)
+    assert caught(entropy, lambda tables: replace(tables, doubts=tables.doubts[:, ::-1].copy()), dense)[1]
 
 
 @pytest.mark.statistical

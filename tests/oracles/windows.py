@@ -7,6 +7,7 @@ theory; see `enumerate`, whose helpers these are.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
@@ -35,14 +36,17 @@ def call_distribution(draft, target, initial, decoder) -> dict[tuple[tuple, tupl
     adaptive = isinstance(decoder, AdaptiveSpeculative)
     bonus = decoder.policy.bonus if adaptive else getattr(decoder, "bonus", True)
 
-    def drafted(t: int, x: int, room: int) -> Iterator[tuple[tuple, Fraction]]:
-        """All windows of at most `room` tokens from position t on, after token x."""
-        unsure = isinstance(decoder, ConfidenceSpeculative) and max(draft[t][x]) < Fraction(decoder.threshold)
-        if room == 0 or unsure:
+    def drafted(t: int, x: int, room: int, seen: tuple = ()) -> Iterator[tuple[tuple, Fraction]]:
+        """All windows of at most `room` tokens from position t on, after token x; seen: the call's rows."""
+        if room == 0:
+            yield (), ONE
+            return
+        seen = (*seen, draft[t][x])
+        if isinstance(decoder, ConfidenceSpeculative) and _unsure(decoder, seen):
             yield (), ONE
             return
         for y, mass in _outcomes(draft[t][x]):
-            for others, rest in drafted(t + 1, y, room - 1):
+            for others, rest in drafted(t + 1, y, room - 1, seen):
                 yield (y, *others), mass * rest
 
     def verified(t: int, x: int, window: tuple) -> Iterator[tuple[tuple, tuple, Fraction]]:
@@ -126,6 +130,18 @@ def _nearest(number: Fraction, levels: int) -> Fraction:
     """The multiple of 1 / levels next to it; of two the larger."""
     below = number * levels // 1
     return Fraction(below + (number * levels - below >= Fraction(1, 2)), levels)
+
+
+def _unsure(decoder: ConfidenceSpeculative, seen: tuple) -> bool:
+    """Whether drafting stops before the token of the last of these rows."""
+    if decoder.signal == "confidence":
+        return max(seen[-1]) < Fraction(decoder.threshold)
+    if decoder.signal == "entropy":
+        return sum(-p * math.log(p) for p in seen[-1] if p) > decoder.threshold**2 + 1e-12
+    if decoder.threshold == 0:
+        return False
+    hundredths = [round(100 * math.log(max(row))) for row in seen]
+    return sum(hundredths) < round(100 * math.log(decoder.threshold))
 
 
 def _room(decoder, t: int, x: int, left: int) -> int:

@@ -36,6 +36,8 @@ WINDOWED = [
     ConfidenceSpeculative(0.4, 4),
     ConfidenceSpeculative(0.4, 5),
     ConfidenceSpeculative(0.5, 4),
+    ConfidenceSpeculative(0.5, 4, "entropy"),
+    ConfidenceSpeculative(0.5, 4, "cumulative"),
 ]
 
 json_values = st.recursive(

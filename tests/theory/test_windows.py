@@ -49,6 +49,15 @@ WINDOWED = {
     "confidence-some": lambda T, V: ConfidenceSpeculative(0.6, None),
     "confidence-few": lambda T, V: ConfidenceSpeculative(0.75, 2),
     "confidence-sure": lambda T, V: ConfidenceSpeculative(1.0, 9),
+    "entropy-all": lambda T, V: ConfidenceSpeculative(9.0, 2, "entropy"),
+    "entropy-some": lambda T, V: ConfidenceSpeculative(0.8, None, "entropy"),
+    "entropy-few": lambda T, V: ConfidenceSpeculative(0.6, 2, "entropy"),
+    "entropy-sure": lambda T, V: ConfidenceSpeculative(0.0, 9, "entropy"),
+    "cumulative-all": lambda T, V: ConfidenceSpeculative(0.0, 2, "cumulative"),
+    "cumulative-most": lambda T, V: ConfidenceSpeculative(0.2, None, "cumulative"),
+    "cumulative-some": lambda T, V: ConfidenceSpeculative(0.4, None, "cumulative"),
+    "cumulative-few": lambda T, V: ConfidenceSpeculative(0.5, 2, "cumulative"),
+    "cumulative-sure": lambda T, V: ConfidenceSpeculative(1.0, 9, "cumulative"),
 }
 
 
@@ -69,7 +78,9 @@ def test_equals_brute_force_over_calls(name, horizon, states, seed):
     _compare_with_brute_force(chains, decoder)
 
 
-@pytest.mark.parametrize("name", ["2-bonus", "adaptive-none", "confidence-some"])
+@pytest.mark.parametrize(
+    "name", ["2-bonus", "adaptive-none", "confidence-some", "entropy-some", "cumulative-some"]
+)
 @pytest.mark.parametrize("kind", ["equal", "disjoint", "stationary"])
 def test_equals_brute_force_on_odd_pairs(name, kind):
     draft, target, initial = rational_chains(4, 2, 6)
@@ -309,7 +320,7 @@ def test_what_decoders_without_windows_draft():
     assert tree.drafted_by_position.shape == (0,) and tree.error_bound == 0.0
 
 
-@pytest.mark.parametrize("name", ["2-bonus", "adaptive-none", "confidence-some"])
+@pytest.mark.parametrize("name", ["2-bonus", "adaptive-none", "confidence-some", "cumulative-some"])
 def test_the_output_is_the_targets(name):
     pair = paper(5, 3)
     decoder = WINDOWED[name](5, 3)

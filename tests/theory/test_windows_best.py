@@ -27,7 +27,7 @@ from simlab.theory import (
     predict,
     window_times,
 )
-from simlab.theory.windows import best
+from simlab.theory.windows import best, cumulative
 from tests.exact import close, same
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.strategies import examples, pairs
@@ -218,6 +218,55 @@ def test_every_threshold_between_those_tried_is_one_of_them(window, seed):
         place = np.searchsorted(found.thresholds, threshold)  # the next one above stops at the same tokens
         assert exact == pytest.approx(found.times[place], rel=1e-12)
         assert exact >= found.time * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("window", [1, 3, None])
+@pytest.mark.parametrize("seed", range(2))
+def test_every_root_of_an_entropy_between_those_tried_is_one_of_them(window, seed):
+    pair, cost = dirichlet(5, 3, seed=seed), CostModel(0.1, 1.0)
+    found = best_threshold(pair, cost, window, "entropy")
+    assert found.thresholds[0] == 0 and found.time == found.times.min()
+    for threshold in np.linspace(0, 1.2, 40):
+        exact = cost.expected_time(predict(pair, ConfidenceSpeculative(threshold, window, "entropy")))
+        at = np.searchsorted(found.thresholds, threshold, side="right") - 1
+        assert exact == pytest.approx(found.times[at], rel=1e-12)
+
+
+@pytest.mark.parametrize("window", [2, None])
+def test_the_best_product_is_nearly_the_best_of_all(window):
+    pair, cost = dirichlet(5, 3, seed=1), CostModel(0.1, 1.0)
+    found = best_threshold(pair, cost, window, "cumulative")
+    assert (np.diff(found.thresholds) > 0).all() and found.thresholds[0] == 0
+    exact = cost.expected_time(predict(pair, ConfidenceSpeculative(found.threshold, window, "cumulative")))
+    assert exact == pytest.approx(found.time, rel=1e-12)
+    times = [
+        cost.expected_time(predict(pair, ConfidenceSpeculative(threshold, window, "cumulative")))
+        for threshold in np.linspace(0, 1, 60)
+    ]
+    assert found.time <= min(times) * (1 + 2e-3)
+
+
+def test_each_token_of_a_product_rule_is_verified_or_comes_straight_from_the_target():
+    pair = dirichlet(6, 3, seed=4)
+    levels = cumulative.levels_of(pair, ConfidenceSpeculative(0.3, 3, "cumulative"))
+    found = cumulative.means(pair, levels)
+    last = np.vstack([pair.initial, predict(pair, Speculative()).token_marginals[:-1]])
+    np.testing.assert_allclose(found.verified + found.straight, last, atol=1e-12)
+    assert found.straight.sum() > 0 < found.verified.sum()
+
+
+def test_the_product_of_one_row_is_its_confidence():
+    pair = dirichlet(6, 3, seed=4)
+    one, same = (predict(pair, ConfidenceSpeculative(0.6, 1, *signal)) for signal in (["cumulative"], []))
+    np.testing.assert_allclose(one.target_calls_pmf, same.target_calls_pmf, atol=1e-12)
+    np.testing.assert_allclose(one.drafted_by_position, same.drafted_by_position, atol=1e-12)
+
+
+def test_products_that_need_more_memory_than_there_is_are_refused(monkeypatch):
+    pair = dirichlet(4, 3)
+    monkeypatch.setattr("simlab.theory.windows.cumulative.physical_memory", lambda: 1e4)
+    with pytest.raises(SimlabError, match="larger threshold or a smaller window"):
+        predict(pair, ConfidenceSpeculative(0.1, None, "cumulative"))
 
 
 def test_many_confidences_are_thinned_to_quantiles():

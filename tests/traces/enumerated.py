@@ -5,6 +5,7 @@ The columns come from rows of fractions by their definitions; nothing here is sh
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import product
 
@@ -62,6 +63,7 @@ def columns_of(token: int, draft, target, drafts=(), epsilons=()) -> dict:
         "target_probability": target[token],
         "total_variation": sum(max(q - p, 0) for p, q in zip(draft, target, strict=True)),
         "draft_confidence": max(draft),
+        "draft_entropy": -sum(p * math.log(p) for p in draft if p),
     }
     for number in drafts:
         found[batch_column(number)] = rejected_by_batch(token, draft, target, number)

@@ -47,6 +47,11 @@ DECODERS = [
         for threshold in (0, 0.5, 0.6, 1)
         for window in (1, 2, None)
     ),
+    *(
+        simlab.ConfidenceSpeculative(threshold, window, signal)
+        for signal, thresholds in (("entropy", (0, 0.7, 0.95, 3)), ("cumulative", (0, 0.2, 0.4, 1)))
+        for threshold, window in zip(thresholds, (2, 3, None, None), strict=True)
+    ),
     *(simlab.BatchSpeculative(drafts) for drafts in (1, *DRAFTS)),
     simlab.BiasedSpeculative(0, "residual"),
     *RULES.values(),

@@ -17,9 +17,7 @@ from simlab.theory.many_drafts.optimal import optimal_acceptance
 from simlab.theory.products import product
 
 
-def average_acceptance(
-    pair: ChainPair, rule: str, drafts: int | float, replacement: bool = True
-) -> float:
+def average_acceptance(pair: ChainPair, rule: str, drafts: int | float, replacement: bool = True) -> float:
     """The acceptance of a rule, averaged over positions. Arguments and errors: `acceptance`."""
     check_pair(pair)
     found = acceptance(rule, pair.draft_rows, pair.target_rows, drafts, replacement)

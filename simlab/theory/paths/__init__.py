@@ -27,7 +27,14 @@ stops it. A window with a memory is known from the calls before, so there the st
 
 from simlab.theory.paths.counts import count_pmf
 from simlab.theory.paths.means import PathMeans, path_means
-from simlab.theory.paths.rules import MemoryRule, PathRule, confident_rule, run_rule, window_rule
+from simlab.theory.paths.rules import (
+    MemoryRule,
+    PathRule,
+    confident_rule,
+    cumulative_rule,
+    run_rule,
+    window_rule,
+)
 
 __all__ = [
     "MemoryRule",
@@ -35,6 +42,7 @@ __all__ = [
     "PathRule",
     "confident_rule",
     "count_pmf",
+    "cumulative_rule",
     "path_means",
     "run_rule",
     "window_rule",

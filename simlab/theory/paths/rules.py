@@ -73,18 +73,29 @@ def run_rule(offsets: np.ndarray, window: int | None, bonus: bool, horizon: int)
     return PathRule(drafted, drafted, bonus, int(drafted.max()))
 
 
-def confident_rule(
-    offsets: np.ndarray, confidence: np.ndarray, threshold: float, window: int | None
-) -> PathRule:
-    """Drafting goes on while confidence >= threshold, with the bonus token; window: at most so many.
+def confident_rule(offsets: np.ndarray, unsure: np.ndarray, window: int | None) -> PathRule:
+    """Drafting goes on until the draft is unsure, with the bonus token; window: at most so many.
 
-    confidence: (rows,), the draft's largest probability for the token of the row.
+    unsure: (rows,) bool, whether a call stops before it drafts the token of the row.
     """
+    rows = np.arange(len(unsure))
+    first_unsure = np.minimum.accumulate(np.where(unsure, rows, len(rows))[::-1])[::-1]
+    return _stopped_at(offsets, first_unsure, window)
+
+
+def cumulative_rule(offsets: np.ndarray, added: np.ndarray, limit: int, window: int | None) -> PathRule:
+    """Drafting goes on while the sum of `added` over the rows of the call is <= limit, as `confident_rule`.
+
+    added: (rows,) whole numbers >= 0, that of the row before which the call would stop included.
+    """
+    total = np.cumsum(added)
+    return _stopped_at(offsets, np.searchsorted(total, total - added + limit, side="right"), window)
+
+
+def _stopped_at(offsets: np.ndarray, first: np.ndarray, window: int | None) -> PathRule:
+    """With the bonus token; first: (rows,), the row before which a call from here stops."""
     always = window_rule(offsets, window, True)
-    rows = np.arange(len(confidence))
-    unsure = np.where(confidence < threshold, rows, len(rows))
-    first_unsure = np.minimum.accumulate(unsure[::-1])[::-1]
-    return always._replace(drafted=np.minimum(always.most, first_unsure - rows))
+    return always._replace(drafted=np.minimum(always.most, first - np.arange(len(first))))
 
 
 def _left(offsets: np.ndarray) -> np.ndarray:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from simlab.cost import CostModel
-from simlab.decoders import ConfidenceSpeculative, Speculative
+from simlab.decoders import ConfidenceSpeculative, Speculative, longest_window
+from simlab.decoders.settings import LOG_STEP
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.horizon.forward import rejections_per_position
-from simlab.theory.windows.backward import costs_to_go
+from simlab.theory.windows import backward
+from simlab.theory.windows.cumulative import costs_to_go, levels_of
 from simlab.theory.windows.optimal import TIE, check_planned
-from simlab.theory.windows.rules import Rules, confidence_rules, fixed_windows
+from simlab.theory.windows.rules import Rules, confidence_rules, fixed_windows, root_entropies
 
 MOST_THRESHOLDS = 256
 """Where the draft has more distinct confidences than this, so many quantiles of them are tried."""
+
+LIMITS = 12
+"""So many thresholds of "cumulative" are tried at first, and around the best of them."""
 
 _BLOCK = 2**22
 """About how many numbers of all rules together are held at once."""
@@ -79,33 +85,76 @@ def best_window(
     return BestWindow(window, float(times[window]), float(times[0] / times[window]), times)
 
 
-def best_threshold(pair: ChainPair, cost: CostModel, window: int | None = 8) -> BestThreshold:
-    """The threshold of ConfidenceSpeculative(threshold, window) with the least E[time for T tokens].
+def best_threshold(
+    pair: ChainPair, cost: CostModel, window: int | None = 8, signal: str = "confidence"
+) -> BestThreshold:
+    """The threshold of ConfidenceSpeculative(threshold, window, signal) with the least E[time for T tokens].
 
-    Two thresholds with no confidence of the draft between them are one rule. So it is enough to try 0 (never
-    stop), every distinct confidence max_y draft[t, x, y], and 1 (stop wherever the draft is not certain);
-    where they are more than 256, as many quantiles of them. Where the draft is certain somewhere every rule
-    drafts there: `best_window` says whether drafting pays at all. Of thresholds whose times agree to 1e-13 of
-    them the smallest. Raises SimlabError if it is not a pair or no cost, and for a window below 1.
+    Two thresholds with nothing that the draft's rows have between them are one rule. So it is enough to try,
+    for "confidence", 0 (never stop), every distinct confidence max_y draft[t, x, y], and 1 (stop wherever the
+    draft is not certain); for "entropy", 0 (stop wherever it is not certain) and every distinct root of an
+    entropy, of which the largest never stops. Where they are more than 256, as many quantiles of them. For
+    "cumulative" 0 and about 12 thresholds even in their logarithm, then as many around the best of them: the
+    best rule may be missed by a little. Where the draft is certain somewhere every rule drafts there:
+    `best_window` says whether drafting pays at all. Of thresholds whose times agree to 1e-13 of them the
+    smallest. Raises SimlabError if it is not a pair or no cost, for a window below 1 and for another signal.
     """
     check_planned(pair, cost, True, None)
-    window = ConfidenceSpeculative(0.0, window).window
-    confidences = np.unique([rows.max(axis=1) for rows in pair.draft_rows])
-    if len(confidences) > MOST_THRESHOLDS:
-        indices = np.linspace(0, len(confidences) - 1, MOST_THRESHOLDS).round().astype(int)
-        confidences = confidences[indices]
-    thresholds = np.unique(np.concatenate([[0.0], np.minimum(confidences, 1.0), [1.0]]))
-    block = max(1, _BLOCK // (pair.states * (pair.horizon if window is None else min(window, pair.horizon))))
-    parts = [
-        _times(pair, confidence_rules(pair, thresholds[start : start + block], window), cost)
-        for start in range(0, len(thresholds), block)
-    ]
-    times = np.concatenate(parts)
+    window = ConfidenceSpeculative(0.0, window, signal).window
+    thresholds, times = _threshold_times(pair, cost, window, signal)
     best = _first_least(times)
     alone = pair.horizon * cost.alone
     return BestThreshold(
         float(thresholds[best]), float(times[best]), float(alone / times[best]), thresholds, times
     )
+
+
+def _threshold_times(
+    pair: ChainPair, cost: CostModel, window: int | None, signal: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The thresholds tried, rising, and the expected time of each."""
+    if signal == "cumulative":
+        return _cumulative_times(pair, cost, window)
+    if signal == "entropy":
+        roots = _few(np.unique([root_entropies(rows) for rows in pair.draft_rows]))
+        thresholds = np.unique(np.concatenate([[0.0], roots]))
+    else:
+        confidences = _few(np.unique([rows.max(axis=1) for rows in pair.draft_rows]))
+        thresholds = np.unique(np.concatenate([[0.0], np.minimum(confidences, 1.0), [1.0]]))
+    block = max(1, _BLOCK // (pair.states * (pair.horizon if window is None else min(window, pair.horizon))))
+    parts = [
+        _times(pair, confidence_rules(pair, thresholds[start : start + block], window, signal), cost)
+        for start in range(0, len(thresholds), block)
+    ]
+    return thresholds, np.concatenate(parts)
+
+
+def _few(values: np.ndarray) -> np.ndarray:
+    if len(values) <= MOST_THRESHOLDS:
+        return values
+    return values[np.linspace(0, len(values) - 1, MOST_THRESHOLDS).round().astype(int)]
+
+
+def _cumulative_times(pair: ChainPair, cost: CostModel, window: int | None) -> tuple[np.ndarray, np.ndarray]:
+    never = ConfidenceSpeculative(0.0, window, "cumulative")
+    added = np.rint(-np.log(pair.draft_rows.max(axis=-1)) / LOG_STEP)
+    most = int(added.max()) * longest_window(never, pair.horizon)
+    times = {0.0: _times(pair, fixed_windows(pair, [window], True), cost)[0]}
+
+    def look(limits: np.ndarray) -> None:
+        for limit in np.unique(limits.round().astype(int)):
+            threshold = math.exp(-limit * LOG_STEP)
+            if threshold not in times:
+                rule = levels_of(pair, ConfidenceSpeculative(threshold, window, "cumulative"))
+                if rule is not None:
+                    times[threshold] = costs_to_go(pair, rule, cost.call_time)[0] @ pair.initial
+
+    look(np.linspace(0, most, LIMITS))
+    best = min(times, key=lambda threshold: (times[threshold], threshold))
+    middle = round(-math.log(best) / LOG_STEP) if best else most
+    look(np.clip(middle + np.linspace(-1, 1, LIMITS) * most / (LIMITS - 1), 0, most))
+    thresholds = sorted(times)
+    return np.array(thresholds), np.array([times[one] for one in thresholds])
 
 
 def mean_acceptance(pair: ChainPair) -> float:
@@ -121,7 +170,7 @@ def mean_acceptance(pair: ChainPair) -> float:
 
 def _times(pair: ChainPair, rules: Rules, cost: CostModel) -> np.ndarray:
     """E[time for T tokens] of each rule, (J,)."""
-    *_, first = costs_to_go(pair, rules, cost.call_time)
+    *_, first = backward.costs_to_go(pair, rules, cost.call_time)
     return first @ pair.initial
 
 

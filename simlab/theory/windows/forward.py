@@ -16,7 +16,6 @@ the probability that a call from (t, x) drafts at least i tokens.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +23,8 @@ from simlab.decoders import Windowed, longest_window
 from simlab.pairs.pair import ChainPair
 from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE, product
-from simlab.theory.windows import backward
-from simlab.theory.windows.rules import Rules, rules_of, steps
+from simlab.theory.windows import backward, cumulative
+from simlab.theory.windows.rules import Means, Rules, rules_of, steps
 
 
 def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
@@ -35,6 +34,9 @@ def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
     all calls draft to the horizon. Raises SimlabError for a policy of another pair. Source: own, see the
     module's head; the output is the target's (Leviathan et al. 2023, Yin et al. 2024, Theorem 1).
     """
+    levels = cumulative.levels_of(pair, decoder)
+    if levels is not None:
+        return cumulative.predict(pair, decoder, levels)
     rules, longest = rules_of(pair, decoder), longest_window(decoder, pair.horizon)
     means = means_by_position(pair, rules, longest)
     drafted = drafted_by_position(pair, rules, means.starts, longest)
@@ -50,6 +52,9 @@ def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
 
 def rejections_per_position(pair: ChainPair, decoder: Windowed) -> np.ndarray:
     """P(position t is rejected), (T,), without the count. Raises SimlabError as `predict` does."""
+    levels = cumulative.levels_of(pair, decoder)
+    if levels is not None:
+        return cumulative.means(pair, levels).rejections
     return means_by_position(pair, rules_of(pair, decoder), longest_window(decoder, pair.horizon)).rejections
 
 
@@ -60,6 +65,9 @@ def output_chain(pair: ChainPair, decoder: Windowed) -> np.ndarray:
 
 def costs_to_go(pair: ChainPair, decoder: Windowed, call_time: Callable) -> np.ndarray:
     """The mean cost of tokens t..T-1 after token x, (T + 1, V), by `backward`. Raises as `predict` does."""
+    levels = cumulative.levels_of(pair, decoder)
+    if levels is not None:
+        return cumulative.costs_to_go(pair, levels, call_time)
     found = np.zeros((pair.horizon + 1, pair.states))
     backwards = enumerate(backward.costs_to_go(pair, rules_of(pair, decoder), call_time), start=1)
     for steps_left, values in backwards:
@@ -115,20 +123,6 @@ def _stop(verified: dict[int, np.ndarray], t: int, stopped: np.ndarray | None) -
         done = np.where(stopped[0], mass, 0.0)
         verified[end] = mass - done
         verified[t] = _sum((done, 0), (verified.get(t, done[:0]), 0))
-
-
-class Means(NamedTuple):
-    """Expectations of a rule. starts: (T, V), P(a call starts at t after token x). rejections: (T,), at t.
-    reached, accepted: (K,) by position, as in `Prediction`. verified, straight: (T, V), P(the token at t is
-    a drafted one or its replacement after token x), P(it comes straight from the target).
-    """
-
-    starts: np.ndarray
-    rejections: np.ndarray
-    reached: np.ndarray
-    accepted: np.ndarray
-    verified: np.ndarray
-    straight: np.ndarray
 
 
 def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:

@@ -24,6 +24,7 @@ from simlab.decoders import (
     Windowed,
     has_bonus,
 )
+from simlab.decoders.settings import SAME
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
 from simlab.theory.kernels import speculative_rejected
@@ -35,14 +36,16 @@ class Rules:
     """J rules of how long to draft, for one pair.
 
     windows: (J, T, V) whole numbers, at most T (fixed windows are broadcast). bonus: of all J.
-    thresholds: (J,), or None where the draft's confidence stops nothing. verified: what is accepted and
-    replaced; None: as speculative decoding does.
+    thresholds: (J,), or None where the draft's rows stop nothing; signal: what of a row is compared with
+    them, "confidence" or "entropy" as in `ConfidenceSpeculative`. verified: what is accepted and replaced;
+    None: as speculative decoding does.
     """
 
     windows: np.ndarray
     bonus: bool
     thresholds: np.ndarray | None = None
     verified: Verified | None = None
+    signal: str = "confidence"
 
     @property
     def horizon(self) -> int:
@@ -55,7 +58,17 @@ class Rules:
 
     def stopped(self, draft: np.ndarray) -> np.ndarray | None:
         """(J, V): after which last tokens the draft, with the rows (V, V), is unsure; None: after none."""
-        return None if self.thresholds is None else draft.max(axis=1) < self.thresholds[:, None]
+        if self.thresholds is None:
+            return None
+        if self.signal == "entropy":
+            return root_entropies(draft) > self.thresholds[:, None] + SAME
+        return draft.max(axis=1) < self.thresholds[:, None]
+
+
+def root_entropies(rows: np.ndarray) -> np.ndarray:
+    """The square root of the entropy in nats of rows (.., V)."""
+    logarithms = np.log(rows, out=np.zeros_like(rows), where=rows > 0)
+    return np.sqrt(np.maximum(-(rows * logarithms).sum(axis=-1), 0.0))
 
 
 def rules_of(pair: ChainPair, decoder: Windowed) -> Rules:
@@ -63,8 +76,10 @@ def rules_of(pair: ChainPair, decoder: Windowed) -> Rules:
     match decoder:
         case Speculative(window=window):
             return fixed_windows(pair, [window], has_bonus(decoder))
-        case ConfidenceSpeculative(threshold=threshold, window=window):
-            return confidence_rules(pair, [threshold], window)
+        case ConfidenceSpeculative(threshold=threshold, window=window, signal="confidence" | "entropy"):
+            return confidence_rules(pair, [threshold], window, decoder.signal)
+        case ConfidenceSpeculative(window=window):  # cumulative: what `cumulative` adds to this
+            return fixed_windows(pair, [window], True)
         case AdaptiveSpeculative(policy=policy):
             policy.check_fits(pair.horizon, pair.states)
             return Rules(np.minimum(policy.windows, pair.horizon)[None], policy.bonus)
@@ -81,11 +96,27 @@ def fixed_windows(pair: ChainPair, windows, bonus: bool) -> Rules:
     return Rules(np.broadcast_to(table, (len(table), pair.horizon, pair.states)), bonus)
 
 
-def confidence_rules(pair: ChainPair, thresholds, window: int | None) -> Rules:
+def confidence_rules(pair: ChainPair, thresholds, window: int | None, signal: str = "confidence") -> Rules:
     """A rule for each threshold, with the bonus token; window: None (to the horizon) or a whole number."""
     thresholds = np.asarray(thresholds, float)
     windows = fixed_windows(pair, [window], True).windows
-    return Rules(np.broadcast_to(windows, (len(thresholds), *windows.shape[1:])), True, thresholds)
+    return Rules(
+        np.broadcast_to(windows, (len(thresholds), *windows.shape[1:])), True, thresholds, signal=signal
+    )
+
+
+class Means(NamedTuple):
+    """Expectations of a rule. starts: (T, V), P(a call starts at t after token x). rejections: (T,), at t.
+    reached, accepted: (K,) by position, as in `Prediction`. verified, straight: (T, V), P(the token at t is
+    a drafted one or its replacement after token x), P(it comes straight from the target).
+    """
+
+    starts: np.ndarray
+    rejections: np.ndarray
+    reached: np.ndarray
+    accepted: np.ndarray
+    verified: np.ndarray
+    straight: np.ndarray
 
 
 class Step(NamedTuple):
