@@ -8,18 +8,19 @@ below the optimum a rule can be. Each is a module of its own.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simlab.experiments.ceiling.gap import present_gap
 from simlab.experiments.ceiling.options import Options, options_of
 from simlab.experiments.ceiling.order import present_order
-from simlab.experiments.ceiling.rules import present_rules
+from simlab.experiments.ceiling.rules import present_rules, rule_jobs
 from simlab.experiments.ceiling.worst import present_worst
 from simlab.experiments.common.jobs import Planned, instance
 from simlab.experiments.common.outcome import Outcome, Presentation
 from simlab.experiments.common.settings import Settings, only_point
-from simlab.runs import Result
+from simlab.runs import Job, Result
 from simlab.verify.many_drafts import check_program, check_rules
 from simlab.verify.places import places
 
@@ -29,22 +30,27 @@ MOST_PROGRAMS = 12
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The checked options."""
+    """The checked options, and the jobs of every rule, by rule, replacement and number of drafts."""
 
     options: Options
+    rules: dict[tuple[str, bool, int], Job]
 
 
 def plan(points: list[Settings]) -> Planned[Parts]:
-    """No job yet: all is exact."""
+    """The jobs of all figures with simulated points, of options.most trajectories each at most."""
     settings = only_point(points)
-    return Planned(settings, [], Parts(options_of(settings)))
+    options = options_of(settings)
+    settings = dataclasses.replace(settings, trajectories=min(settings.trajectories, options.most))
+    parts = Parts(options, rule_jobs(settings, options))
+    return Planned(settings, list(parts.rules.values()), parts)
 
 
 def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
-    """Checks, figures and headline numbers."""
+    """Verdicts, checks, figures and headline numbers, from the results of the planned jobs."""
     settings, options = planned.settings, planned.parts.options
     told = Presentation(settings, f"Many drafts on {settings.pair_name}", results, settings.pair_name)
-    shown = [present(told, options) for present in (present_rules, present_gap, present_order)]
+    rules, verdicts, rules_notes = present_rules(told, options, planned.parts.rules)
+    shown = [(rules, rules_notes), present_gap(told, options), present_order(told, options)]
     pair = instance(settings)[0]
     few = places(pair, min(options.places, MOST_PROGRAMS), settings.seed, purpose=21)
     some = places(pair, options.places, settings.seed, purpose=22)
@@ -54,4 +60,4 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
         figures.append(worst[0])
         checks.append(worst[1])
         notes.append(worst[2])
-    return told.outcome(checks=checks, figures=figures, notes=notes)
+    return told.outcome(verdicts=verdicts, checks=checks, figures=figures, notes=notes)

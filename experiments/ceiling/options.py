@@ -19,6 +19,8 @@ class Options:
     """
 
     drafts: tuple[int, ...]
+    simulated: tuple[int, ...]
+    most: int
     bernoulli: float
     target: float
     states: int
@@ -42,6 +44,8 @@ def options_of(settings: Settings) -> Options:
     states = count("states")
     return Options(
         listed_counts(settings, "drafts"),
+        listed_counts(settings, "simulated"),
+        count("most"),
         probability("bernoulli"),
         probability("target"),
         states,

@@ -6,12 +6,17 @@ import math
 
 import numpy as np
 
+from simlab.decoders import MultiDraftSpeculative
+from simlab.evidence import Interval, Verdict
 from simlab.experiments.ceiling.options import Options
-from simlab.experiments.common.jobs import instance, pair_of
-from simlab.experiments.common.outcome import Exhibit, Presentation
+from simlab.experiments.common.estimates import all_at_once, mean_of, stacked
+from simlab.experiments.common.jobs import instance, job, pair_of
+from simlab.experiments.common.outcome import Exhibit, Presentation, rows
+from simlab.experiments.common.settings import Settings
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, shared_legend, style
-from simlab.report.ceilingplot import Line, draft_ticks, draw_limit, draw_lines
+from simlab.report.ceilingplot import Line, draft_ticks, draw_limit, draw_lines, draw_points
+from simlab.runs import Job
 from simlab.theory.many_drafts import average_acceptance, average_optimum, enumerated_orders
 
 LINES = {
@@ -34,12 +39,37 @@ CAPTION = (
     "drafts, the target probability of what the draft can propose. Greedy drafts are the likeliest k - 1 "
     "tokens and one draw, verified as well as can be: neither above nor below drawn drafts in general. "
     "Recursive rejection of distinct drafts is exact by enumeration and drawn as far as {orders:,} orders of "
-    "rejected tokens suffice."
+    "rejected tokens suffice. Markers: simulated, by decoding that drafts k tokens at each position and "
+    "nothing ahead."
 )
 
+MOST_SETS = 500
+"""The best verification of distinct drafts is simulated where no more sets of them are to be coupled."""
 
-def present_rules(told: Presentation, options: Options) -> tuple[Exhibit, list[str]]:
-    """The figure and its headline."""
+JUDGED = 1
+"""Of the verdicts on a job: the mean of the rejections, which is what is drawn."""
+
+
+def rule_jobs(settings: Settings, options: Options) -> dict[tuple[str, bool, int], Job]:
+    """By (rule, replacement, k) the job that drafts k tokens at each position: 1 - E[N_rej]/T is accepted."""
+    pair = instance(settings)[0]
+    jobs = {}
+    for rule, kind in LINES:
+        for k in options.simulated:
+            if rule == "recursive" and not kind and not enumerable(pair, k, options.orders):
+                continue
+            if rule == "optimum" and not kind and math.comb(pair.states, k) > MOST_SETS:
+                continue
+            name = "optimal" if rule == "optimum" else rule
+            decoder = MultiDraftSpeculative((k,), name, replacement=kind, bonus=False)
+            jobs[rule, kind, k] = job(settings, decoder)
+    return jobs
+
+
+def present_rules(
+    told: Presentation, options: Options, jobs: dict[tuple[str, bool, int], Job]
+) -> tuple[Exhibit, list[Verdict], list[str]]:
+    """The figure, the verdicts on its simulated points, and its headline."""
     settings = told.settings
     panels = {
         f"(a) {settings.pair_name}": instance(settings)[0],
@@ -51,12 +81,19 @@ def present_rules(told: Presentation, options: Options) -> tuple[Exhibit, list[s
         ),
     }
     lines = {title: lines_of(pair, options) for title, pair in panels.items()}
+    intervals = _intervals(told, jobs)
     with style():
         figure = new_figure(9.2, 4.3)
         grid = figure.add_gridspec(1, len(panels), width_ratios=[1.5, 1, 1])
         for column, (title, pair) in enumerate(panels.items()):
             axes = figure.add_subplot(grid[0, column])
             draw_lines(axes, options.drafts, lines[title])
+            for rule, kind in LINES if not column else ():
+                at = [k for k in options.simulated if (rule, kind, k) in jobs]
+                if at:
+                    line = lines[title][list(LINES).index((rule, kind))]
+                    points = stacked([intervals[rule, kind, k] for k in at])
+                    draw_points(axes, at, points, line.series, confidence=settings.confidence)
             draw_limit(axes, average_optimum(pair, math.inf))
             draft_ticks(axes, options.drafts)
             axes.set_title(title)
@@ -71,8 +108,27 @@ def present_rules(told: Presentation, options: Options) -> tuple[Exhibit, list[s
         if not np.isnan(value)
     ]
     caption = CAPTION.format(pair=settings.pair_name, orders=options.orders)
-    exhibit = told.figure("ceiling_rules", caption, figure, table)
-    return exhibit, [_headline(settings.pair_name, options, next(iter(lines.values())))]
+    for (rule, kind, k), interval in intervals.items():
+        exact = 1 - told.prediction(jobs[rule, kind, k]).expected_rejections / instance(settings)[0].horizon
+        settled = {"pair": settings.pair_name, "rule": rule, "replacement": kind, "drafts": k}
+        table += rows([k], interval, exact, **settled)
+    exhibit = told.figure("ceiling_rules", caption, figure, table, jobs.values())
+    verdicts = [
+        verdict
+        for (rule, kind, k), one in jobs.items()
+        for verdict in told.judge(f"{told.title}, {LINES[rule, kind].split(':')[0]}, k = {k}", one)[:JUDGED]
+    ]
+    return exhibit, verdicts, [_headline(settings.pair_name, options, next(iter(lines.values())))]
+
+
+def _intervals(told: Presentation, jobs: dict[tuple[str, bool, int], Job]) -> dict[tuple, Interval]:
+    """The simulated acceptance of each job, with intervals that hold all at once."""
+    confidence = all_at_once(told.settings.confidence, len(jobs))
+    found = {}
+    for key, one in jobs.items():
+        mean, low, high = mean_of(one, told.result(one), confidence)
+        found[key] = Interval(*(1 - end / one.pair.horizon for end in (mean, high, low)))
+    return found
 
 
 def lines_of(pair: ChainPair, options: Options) -> list[Line]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look
+from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look, percent
 
 DASHES = (0, (4, 1.6))
 
@@ -39,6 +39,20 @@ def draw_lines(axes, drafts, lines: list[Line]) -> None:
             color=THEORY_COLOUR if optimum else look(line.series)[0], linewidth=1.7 if optimum else 1.1,
             linestyle=DASHES if line.dashed else "-", zorder=2.8 if optimum else 2.5,
         )  # fmt: skip
+
+
+def draw_points(axes, drafts, interval, series: int | None, *, confidence: float) -> None:
+    """Simulated acceptances with their intervals, arrays (K,); series as in `Line`.
+
+    confidence: with which all intervals of the figure hold together.
+    """
+    colour, marker = (THEORY_COLOUR, "o") if series is None else look(series)
+    mean, low, high = (np.asarray(end, float) for end in interval)
+    axes.errorbar(
+        drafts, mean, yerr=[mean - low, high - mean], color=colour, marker=marker, markersize=4.5,
+        markerfacecolor="white", linestyle="none", zorder=3,
+        label=f"simulated, {percent(confidence)} intervals, all at once",
+    )  # fmt: skip
 
 
 def draw_limit(axes, height: float) -> None:

@@ -18,12 +18,14 @@ from simlab.report import style
 from simlab.theory import mean_acceptance, optimal_acceptance
 from simlab.theory.many_drafts import average_acceptance, average_optimum
 from tests.exact import close
-from tests.experiments.points import point, table
+from tests.experiments.points import point, simulated, table
 
 pytestmark = pytest.mark.figures
 
 OPTIONS = {
     "drafts": [1, 2, 4],
+    "simulated": [2],
+    "most": 100_000,
     "bernoulli": 0.8,
     "target": 0.5,
     "states": 6,
@@ -54,21 +56,25 @@ def present(one):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outcomes, "save_figure", save)
-        return ceiling.present(ceiling.plan([one]), {})
+        planned = ceiling.plan([one])
+        return ceiling.present(planned, simulated(planned.jobs))
 
 
 @pytest.fixture(scope="module", params=list(PAIRS))
 def outcome(request, tmp_path_factory):
     """(settings, outcome) of a small experiment on each pair."""
     one = point(
-        "ceiling", OPTIONS, output=tmp_path_factory.mktemp("ceiling"), trajectories=1000,
+        "ceiling", OPTIONS, output=tmp_path_factory.mktemp("ceiling"), trajectories=20_000,
         pair_name=request.param, pair_options=PAIRS[request.param],
     )  # fmt: skip
     return one, present(one)
 
 
-def test_every_check_passes(outcome):
-    _, told = outcome
+def test_every_check_and_verdict_passes(outcome):
+    settings, told = outcome
+    assert [one.name for one in told.verdicts if one.status == Status.FAIL] == []
+    rules = 5 if settings.pair_name == "bernoulli" else 8
+    assert len(told.verdicts) >= rules
     assert [check.name for check in told.checks if check.status != Status.PASS] == []
     assert len(told.checks) == 7
 
@@ -76,6 +82,9 @@ def test_every_check_passes(outcome):
 def test_the_rules_start_at_one_draft_and_stay_under_their_optimum(outcome):
     settings, told = outcome
     drawn, pair = table(told, "ceiling_rules"), instance(settings)[0]
+    simulated_points = drawn[drawn.x.notna()]
+    assert np.isfinite(simulated_points[["simulated", "low", "high", "exact"]]).all(axis=None)
+    drawn = drawn[drawn.x.isna()]
     for _, panel in drawn.groupby("pair"):
         one = panel[(panel.drafts == 1) & (panel.rule != "match")]
         close(one.acceptance, np.full(len(one), one.acceptance.iloc[0]))
