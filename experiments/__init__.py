@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "light": "speed_of_light",
     "windows": "windows",
     "field": "field",
+    "rules": "rules",
     "correctness": "correctness",
     "models": "models",
     "ceiling": "ceiling",

@@ -103,26 +103,42 @@ def rule_answers(
     drawn, believed, target: (N, V), the draft that proposals come from, the one that the rule is told, and
     the target. where: what a message says of a row's number. Raises SimlabError as `rule_tables` does.
     """
+    drawn, believed, target = (_read_only(part) for part in (drawn, believed, target))
     count, states = target.shape
 
-    def ask(number: int) -> tuple:
-        rows = (_read_only(part[number]) for part in (drawn, believed, target))
-        return _answer(rule, name, *rows, where(number))
+    def message(number: int, what: str) -> SimlabError:
+        at = where(number)
+        return SimlabError(
+            f"rule {name} {what}; {at.lstrip()}{', ' * bool(at)}draft {spelled(believed[number])}, target "
+            f"{spelled(target[number])}"
+        )
 
-    answers = [ask(number) for number in range(count)]
-    for number in reversed(range(count)):
-        again = ask(number)
-        if not all(np.array_equal(one, two) for one, two in zip(answers[number], again, strict=True)):
-            raise SimlabError(
-                f"rule {name} answers two calls with the same rows differently{where(number)}: "
-                f"{_both(answers[number], again)}; draft {spelled(believed[number])}, target "
-                f"{spelled(target[number])}; expected a rule of the two rows alone, without random numbers "
-                "or a state"
+    def ask(number: int) -> list:
+        refuse = lambda what: message(number, what)  # noqa: E731
+        return _answer(rule, drawn[number], believed[number], target[number], refuse)
+
+    def ask_all(order: range) -> list[np.ndarray]:
+        with np.errstate(all="ignore"):  # what comes of it is looked at below
+            if getattr(rule, "takes_many", False):
+                refuse = lambda what: message(0, what)  # noqa: E731
+                return _answer(rule, drawn, believed, target, refuse)
+            answers = {number: ask(number) for number in order}
+        return _stacked([answers[number] for number in range(count)], states)
+
+    first = ask_all(range(count))
+    checked = _checked(*first, message)
+    again = ask_all(range(count)[::-1])
+    for what, one, two in zip(("proposes", "accept", "replacement"), first, again, strict=True):
+        same = one.shape == two.shape and (one == two).reshape(count, -1).all(axis=1)
+        if not np.all(same):
+            number = int(np.argmin(same)) if one.shape == two.shape else 0
+            raise message(
+                number,
+                f"answers two calls with the same rows differently: {what} {_kind(one[number])} and then "
+                f"{_kind(two[number])}; expected a rule of the two rows alone, without random numbers or "
+                "state",
             )
-    proposed, accept, replacement = ([answer[part] for answer in answers] for part in range(3))
-    if any(row.ndim == 2 for row in replacement):
-        replacement = [np.broadcast_to(row, (states, states)) for row in replacement]
-    return np.array(proposed), np.array(accept), np.array(replacement)
+    return checked
 
 
 def made_tables(name, options, is_biased, pair, proposed, accept, replacement) -> RuleTables:
@@ -138,52 +154,69 @@ def made_tables(name, options, is_biased, pair, proposed, accept, replacement) -
     return RuleTables(name, dict(options), is_biased, pair, sha.hexdigest(), *arrays)
 
 
-def _answer(rule, name: str, drawn, draft, target, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(proposed, accept, replacement) of one row, each normalised and checked."""
-    rows = f"{where.lstrip()}{', ' * bool(where)}draft {spelled(draft)}, target {spelled(target)}"
-    states = len(target)
-
-    def refuse(what: str) -> SimlabError:
-        return SimlabError(f"rule {name} {what}; {rows}")
-
+def _answer(rule, drawn, draft, target, refuse) -> list[np.ndarray]:
+    """[proposed, accept, replacement] of one row, or of many: numbers of the right shapes."""
+    shape = target.shape
     try:
-        with np.errstate(all="ignore"):  # what comes of it is looked at below
-            proposed = rule.propose(drawn) if hasattr(rule, "propose") else drawn
-            answer = rule(draft, target)
+        proposed = rule.propose(drawn) if hasattr(rule, "propose") else drawn
+        answer = rule(draft, target)
     except SimlabError:
         raise
     except Exception as error:
         raise refuse(f"raised {type(error).__name__}: {error}") from error
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise refuse(f"returned {_kind(answer)}; expected (accept, replacement)")
-    proposed = _numbers(proposed, "proposes", ((states,),), refuse)
-    accept = _numbers(answer[0], "returned accept", ((states,),), refuse)
-    replacement = _numbers(answer[1], "returned replacement", ((states,), (states, states)), refuse)
+    return [
+        _numbers(proposed, "proposes", (shape,), refuse),
+        _numbers(answer[0], "returned accept", (shape,), refuse),
+        _numbers(answer[1], "returned replacement", (shape, (*shape, shape[-1])), refuse),
+    ]
+
+
+def _stacked(answers: list[list[np.ndarray]], states: int) -> list[np.ndarray]:
+    """The answers of N rows as arrays (N, ..): one row a rejected token where any answer has that."""
+    proposed, accept, replacement = ([answer[part] for answer in answers] for part in range(3))
+    if any(row.ndim == 2 for row in replacement):
+        replacement = [np.broadcast_to(row, (states, states)) for row in replacement]
+    return [np.array(part) for part in (proposed, accept, replacement)]
+
+
+def _checked(proposed, accept, replacement, message) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The answers of all rows, probabilities in [0, 1], replacements normalised. message: (row, what) -> the
+    error."""
+
+    def first(wrong: np.ndarray) -> tuple[int, ...]:
+        return tuple(int(index) for index in np.argwhere(wrong)[0])
+
     parts = {"proposes": proposed, "returned accept": accept, "returned replacement": replacement}
     for what, part in parts.items():
-        outside = (part < -ROUNDING) | (part > 1 + ROUNDING)
-        if outside.any():
-            index = tuple(int(i) for i in np.argwhere(outside)[0])
-            entry = ", ".join(map(str, index))
-            raise refuse(f"{what}[{entry}] = {part[index]:.6g}; expected a probability in [0, 1]")
-    proposed, accept, replacement = (np.clip(part, 0.0, 1.0) for part in (proposed, accept, replacement))
-    if abs(proposed.sum() - 1) > ROUNDING:
-        raise refuse(f"proposes {spelled(proposed)}, which sums to {proposed.sum():.6g}; expected 1")
-    whole = replacement.sum(axis=-1, keepdims=True)
+        for wrong, wanted in (
+            (~np.isfinite(part), "a finite number"),
+            ((part < -ROUNDING) | (part > 1 + ROUNDING), "a probability in [0, 1]"),
+        ):
+            if wrong.any():
+                index = first(wrong)
+                entry = ", ".join(map(str, index[1:]))
+                raise message(index[0], f"{what}[{entry}] = {part[index]:.6g}; expected {wanted}")
+    proposed, accept, replacement = (np.clip(part, 0.0, 1.0) for part in parts.values())
+    sums = proposed.sum(axis=1)
+    if (np.abs(sums - 1) > ROUNDING).any():
+        (number,) = first(np.abs(sums - 1) > ROUNDING)
+        told = f"proposes {spelled(proposed[number])}, which sums to {sums[number]:.6g}; expected 1"
+        raise message(number, told)
+    whole = replacement.sum(axis=-1)
     lost = (proposed > 0) & (accept < 1)
-    if replacement.ndim == 1:
-        lost = np.array([lost.any()])
-    empty = lost & (whole[..., 0] <= 0)
+    empty = (lost if replacement.ndim == 3 else lost.any(axis=1)) & (whole <= 0)
     if empty.any():
-        token = f" of token {int(np.argmax(empty))}" if replacement.ndim == 2 else ""
-        raise refuse(f"returned a replacement{token} that puts mass on nothing, and may reject")
-    exact = np.abs(whole - 1) <= 4 * states * np.finfo(float).eps  # as it is: dividing would only round
-    scale = np.where(exact | (whole <= 0), 1.0, whole)
-    return proposed, accept, replacement / scale
+        number, *token = first(empty)
+        told = f" of token {token[0]}" if token else ""
+        raise message(number, f"returned a replacement{told} that puts mass on nothing, and may reject")
+    exact = np.abs(whole - 1) <= 4 * proposed.shape[1] * np.finfo(float).eps  # dividing would only round
+    return proposed, accept, replacement / np.where(exact | (whole <= 0), 1.0, whole)[..., None]
 
 
 def _numbers(value, what: str, shapes: tuple, refuse) -> np.ndarray:
-    """`value` as a float array of one of these shapes, all finite."""
+    """`value` as a float array of one of these shapes, of its own."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     try:
@@ -193,9 +226,6 @@ def _numbers(value, what: str, shapes: tuple, refuse) -> np.ndarray:
     if found.shape not in shapes:
         wanted = " or ".join(map(str, shapes))
         raise refuse(f"{what} of shape {found.shape}; expected {wanted}")
-    if not np.isfinite(found).all():
-        index = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])
-        raise refuse(f"{what}[{', '.join(map(str, index))}] = {found[index]}; expected a finite number")
     return found
 
 
@@ -203,13 +233,6 @@ def spelled(row: np.ndarray) -> str:
     """A row for a message: six digits, the first entries of a long one."""
     told = ", ".join(f"{value:.6g}" for value in row[:MOST_SHOWN])
     return f"[{told}{', ..' * (len(row) > MOST_SHOWN)}]"
-
-
-def _both(one: tuple, two: tuple) -> str:
-    for what, first, second in zip(("proposes", "accept", "replacement"), one, two, strict=True):
-        if not np.array_equal(first, second):
-            return f"{what} {_kind(first)} and then {_kind(second)}"
-    raise AssertionError("the answers are equal")
 
 
 def _kind(value) -> str:
@@ -221,8 +244,8 @@ def _kind(value) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _read_only(row: np.ndarray) -> np.ndarray:
+def _read_only(rows: np.ndarray) -> np.ndarray:
     """A copy that the rule cannot change, so that it cannot change the pair either."""
-    row = np.array(row)
-    row.flags.writeable = False
-    return row
+    rows = np.array(rows)
+    rows.flags.writeable = False
+    return rows

@@ -8,7 +8,8 @@ object may have besides
 
 propose(draft) -> (V,): the distribution that tokens are really drawn from, where that is not the draft;
 is_biased: False where the output is the target's whatever the two rows are;
-needs_the_draft: False where that holds whatever tokens are proposed, and from what distribution.
+needs_the_draft: False where that holds whatever tokens are proposed, and from what distribution;
+takes_many: True where it also answers for many rows at once, (N, V) each, which is faster. Those here do.
 
 A rule of your own:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class OverAcceptance:
 
     epsilon: float = 0.1
     replacement: str = "optimal"
+    takes_many: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, least=0.0))
@@ -38,7 +40,7 @@ class OverAcceptance:
 
     def __call__(self, draft, target) -> tuple[np.ndarray, np.ndarray]:
         # From epsilon = 1 on every token is accepted, whatever the rounding of the row.
-        goal = target + self.epsilon if self.epsilon < 1 else np.ones(len(target))
+        goal = target + self.epsilon if self.epsilon < 1 else np.ones_like(target)
         match self.replacement:
             case "target":
                 replaced = target
@@ -58,6 +60,7 @@ class Lenient:
     """
 
     leniency: float = 0.5
+    takes_many: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "leniency", check_number("leniency", self.leniency, above=0.0, most=1.0))
@@ -84,6 +87,7 @@ class Typical:
 
     epsilon: float = 0.09
     delta: float = 0.3
+    takes_many: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta"):
@@ -91,7 +95,8 @@ class Typical:
 
     def __call__(self, draft, target) -> tuple[np.ndarray, np.ndarray]:
         logs = np.log(np.where(target > 0, target, 1.0))
-        threshold = min(self.epsilon, self.delta * float(np.exp((target * logs).sum())))
+        certainty = np.exp((target * logs).sum(axis=-1, keepdims=True))  # exp(-H)
+        threshold = np.minimum(self.epsilon, self.delta * certainty)
         return (target > threshold).astype(float), likeliest(target)
 
 
@@ -106,13 +111,15 @@ class TopKRelaxed:
 
     k: int = 10
     delta: float = 0.6
+    takes_many: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", check_count("k", self.k))
         object.__setattr__(self, "delta", check_number("delta", self.delta, least=0.0))
 
     def __call__(self, draft, target) -> tuple[np.ndarray, np.ndarray]:
-        among = np.zeros(len(target), bool)
-        among[np.argsort(-target, kind="stable")[: self.k]] = True
-        near = target >= target.max() - self.delta
+        among = np.zeros(target.shape, bool)
+        first = np.argsort(-target, axis=-1, kind="stable")[..., : self.k]
+        np.put_along_axis(among, first, True, axis=-1)
+        near = target >= target.max(axis=-1, keepdims=True) - self.delta
         return (among & near).astype(float), likeliest(target)

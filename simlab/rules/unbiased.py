@@ -19,6 +19,7 @@ class Speculative:
     """
 
     is_biased: ClassVar[bool] = False
+    takes_many: ClassVar[bool] = True
 
     def __call__(self, draft, target) -> tuple[np.ndarray, np.ndarray]:
         return ratio(target, draft), residual(target, draft)
@@ -35,10 +36,11 @@ class TokenMatch:
 
     is_biased: ClassVar[bool] = False
     needs_the_draft: ClassVar[bool] = False
+    takes_many: ClassVar[bool] = True
 
     def __call__(self, draft, target) -> tuple[np.ndarray, np.ndarray]:
-        others = np.tile(target, (len(target), 1))
-        np.fill_diagonal(others, 0.0)  # weights: each row is normalised where the rule is taken
+        # Weights: each row is normalised where the rule is taken.
+        others = target[..., None, :] * (1.0 - np.eye(target.shape[-1]))
         return np.minimum(target, 1.0), others
 
 
@@ -50,5 +52,5 @@ class GreedyMatch(TokenMatch):
     """
 
     def propose(self, draft) -> np.ndarray:
-        """The point mass on the draft's likeliest token, (V,)."""
+        """The point mass on the draft's likeliest token."""
         return likeliest(draft)

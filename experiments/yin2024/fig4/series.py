@@ -10,6 +10,7 @@ from simlab.checks import check_count
 from simlab.decoders import REPLACEMENTS, BiasedSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Interval, Verdict, scaled_residuals
+from simlab.experiments.common.brackets import quick_bracket
 from simlab.experiments.common.estimates import all_at_once, mean_of, stacked, total_variation_of
 from simlab.experiments.common.jobs import job
 from simlab.experiments.common.options import list_of, listed_numbers
@@ -17,7 +18,7 @@ from simlab.experiments.common.outcome import Presentation
 from simlab.experiments.common.settings import Settings
 from simlab.pairs import ChainPair
 from simlab.runs import Job
-from simlab.theory import Bracket, expected_rejections_per_position, sequence_total_variation
+from simlab.theory import Bracket, expected_rejections_per_position
 
 LABELS = {
     "optimal": "optimal replacement (OPT)",
@@ -34,11 +35,6 @@ POINT_WORK, CURVE_WORK = 3e7, 4e6
 """About T V^2 times the cells of a bracket of total variation: fifths of a second, and fiftieths. At T = 50,
 V = 7 it is then 3e-5 wide, or a line's width.
 """
-
-LEAST_CELLS, MOST_CELLS = 300, 12_000
-
-ENUMERATED = 2**16
-"""Up to this many sequences, with their x_0, are looked at one by one in milliseconds."""
 
 SMALL = 30_000
 """Up to this T V^2, about V = 24 at T = 50, an exact curve has points of its own."""
@@ -177,13 +173,7 @@ def is_small(pair: ChainPair) -> bool:
 def exact_point(pair: ChainPair, decoder: BiasedSpeculative, work: float = POINT_WORK) -> tuple[float, float]:
     """(E[N_rej], total variation of the sequence): the middle of its bracket, exact on short horizons."""
     rejections = float(expected_rejections_per_position(pair, decoder).sum())
-    return rejections, _bracket(pair, decoder, work).middle
-
-
-def _bracket(pair: ChainPair, decoder: BiasedSpeculative, work: float) -> Bracket:
-    few = pair.states ** (pair.horizon + 1) <= ENUMERATED
-    cells = int(np.clip(work / (pair.horizon * pair.states**2), LEAST_CELLS, MOST_CELLS))
-    return sequence_total_variation(pair, decoder, cells=None if few else cells)
+    return rejections, quick_bracket(pair, decoder, work).middle
 
 
 def table_rows(series: list[Series], panel: str) -> list[dict]:
@@ -214,7 +204,7 @@ def curve_rows(panel: str, series: str, rejections, loss, epsilons=None) -> list
 
 def _point(told: Presentation, one: Job, confidence: float, name: str):
     """((rejections, loss, exact rejections, bracket of the loss), verdicts) of one job."""
-    bracket = _bracket(one.pair, one.task.decoder, POINT_WORK)
+    bracket = quick_bracket(one.pair, one.task.decoder, POINT_WORK)
     mean, *_, total_variation = told.judge(name, one, bracket)
     result = told.result(one)
     sides = mean_of(one, result, confidence), total_variation_of(one, result, confidence)
