@@ -15,39 +15,7 @@ says how long to draft, `decoding` simulates, `reference` does so slowly and obv
 
 import importlib
 
-from simlab import evidence, laws, pairs, rules
-from simlab.cost import CostModel, TimeTable, read_times
-from simlab.decoders import (
-    AdaptiveSpeculative,
-    Autoregressive,
-    BatchSpeculative,
-    BiasedSpeculative,
-    BlockSpeculative,
-    ConfidenceSpeculative,
-    EmaSpeculative,
-    HistorySpeculative,
-    MultiDraftSpeculative,
-    RuleSpeculative,
-    Speculative,
-    StreakSpeculative,
-    TreeSpeculative,
-)
-from simlab.decoders.policy import Policy
 from simlab.errors import SimlabError
-from simlab.pairs import ChainPair
-from simlab.planning import WindowPlan, plan
-from simlab.predicting import predict
-from simlab.reference import trace_one
-from simlab.theory import (
-    BestWindow,
-    DraftTree,
-    Prediction,
-    best_window,
-    optimal_policy,
-    optimal_tree,
-    sequence_total_variation,
-)
-from simlab.traces import Trace, TracePrediction
 
 __all__ = [
     "AdaptiveSpeculative",
@@ -94,38 +62,80 @@ __all__ = [
 ]
 
 
-_LAZY = {
+_HOMES = {
+    "AdaptiveSpeculative": "simlab.decoders",
+    "Autoregressive": "simlab.decoders",
+    "BatchSpeculative": "simlab.decoders",
+    "BestWindow": "simlab.theory",
+    "BiasedSpeculative": "simlab.decoders",
+    "BlockSpeculative": "simlab.decoders",
+    "ChainPair": "simlab.pairs",
+    "ConfidenceSpeculative": "simlab.decoders",
+    "CostModel": "simlab.cost",
     "Counts": "simlab.decoding",
+    "DraftTree": "simlab.theory",
+    "EmaSpeculative": "simlab.decoders",
+    "HistorySpeculative": "simlab.decoders",
+    "MultiDraftSpeculative": "simlab.decoders",
+    "Policy": "simlab.decoders.policy",
+    "Prediction": "simlab.theory",
+    "RuleSpeculative": "simlab.decoders",
+    "Speculative": "simlab.decoders",
+    "StreakSpeculative": "simlab.decoders",
+    "TimeTable": "simlab.cost",
+    "Trace": "simlab.traces",
+    "TracePrediction": "simlab.traces",
+    "TreeSpeculative": "simlab.decoders",
+    "WindowPlan": "simlab.planning",
     "audit": "simlab.auditing",
+    "best_window": "simlab.theory",
     "check_policy": "simlab.auditing",
+    "optimal_policy": "simlab.theory",
+    "optimal_tree": "simlab.theory",
+    "plan": "simlab.planning",
+    "predict": "simlab.predicting",
+    "read_times": "simlab.cost",
+    "sequence_total_variation": "simlab.theory",
     "simulate": "simlab.runs",
     "simulate_environments": "simlab.runs",
+    "trace_one": "simlab.reference",
 }
 _ROOMS = (
     "auditing",
+    "cost",
     "decoders",
     "decoding",
+    "evidence",
     "experiments",
+    "laws",
     "models",
+    "pairs",
     "planning",
     "reference",
     "report",
+    "rules",
     "runs",
     "theory",
+    "traces",
     "verify",
 )
 
 
 def __getattr__(name: str):
-    # The samplers bring a compiler along, and figures a drawing library: only who asks waits for them.
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    if name in _ROOMS:
-        return importlib.import_module(f"simlab.{name}")
+    # Samplers bring a compiler along, figures a drawing library, and the theory many modules: only who asks
+    # waits for them.
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("simlab")
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f"simlab.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"simlab.{name}":
+                raise
     raise AttributeError(f"module 'simlab' has no attribute {name!r}")
 
 

@@ -91,19 +91,20 @@ def main(words: list[str]) -> int:
     """Plan from every source given, show and draw what came out; returns the exit code."""
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
-    plans, output = _plans(words)
+    plans, output, further = _plans(words)
     together = grouped(plans)
     if as_json:
         documents = [plain(one.document()) for one in together]
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
         return 0
     print("\n\n".join(map(str, [*plans, *(one for one in together if isinstance(one, LoadPlans))])))
-    paths = _draw(plans, output / "plan", words)
+    paths = _draw(plans, output / "plan", words, further)
     print("\nwritten: " + ", ".join(str(path) for path in paths))
     return 0
 
 
-def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
+def _plans(words: list[str]) -> tuple[list[WindowPlan], Path, list[str]]:
+    """The plans, the folder for what is drawn, and the formats that are asked for besides."""
     own, others = taken_out(words, OWN)
     roots = [re.split("[.=@]", word.lstrip("+~"), maxsplit=1)[0] for word in others]
     for word, root in zip(others, roots, strict=True):
@@ -115,7 +116,7 @@ def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
     if source == "log":  # once: a pipe cannot be read again for another cost
         own["log"] = read_logs([value if value == PIPE else file_from("log", value) for value in own["log"]])
     points = compose_points(others)
-    output, _ = output_from(points[0]), figures_from(points[0])  # mistakes in them before any plan
+    output, further = output_from(points[0]), figures_from(points[0])  # mistakes in them before any plan
     plans = []
     for point in points:
         settings["cost"] = cost_from(point)
@@ -124,7 +125,7 @@ def _plans(words: list[str]) -> tuple[list[WindowPlan], Path]:
         if source == "log" and not COSTS & set(roots):
             settings["cost"] = None
         plans += _planned(source, own, point, settings)
-    return plans, output
+    return plans, output, further
 
 
 def _check_target(words: list[str]) -> None:
@@ -186,10 +187,8 @@ def _rates(values: list) -> list:
     return [value if isinstance(value, list | dict) else file_from("rates", value) for value in values]
 
 
-def _draw(plans: list[WindowPlan], folder: Path, words: list[str]) -> list[Path]:
+def _draw(plans: list[WindowPlan], folder: Path, words: list[str], further: list[str]) -> list[Path]:
     """The picture of all plans and its table, named after what was asked."""
-    import pandas
-
     from simlab.report.planplot import Planned, draw_plans
     from simlab.report.save import save_figure
     from simlab.report.style import new_figure, style
@@ -211,11 +210,9 @@ def _draw(plans: list[WindowPlan], folder: Path, words: list[str]) -> list[Path]
         figure = new_figure(7.0, 4.2)
         draw_plans(figure, curves, near=NEAR)
     rows = [{"plan": one.label, "cost_ratio": one.cost.ratio, **row} for one in plans for row in one.rows()]
-    table = pandas.DataFrame(rows)
     name = _name(plans, words)
-    others = taken_out(words, OWN)[1]
     command = {"Command": shlex.join(["simlab", "plan", *words])}
-    return save_figure(figure, folder, name, table, command, figures_from(compose_points(others)[0]))
+    return save_figure(figure, folder, name, rows, command, further)
 
 
 def _name(plans: list[WindowPlan], words: list[str]) -> str:

@@ -10,13 +10,15 @@ which every drafted token is accepted with the same probability, given that thos
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from simlab.checks import as_integer, check_count, check_number
 from simlab.cost import CostModel
 from simlab.errors import SimlabError
 from simlab.planning.window_plan import WindowPlan
-from simlab.planning.windows import MOST, WindowChoice, best_and_near, rivals_remark, times_per_token
+from simlab.planning.windows import MOST, WindowChoice, rivals_remark, times_per_token
 from simlab.theory import memoryless
 
 HALVINGS = 60
@@ -63,24 +65,13 @@ def plan_average(
     longest = max(choice.asked or window, window)
     low, tokens, high = tokens_by_window(length, window, longest)
     windows = choice.listed(choice.longest or window)
-    times, alone = times_per_token(tokens, cost), times_per_token(tokens, cost)[0]
-    best, near = best_and_near(windows, times[windows])
-    slow, fast = (alone / times_per_token(ends, cost)[windows] for ends in (low, high))
-    return WindowPlan(
-        source={**source, "mean_length": length, "geometric_acceptance": acceptance},
-        label=label,
-        cost=cost,
-        windows=windows,
-        asked=choice.windows,
-        tokens_per_call=tokens[windows],
-        drafted_per_call=windows.astype(float),
-        time_per_token=times[windows],
-        best=best,
-        near=near,
-        low=slow,
-        high=fast,
-        remarks=_remarks(length, window, acceptance, longest) + rivals_remark(windows, best, slow, fast),
+    source = {**source, "mean_length": length, "geometric_acceptance": acceptance}
+    slow, fast = (cost.alone / times_per_token(ends, cost)[windows] for ends in (low, high))
+    found = WindowPlan.of_tokens(
+        tokens, windows, cost, choice.windows, source=source, label=label, low=slow, high=fast
     )
+    remarks = _remarks(length, window, acceptance, longest) + rivals_remark(windows, found.best, slow, fast)
+    return dataclasses.replace(found, remarks=remarks)
 
 
 def acceptance_of(length: float, window: int) -> float:

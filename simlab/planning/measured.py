@@ -73,10 +73,9 @@ def _plan_windows(rates: Rates, cost: CostModel, choice: WindowChoice, level: fl
     windows = choice.listed(choice.longest or measured)
     further = max(int(windows[-1]) - measured, 0)
     tokens = memoryless.from_rates(continued(rates.rates, further))
-    times = times_per_token(tokens, cost)
-    best, near = best_and_near(windows, times[windows])
+    found = WindowPlan.of_tokens(tokens, windows, cost, choice.windows, **what)
     remarks = [beyond_remark(rates.rates, int(windows[-1]))] if further else []
-    remarks += _remarks(best, times, measured, cost, choice, int(windows[-1]))
+    remarks += _remarks(found.best, times_per_token(tokens, cost), measured, cost, choice, int(windows[-1]))
     low = high = None
     confidence = None if rates.drafted is None else level
     if rates.drafted is not None or further:
@@ -84,22 +83,8 @@ def _plan_windows(rates: Rates, cost: CostModel, choice: WindowChoice, level: fl
         ends = (sure, sure) if rates.drafted is None else tokens_interval(rates, level)
         ends = bracket_beyond(*ends, further)
         low, high = (cost.alone / times_per_token(end, cost)[windows] for end in ends)
-        remarks += _interval_remarks(windows, best, low, high, confidence)
-    return WindowPlan(
-        cost=cost,
-        windows=windows,
-        asked=choice.windows,
-        tokens_per_call=tokens[windows],
-        drafted_per_call=windows.astype(float),
-        time_per_token=times[windows],
-        best=best,
-        near=near,
-        low=low,
-        high=high,
-        confidence=confidence,
-        remarks=remarks,
-        **what,
-    )
+        remarks += _interval_remarks(windows, found.best, low, high, confidence)
+    return dataclasses.replace(found, low=low, high=high, confidence=confidence, remarks=remarks)
 
 
 def check_confidence(confidence) -> float:

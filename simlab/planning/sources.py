@@ -10,13 +10,24 @@ from simlab.cost import CostModel, check_cost
 from simlab.errors import SimlabError
 from simlab.planning.acceptance import plan_acceptance
 from simlab.planning.averages import plan_acceptance_rate, plan_mean_length
-from simlab.planning.exact import plan_pair
 from simlab.planning.from_log import plan_log, read_logs
-from simlab.planning.from_trace import plan_trace
 from simlab.planning.loads import LoadPlans
 from simlab.planning.measured import plan_rates
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import window_choice
+
+
+def _plan_pair(*given, **settings) -> WindowPlan | LoadPlans:
+    from simlab.planning.exact import plan_pair  # with all the theory, which other plans do not wait for
+
+    return plan_pair(*given, **settings)
+
+
+def _plan_trace(*given, **settings) -> WindowPlan | LoadPlans:
+    from simlab.planning.from_trace import plan_trace
+
+    return plan_trace(*given, **settings)
+
 
 SOURCES = {
     "acceptance": plan_acceptance,
@@ -24,8 +35,8 @@ SOURCES = {
     "mean_length": plan_mean_length,
     "rates": plan_rates,
     "log": plan_log,
-    "pair": plan_pair,
-    "trace": plan_trace,
+    "pair": _plan_pair,
+    "trace": _plan_trace,
 }
 """What can be planned from, by the keyword that gives it."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from simlab.cost import CostModel
 from simlab.planning import text
-from simlab.planning.windows import NEAR
+from simlab.planning.windows import NEAR, best_and_near, times_per_token
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,26 @@ class WindowPlan:
         """(W,): whether a window is within NEAR of the best one, and the best one drafts."""
         inside = [(self.windows >= first) & (self.windows <= last) for first, last in self.near]
         return np.any(inside, axis=0) & (self.windows > 0) & (self.best > 0)
+
+    @classmethod
+    def of_tokens(
+        cls, tokens: np.ndarray, windows: np.ndarray, cost: CostModel, asked: tuple[int, ...] | None, **what
+    ) -> WindowPlan:
+        """Of calls that draft their whole window. tokens: per call, floats by window from 0; windows: those
+        of the table; what: the other fields."""
+        times = times_per_token(tokens, cost)[windows]
+        best, near = best_and_near(windows, times)
+        return cls(
+            cost=cost,
+            windows=windows,
+            asked=asked,
+            tokens_per_call=tokens[windows],
+            drafted_per_call=windows.astype(float),
+            time_per_token=times,
+            best=best,
+            near=near,
+            **what,
+        )
 
     def rows(self) -> list[dict]:
         """A row a window: window, tokens_per_call, .., speedup, low and high where

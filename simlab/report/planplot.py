@@ -48,6 +48,8 @@ def draw_plans(figure, plans: list[Planned], *, near: float) -> None:
         marker="",
         label="target alone",
     )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_formatter().set_useMathText(False)  # typesetting plain numbers takes half a second
     _window_axis(axes, max(int(plan.windows[-1]) for plan in plans))
     axes.set_ylabel("speed-up over the target alone")
     shared_legend(figure, [axes], columns=2 if plans[0].others else 3)

@@ -13,34 +13,7 @@ formulas for windows where every token is accepted with the same probability, `m
 one step gone wrong.
 """
 
-from simlab.theory import memoryless, mistakes, speed_of_light
-from simlab.theory.bias.front import Front, FrontPoint, front_floor, sequence_front, sequence_tradeoff
-from simlab.theory.bias.loss import optimal_loss, single_token_tradeoff
-from simlab.theory.bias.total_variation import Bracket, chains_total_variation, sequence_total_variation
-from simlab.theory.bias.win_rate import win_rates
-from simlab.theory.block import block_gain
-from simlab.theory.dispatch import (
-    expected_rejections_per_position,
-    expected_target_calls,
-    expected_time,
-    output_chain,
-    predict,
-)
-from simlab.theory.horizon.closed_forms import batch_improvement_bernoulli, batch_improvement_uniform
-from simlab.theory.horizon.theorem3 import theorem3_expected_rejections
-from simlab.theory.many_drafts import optimal_acceptance
-from simlab.theory.prediction import Prediction
-from simlab.theory.trees import DraftTree, expected_accepted, optimal_tree
-from simlab.theory.windows import (
-    BestThreshold,
-    BestWindow,
-    best_threshold,
-    best_window,
-    calls_by_drafted,
-    mean_acceptance,
-    optimal_policy,
-    window_times,
-)
+import importlib
 
 __all__ = [
     "BestThreshold",
@@ -80,3 +53,57 @@ __all__ = [
     "win_rates",
     "window_times",
 ]
+
+_HOMES = {
+    "BestThreshold": "simlab.theory.windows",
+    "BestWindow": "simlab.theory.windows",
+    "Bracket": "simlab.theory.bias.total_variation",
+    "DraftTree": "simlab.theory.trees",
+    "Front": "simlab.theory.bias.front",
+    "FrontPoint": "simlab.theory.bias.front",
+    "Prediction": "simlab.theory.prediction",
+    "batch_improvement_bernoulli": "simlab.theory.horizon.closed_forms",
+    "batch_improvement_uniform": "simlab.theory.horizon.closed_forms",
+    "best_threshold": "simlab.theory.windows",
+    "best_window": "simlab.theory.windows",
+    "block_gain": "simlab.theory.block",
+    "calls_by_drafted": "simlab.theory.windows",
+    "chains_total_variation": "simlab.theory.bias.total_variation",
+    "expected_accepted": "simlab.theory.trees",
+    "expected_rejections_per_position": "simlab.theory.dispatch",
+    "expected_target_calls": "simlab.theory.dispatch",
+    "expected_time": "simlab.theory.dispatch",
+    "front_floor": "simlab.theory.bias.front",
+    "mean_acceptance": "simlab.theory.windows",
+    "optimal_acceptance": "simlab.theory.many_drafts",
+    "optimal_loss": "simlab.theory.bias.loss",
+    "optimal_policy": "simlab.theory.windows",
+    "optimal_tree": "simlab.theory.trees",
+    "output_chain": "simlab.theory.dispatch",
+    "predict": "simlab.theory.dispatch",
+    "sequence_front": "simlab.theory.bias.front",
+    "sequence_total_variation": "simlab.theory.bias.total_variation",
+    "sequence_tradeoff": "simlab.theory.bias.front",
+    "single_token_tradeoff": "simlab.theory.bias.loss",
+    "theorem3_expected_rejections": "simlab.theory.horizon.theorem3",
+    "win_rates": "simlab.theory.bias.win_rate",
+    "window_times": "simlab.theory.windows",
+}
+"""By name, where it is. `from simlab.theory import memoryless` finds a module by itself."""
+
+
+def __getattr__(name: str):
+    # A plan from a log needs one module of them all: only who asks waits for the others.
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f"simlab.theory.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"simlab.theory.{name}":
+                raise
+    raise AttributeError(f"module 'simlab.theory' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"importlib"})

@@ -29,7 +29,7 @@ def drawn(capsys, tmp_path, monkeypatch):
 @pytest.fixture
 def plan(drawn, monkeypatch):
     """The same without the picture, which takes most of the time."""
-    monkeypatch.setattr("simlab.cli.plan._draw", lambda plans, folder, words: [folder / "picture"])
+    monkeypatch.setattr("simlab.cli.plan._draw", lambda plans, folder, *_: [folder / "picture"])
     return drawn
 
 
@@ -207,7 +207,12 @@ def test_a_home_folder_is_spelled_out(plan, tmp_path, monkeypatch):
 @pytest.mark.figures
 def test_labels_tell_what_tells_plans_apart(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("simlab.report.planplot.draw_plans", lambda figure, plans, near: seen.extend(plans))
+
+    def draw(figure, plans, near):
+        figure.add_subplot()
+        seen.extend(plans)
+
+    monkeypatch.setattr("simlab.report.planplot.draw_plans", draw)
     monkeypatch.chdir(tmp_path)
     assert main(["plan", "pair=bernoulli,uniform", "pair.horizon=3,4", "longest=2"]) == 0
     assert [plan.label for plan in seen] == [

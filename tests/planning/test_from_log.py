@@ -29,7 +29,7 @@ def log(tmp_path):
 @pytest.fixture
 def command(capsys, monkeypatch):
     """`simlab plan` without its picture: the exit code, and what it printed."""
-    monkeypatch.setattr("simlab.cli.plan._draw", lambda plans, folder, words: [folder / "picture"])
+    monkeypatch.setattr("simlab.cli.plan._draw", lambda plans, folder, *_: [folder / "picture"])
 
     def run(*words):
         code = main(["plan", *words])

@@ -16,6 +16,7 @@ from PIL import Image
 
 from simlab.errors import SimlabError
 from simlab.report import new_figure, save_figure, style, write_whole
+from simlab.report.save import _csv
 
 pytestmark = pytest.mark.figures
 
@@ -45,6 +46,15 @@ def test_same_bytes_twice_and_other_bytes_for_other_metadata(tmp_path):
     )
     assert first == second
     assert first[0] != other[0] and first[1] != other[1] and first[2] == other[2]
+
+
+def test_plain_rows_are_written_as_pandas_writes_them(tmp_path):
+    rows = [
+        {"plan": 'a, "b"', "window": 0, "speedup": 1.0, "near": False},
+        {"plan": "é", "window": 12, "speedup": 0.1 + 0.2, "near": True, "low": 1e-17},
+        {"plan": "", "window": 3, "speedup": float("nan"), "near": False, "low": 123456789012345680.0},
+    ]
+    assert _csv(rows) == _csv(pd.DataFrame(rows))
 
 
 @pytest.mark.processes
