@@ -3,7 +3,8 @@
 ceiling_rules: acceptance against the number of drafts for every rule, and the optimum above them.
 ceiling_gap: what recursive rejection leaves, over the draft's quality and the number of drafts.
 ceiling_order: greedy drafts against drawn ones, row by row: neither is always better. ceiling_worst: how far
-below the optimum a rule can be. Each is a module of its own.
+below the optimum a rule can be. ceiling_sequences: drafts that stay alive as long as they agree, and the best
+verification of whole drafts. Each is a module of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from simlab.experiments.ceiling.gap import present_gap
 from simlab.experiments.ceiling.options import Options, options_of
 from simlab.experiments.ceiling.order import present_order
 from simlab.experiments.ceiling.rules import present_rules, rule_jobs
+from simlab.experiments.ceiling.sequences import present_sequences
 from simlab.experiments.ceiling.worst import present_worst
 from simlab.experiments.common.jobs import Planned, instance
 from simlab.experiments.common.outcome import Outcome, Presentation
@@ -56,6 +58,8 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     some = places(pair, options.places, settings.seed, purpose=22)
     checks = [check_program(few), *check_rules(some, options.drafts)]
     figures, notes = [figure for figure, _ in shown], [note for _, notes in shown for note in notes]
+    sequences, more, told_of_sequences = present_sequences(told, options)
+    figures, checks, notes = [*figures, sequences], [*checks, *more], [*notes, *told_of_sequences]
     if worst := present_worst(told, options):
         figures.append(worst[0])
         checks.append(worst[1])

@@ -55,10 +55,10 @@ def draw_points(axes, drafts, interval, series: int | None, *, confidence: float
     )  # fmt: skip
 
 
-def draw_limit(axes, height: float) -> None:
+def draw_limit(axes, height: float, label: str = "limit, k → ∞") -> None:
     """What all lines tend to."""
     axes.axhline(
-        height, color=NEUTRAL_COLOUR, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=1.5, label="limit, k → ∞"
+        height, color=NEUTRAL_COLOUR, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=1.5, label=label
     )
 
 

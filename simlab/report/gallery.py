@@ -101,6 +101,7 @@ FIGURES = {
     "ceiling_rules": Told("Many drafts: every rule and the optimum", sentence="independent drafts on"),
     "ceiling_gap": Told("Where a better verifier pays", sentence="The best verification of independent"),
     "ceiling_order": Told("Sampling or top-k", sentence="Greedy drafts accept more than"),
+    "ceiling_sequences": Told("Drafts that agree, and whole drafts", sentence="Drafts that agree, kept"),
     "ceiling_worst": Told("How far below the optimum a rule can be", sentence="The least acceptance over"),
     "correctness": Told(
         "Why one step is correct",

@@ -76,7 +76,7 @@ def test_every_check_and_verdict_passes(outcome):
     rules = 5 if settings.pair_name == "bernoulli" else 8
     assert len(told.verdicts) >= rules
     assert [check.name for check in told.checks if check.status != Status.PASS] == []
-    assert len(told.checks) == 7
+    assert len(told.checks) == 10
 
 
 def test_the_rules_start_at_one_draft_and_stay_under_their_optimum(outcome):

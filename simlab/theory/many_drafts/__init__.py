@@ -6,7 +6,7 @@ their means over the positions of a chain. The proofs stand in the modules.
 """
 
 from simlab.theory.many_drafts.acceptance import RULES, Acceptance, acceptance
-from simlab.theory.many_drafts.agreeing import agreeing_rejections
+from simlab.theory.many_drafts.agreeing import agreeing_accepted, agreeing_rejections
 from simlab.theory.many_drafts.averages import average_acceptance, average_optimum
 from simlab.theory.many_drafts.optimal import CONSTRUCTIONS, optimal_acceptance
 from simlab.theory.many_drafts.recursive import enumerated_orders, recursive_guarantee
@@ -16,6 +16,7 @@ __all__ = [
     "RULES",
     "Acceptance",
     "acceptance",
+    "agreeing_accepted",
     "agreeing_rejections",
     "average_acceptance",
     "average_optimum",

@@ -40,12 +40,7 @@ def agreeing_rejections(pair: ChainPair, drafts: int) -> np.ndarray:
     Source: the module's docstring.
     """
     check_pair(pair)
-    drafts = check_count("drafts", drafts)
-    if drafts * pair.states > MOST_STATES:
-        raise SimlabError(
-            f"drafts = {drafts} with {pair.states} tokens: a recursion over {drafts * pair.states:,} states; "
-            f"give at most {MOST_STATES // pair.states} drafts"
-        )
+    drafts = _checked(pair, drafts)
     now = np.zeros((pair.horizon + 1, drafts, pair.states))
     now[0, -1] = pair.initial / pair.initial.sum()
     kernels = None
@@ -57,6 +52,32 @@ def agreeing_rejections(pair: ChainPair, drafts: int) -> np.ndarray:
         now = product(flat, accepted).reshape(now.shape)
         now[1:, -1] += product(flat, rejected)[:-1]
     return now.sum(axis=(1, 2))
+
+
+def agreeing_accepted(pair: ChainPair, drafts: int) -> np.ndarray:
+    """P(the first t tokens are all accepted) by the call that starts at the first token, for t = 1..T, (T,).
+
+    Their sum is that call's E[accepted tokens]. Arguments and errors: `agreeing_rejections`.
+    """
+    check_pair(pair)
+    drafts = _checked(pair, drafts)
+    now = np.zeros((drafts, pair.states))
+    now[-1] = pair.initial / pair.initial.sum()
+    found = []
+    for t in range(pair.horizon):
+        now = product(now.reshape(1, -1), _kernels(pair.draft[t], pair.target[t], drafts)[0])
+        found.append(now.sum())
+    return np.array(found)
+
+
+def _checked(pair: ChainPair, drafts: int) -> int:
+    drafts = check_count("drafts", drafts)
+    if drafts * pair.states > MOST_STATES:
+        raise SimlabError(
+            f"drafts = {drafts} with {pair.states} tokens: a recursion over {drafts * pair.states:,} states; "
+            f"give at most {MOST_STATES // pair.states} drafts"
+        )
+    return drafts
 
 
 def _kernels(draft: np.ndarray, target: np.ndarray, drafts: int) -> tuple[np.ndarray, np.ndarray]:
