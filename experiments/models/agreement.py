@@ -65,10 +65,11 @@ def folded(name: str, verdicts: list[Verdict]) -> Verdict:
 
 
 def _way_out(verdict: Verdict) -> float:
-    """|estimate - exact| in half-widths, on the side on which the exact value lies."""
+    """|estimate - exact| beyond what is allowed, in half-widths, on the side of the exact value."""
     way = verdict.exact - verdict.estimate
     room = verdict.high - verdict.estimate if way > 0 else verdict.estimate - verdict.low
-    return abs(way) / room if room > 0 else float(np.sign(abs(way)))
+    beyond = max(abs(way) - verdict.allowance, 0.0)
+    return beyond / room if room > 0 else float(np.sign(beyond))
 
 
 def _row(pair: Recorded, run: Run, verdict: Verdict) -> dict:

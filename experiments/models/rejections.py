@@ -161,8 +161,9 @@ def _present(told: Presentation, found: list[Compared]) -> Exhibit:
             rows += _rows(one, counted, predicted)
         shared_legend(figure, axes, columns=4)
     tokens = found[0].run.provenance["tokens"]
+    sizes = sorted({len(one.counted) for one in found})
     caption = CAPTION.format(
-        run=len(found[0].counted), tokens=tokens, traced=len(found[0].texts),
+        run=" to ".join(map(str, sizes)), tokens=tokens, traced=len(found[0].texts),
         confidence=100 * settings.confidence,
     )  # fmt: skip
     return told.figure("models_rejections", caption, figure, rows)
