@@ -11,14 +11,13 @@ from simlab.checks import as_integer, check_count
 from simlab.cli.config.compose import taken_out
 from simlab.cli.config.rule import PARAMETERS, rule_from
 from simlab.errors import SimlabError
+from simlab.verify.rules import DENOMINATORS, LARGEST, verify_rule
 
 OWN = ("rule", "seed", *PARAMETERS)
 
 
 def main(words: list[str]) -> int:
     """Verify the one rule named; returns 1 where it is biased."""
-    from simlab.verify.rules import verify_rule
-
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
     values, others = taken_out(words, OWN)
@@ -39,8 +38,8 @@ def _told(check) -> str:
     if check.unbiased:
         return (
             f"{check.name}: no counterexample. The output is the target for all {check.rows:,} pairs of rows "
-            f"looked at (largest total variation {check.largest:.1g}): all of 2 tokens with denominators to "
-            "12, of 3 to 6, of 4 to 4, of 5 to 3, and rows at random of 2 to 8 tokens"
+            f"looked at (largest total variation {check.largest:.1g}): all of {_looked_at()}, and rows at "
+            f"random of 2 to {LARGEST} tokens"
         )
     found = check.counterexample
     mend = (
@@ -58,6 +57,11 @@ def _told(check) -> str:
         f"total variation {_exact(found.total_variation)} = {float(found.total_variation):.6g}; {mend}",
     ]
     return "\n".join(lines)
+
+
+def _looked_at() -> str:
+    told = [f"{states} tokens with denominators to {most}" for states, most in DENOMINATORS.items()]
+    return ", ".join(told)
 
 
 def _row(values: Sequence[Fraction]) -> str:

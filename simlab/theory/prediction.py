@@ -35,11 +35,11 @@ class Prediction(ByPlace, CallRates):
     token_marginals: (T, V), P(token t = y).
     output_chain: (T, V, V), the distribution of the next token given the last one: the target itself for the
         unbiased decoders, the chain that the output follows for BiasedSpeculative and RuleSpeculative. One
-        step, broadcast, where both chains of the pair are stationary. Read-only. With a biased rule and the
-        bonus token the tokens before the last one matter too: then averaged over them.
+        step, broadcast, where both chains of the pair are stationary. Read-only. With a biased rule, a
+        window and the bonus token the tokens before the last one matter too: then averaged over them.
     sequence_kl: KL(output || target) of the whole sequence in nats, given x_0 and averaged over it; 0 for
         the unbiased decoders, inf where the output can contain what the target cannot; nan for a biased
-        RuleSpeculative with the bonus token where sequences are too many to enumerate.
+        RuleSpeculative with a window and the bonus token where sequences are too many to enumerate.
     bias_per_position: (T,), the total variation between the next token's distributions of output and target
         after the same last token, averaged over the output's last token; zeros for the unbiased decoders.
     expected_drafted_tokens: the drafted tokens of a trajectory, verified or not, those behind a rejection

@@ -18,6 +18,7 @@ Theorem 4): what is accepted beyond the target, sum [r b - target]_+, stays; all
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -61,7 +62,7 @@ class Counterexample:
     @property
     def denominator(self) -> int:
         """The common denominator of the two rows."""
-        return int(np.lcm.reduce([value.denominator for value in (*self.draft, *self.target)]))
+        return math.lcm(*(value.denominator for value in (*self.draft, *self.target)))
 
 
 @dataclass(frozen=True)

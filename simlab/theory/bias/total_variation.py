@@ -76,7 +76,9 @@ def sequence_total_variation(pair: ChainPair, decoder: Decoder, *, cells: int | 
     if isinstance(decoder, RuleSpeculative) and decoder.bonus:  # no chain: a bonus token hides among others
         from simlab.theory.rules.windows import sequence_bracket
 
-        return sequence_bracket(pair, decoder, cells)
+        bracket = sequence_bracket(pair, decoder, cells)
+        if bracket is not None:
+            return bracket
     return chains_total_variation(chain, pair.target, pair.initial, cells=cells)
 
 

@@ -5,11 +5,13 @@ drafted tokens its call has left to verify, k: 0 is the bonus token. Tokens alon
 prefix the output's probability is a vector over k, which a step moves by A to k - 1, and by R, or the target
 at k = 0, to the window of a new call.
 
-*Few sequences*: all vectors are kept, and the total variation and the divergence are exact. *Many*: of the
-first tokens alone the total variation is exact and can only grow with more tokens, a lower bound. An upper
-one: show k as well. If the target is given the hidden state that the output would have, P(accepted | x, y) =
-A(x, y) / K(x, y), then (token, k) is a pair of chains whose tokens are the two sequences; and to see more can
-only tell them apart better. Where those chains are too large the sum of the steps' biases is one.
+*Few sequences*: all vectors are kept, and the total variation and the divergence are exact. *Many*, a lower
+bound: prefixes with one last token and nearby ratios of output and target are merged, their vectors and their
+target's probabilities added. All that follows is linear in these, and [k - q]_+ subadditive, so that it can
+only shrink. An upper bound: show k as well. If the target is given the hidden state that the output would
+have, P(accepted | x, y) = A(x, y) / K(x, y), then (token, k) is a pair of chains whose tokens are the two
+sequences; and to see more can only tell them apart better. Where those chains are too large the sum of the
+steps' biases is one.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ import numpy as np
 
 from simlab.pairs.pair import ChainPair
 from simlab.theory.bias.total_variation import Bracket, chains_total_variation
+from simlab.theory.products import NEGLIGIBLE
 from simlab.theory.windows.rules import Rules
 
 ENUMERATED = 2**20
 """Up to this many numbers are the vectors of all prefixes of one length."""
+WORK, LEAST_CELLS, MOST_CELLS = 1e7, 16, 2000
+"""Of the grid of ratios by which prefixes are merged: about a second."""
 LARGEST = 2**25
 """Entries of the chains of (token, k)."""
 
@@ -34,19 +39,19 @@ def total_variation(pair: ChainPair, rules: Rules, cells: int | None) -> Bracket
     cells: of the grid of the upper bound, as `chains_total_variation` takes them. Equal ends where sequences
     are few enough to enumerate.
     """
-    length = _enumerable(pair, rules)
-    k, q = _prefixes(pair, rules, length)
-    exact = float(np.maximum(k - q, 0.0).sum())
-    if length == pair.horizon:
+    if _enumerable(pair, rules):
+        k, q = _prefixes(pair, rules)
+        exact = float(np.maximum(k - q, 0.0).sum())
         return Bracket(exact, exact)
-    return Bracket(exact, max(exact, _most(pair, rules, cells)))
+    least = _merged(pair, rules)
+    return Bracket(least, max(least, _most(pair, rules, cells)))
 
 
 def divergence(pair: ChainPair, rules: Rules) -> float:
     """KL(output || target) of the sequence in nats; nan where sequences are too many to enumerate."""
-    if _enumerable(pair, rules) < pair.horizon:
+    if not _enumerable(pair, rules):
         return math.nan
-    k, q = _prefixes(pair, rules, pair.horizon)
+    k, q = _prefixes(pair, rules)
     given = k > 0
     if (q[given] == 0).any():
         return math.inf
@@ -54,33 +59,64 @@ def divergence(pair: ChainPair, rules: Rules) -> float:
     return max(float((k * (np.log(k) - np.log(q))).sum()), 0.0)
 
 
-def _enumerable(pair: ChainPair, rules: Rules) -> int:
-    """So many first tokens can be enumerated."""
-    room = ENUMERATED // (_longest(rules) + 1) / pair.states
-    most = math.inf if pair.states == 1 else math.floor(math.log(max(room, 1.0)) / math.log(pair.states))
-    return int(min(pair.horizon, max(most, 1)))
+def _enumerable(pair: ChainPair, rules: Rules) -> bool:
+    """Whether all sequences can be looked at one by one."""
+    return pair.states ** (pair.horizon + 1) * (_longest(rules) + 1) <= ENUMERATED
 
 
 def _longest(rules: Rules) -> int:
     return int(max(rules.drafted(t).max() for t in range(rules.horizon)))
 
 
-def _prefixes(pair: ChainPair, rules: Rules, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """(output's, target's) probabilities of x_0 and all first tokens that either can give, (n,) each."""
+def _starts(pair: ChainPair, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(last token (n,), vectors (n, K+1), the target's probability (n,)) of the empty prefix after x_0."""
     last = np.flatnonzero(pair.initial)
-    q = pair.initial[last]
     vectors = np.zeros((len(last), _longest(rules) + 1))
-    vectors[:, _window(rules, 0)] = q
-    for t in range(length):
-        step, target = rules.verified.at(t), pair.target[t]
-        after = np.zeros((len(last), pair.states, vectors.shape[1]))
-        after[..., :-1] = vectors[:, None, 1:] * step.accepted[last][..., None]
-        begun = vectors[:, 1:].sum(axis=1, keepdims=True) * step.rejected[last]
-        after[..., _window(rules, t + 1)] += begun + vectors[:, :1] * target[last]
-        q = q[:, None] * target[last]
-        kept = (after.sum(axis=-1) > 0) | (q > 0)
-        vectors, q, last = after[kept], q[kept], np.nonzero(kept)[1]
+    vectors[:, _window(rules, 0)] = pair.initial[last]
+    return last, vectors, pair.initial[last]
+
+
+def _longer(pair: ChainPair, rules: Rules, t: int, last, vectors, q) -> tuple:
+    """The prefixes with the token at t, of those that output or target can give, as `_starts`."""
+    step, target = rules.verified.at(t), pair.target[t]
+    after = np.zeros((len(last), pair.states, vectors.shape[1]))
+    after[..., :-1] = vectors[:, None, 1:] * step.accepted[last][..., None]
+    begun = vectors[:, 1:].sum(axis=1, keepdims=True) * step.rejected[last]
+    after[..., _window(rules, t + 1)] += begun + vectors[:, :1] * target[last]
+    q = q[:, None] * target[last]
+    kept = (after.sum(axis=-1) > 0) | (q > 0)
+    return np.nonzero(kept)[1], after[kept], q[kept]
+
+
+def _prefixes(pair: ChainPair, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+    """(output's, target's) probabilities of x_0 and all sequences that either can give, (n,) each."""
+    prefixes = _starts(pair, rules)
+    for t in range(pair.horizon):
+        prefixes = _longer(pair, rules, t, *prefixes)
+    _, vectors, q = prefixes
     return vectors.sum(axis=1), q
+
+
+def _merged(pair: ChainPair, rules: Rules) -> float:
+    """The lower bound of the module's head. Which prefixes are merged decides how tight it is, never whether
+    it holds."""
+    size = pair.horizon * pair.states**2 * (_longest(rules) + 2)
+    cells = int(np.clip(WORK / size, LEAST_CELLS, MOST_CELLS))
+    last, vectors, q = _starts(pair, rules)
+    total = 0.0
+    for t in range(pair.horizon):
+        last, vectors, q = _longer(pair, rules, t, last, vectors, q)
+        k = vectors.sum(axis=1)
+        total += float(k[q <= NEGLIGIBLE].sum())  # what the target (hardly) gives stays, to rounding
+        both = (q > NEGLIGIBLE) & (k > NEGLIGIBLE)
+        last, vectors, q, k = last[both], vectors[both], q[both], k[both]
+        reach = 2 * np.log(cells)
+        index = np.rint(np.clip(np.log(k) - np.log(q), -reach, reach) / reach * (cells // 2)).astype(np.int64)
+        groups, which = np.unique(last * (2 * cells) + index + cells, return_inverse=True)
+        columns = [np.bincount(which, column, len(groups)) for column in (*vectors.T, q)]
+        last, vectors, q = groups // (2 * cells), np.array(columns[:-1]).T, columns[-1]
+    total += float(np.maximum(vectors.sum(axis=1) - q, 0.0).sum())
+    return max(total - pair.horizon * 1e-12, 0.0)
 
 
 def _window(rules: Rules, t: int) -> int:

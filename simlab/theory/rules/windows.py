@@ -56,9 +56,17 @@ def costs_to_go(pair: ChainPair, decoder: RuleSpeculative, call_time: Callable) 
     return forward.costs_to_go(pair, decoder.on(pair), call_time)
 
 
-def sequence_bracket(pair: ChainPair, decoder: RuleSpeculative, cells: int | None) -> Bracket:
-    """The total variation of sequences with the bonus token, where a biased output is no chain."""
-    return hidden.total_variation(pair, rules_of(pair, decoder.on(pair)), cells)
+def sequence_bracket(pair: ChainPair, decoder: RuleSpeculative, cells: int | None) -> Bracket | None:
+    """The total variation of sequences where the output is no chain; None where it is one."""
+    rules = rules_of(pair, decoder.on(pair))
+    return hidden.total_variation(pair, rules, cells) if _is_hidden(rules) else None
+
+
+def _is_hidden(rules: Rules) -> bool:
+    """Whether tokens do not tell where bonus tokens are: not if all calls draft to the last position, which
+    is then the one bonus token."""
+    ends = (t + rules.drafted(t) == rules.horizon - 1 for t in range(rules.horizon))
+    return rules.bonus and not all(end.all() for end in ends)
 
 
 def _is_unbiased(pair: ChainPair, rules: Rules) -> bool:
@@ -84,6 +92,6 @@ def _chain(pair: ChainPair, rules: Rules, means: forward.Means) -> np.ndarray:
 def _divergence(pair: ChainPair, decoder: RuleSpeculative, rules: Rules, chain: np.ndarray) -> float:
     if chain is pair.target:
         return 0.0
-    if not rules.bonus:
+    if not _is_hidden(rules):
         return sequence_divergence(chain, pair.target, pair.initial)
     return hidden.divergence(pair, rules)
