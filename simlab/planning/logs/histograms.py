@@ -17,9 +17,10 @@ from simlab.planning.logs.reading import Reading, check_counts, padded_sum
 
 WHOLE_NUMBERS = rb"\s*\d{1,15}(?:\s*,\s*\d{1,15})*\s*"
 LIST = re.compile(rb"""_histogram\\?["']\s*:\s*\[(""" + WHOLE_NUMBERS + rb""")\]""")
-USUAL = tuple(
-    quote + name for quote in (b'"', b"'") for name in (b"acceptance", b"spec_accept", b"spec_correct_drafts")
-)
+USUAL = {
+    engine: tuple(quote + name for quote in (b'"', b"'") for name in names)
+    for engine, names in {"vLLM": [b"acceptance"], "SGLang": [b"spec_accept", b"spec_correct_drafts"]}.items()
+}
 NAME = re.compile(rb"""["'](?:spec_)?(accept\w*|correct_drafts)$""")
 PROPOSED = re.compile(rb"""proposed_drafts_histogram\\?["']\s*:\s*\[(""" + WHOLE_NUMBERS + rb""")\]""")
 SCALARS = {
@@ -51,50 +52,77 @@ class Histograms:
         self.scalars = _Scalars()
 
     def feed(self, piece: Piece) -> None:
+        if self._feed_alike(piece):
+            return
         text, found = piece.text, {}
         for match, begin, end in piece.objects(LIST):
             start = match.start()
-            if not text.endswith(USUAL, 0, start) and not NAME.search(text, max(start - 40, 0), start):
-                continue
-            if piece.offset + start < self.read_to:
+            engine = _engine(text, start)
+            if engine is None or piece.offset + start < self.read_to:
                 continue  # the same request under another name
             self.read_to = piece.offset + end
             about = text[begin:end]
-            keys, values = self.scalars.of(about)
+            keys, values = self.scalars.of(about, start - begin)
             proposed = PROPOSED.search(about) if b"proposed_drafts_histogram" in about else None
-            engine = "SGLang" if text.rfind(b"spec_", max(start - 40, 0), start) >= 0 else "vLLM"
             group = found.setdefault((engine, keys, proposed is not None), [])
             group.append((match[1], proposed and proposed[1], *values))
         for (engine, keys, proposed), rows in found.items():
             histograms, proposals, *values = zip(*rows, strict=True)
-            columns = {MEANING[key]: np.array(of, int) for key, of in zip(keys, values, strict=True)}
-            self._add(engine, _padded(histograms), _padded(proposals) if proposed else None, columns)
+            self._add(engine, keys, histograms, values, proposals if proposed else None)
 
-    def _add(self, engine: str, histograms: np.ndarray, proposals: np.ndarray | None, found: dict) -> None:
-        """Requests with the same scalars: histograms (n, K + 1), found (n,) by meaning."""
-        calls, accepted = histograms.sum(axis=1), histograms @ np.arange(histograms.shape[1])
-        if not calls.any():
+    def _feed_alike(self, piece: Piece) -> bool:
+        """Reads requests that are all written like the last one of the piece before; False if some are not.
+
+        Every list of the piece is found by the one pattern, and all that can be a key is in what it found.
+        """
+        text, alike, word = piece.text, self.scalars.alike, self.word
+        first, last = text.find(word, piece.first), text.rfind(word, 0, piece.last + len(word) - 1)
+        if alike is None or not piece.first <= first <= last:
+            return False
+        begin, end = max(text.rfind(b"{", 0, first), 0), text.find(b"}", last)
+        engine = _engine(text, first)
+        if engine is None or end < 0 or piece.offset + first < self.read_to:
+            return False
+        rows = alike.findall(text, begin, end + 1)
+        marks = _marks(text, begin, end)
+        if len(rows) != text.count(word, begin, end) or marks != len(rows) * self.scalars.marks:
+            return False
+        self.read_to = piece.offset + end
+        histograms, *values = zip(*rows, strict=True)
+        self._add(engine, self.scalars.keys, histograms, values, None)
+        return True
+
+    def _add(
+        self, engine: str, keys: tuple, lists: tuple, values: list[tuple], proposed: tuple | None
+    ) -> None:
+        """Requests with the same scalars, as they are written: keys, and a tuple of the values of each."""
+        found = {MEANING[key]: np.array(of, int) for key, of in zip(keys, values, strict=True)}
+        histograms, sizes = _padded(lists)
+        kept = histograms.any(axis=1)
+        if not kept.any():
             return
-        kept = calls > 0
+        histograms, found = histograms[kept], {name: of[kept] for name, of in found.items()}
+        calls, accepted = histograms.sum(axis=1), histograms @ np.arange(histograms.shape[1])
         drafted = found.get("drafted")
-        if drafted is not None and (kept & (accepted > drafted)).any():
-            at = int((kept & (accepted > drafted)).argmax())
+        if drafted is not None and (accepted > drafted).any():
+            at = int((accepted > drafted).argmax())
             check_counts("a request", int(accepted[at]), int(drafted[at]))
         totals = self.engines.setdefault(
             engine, {"requests": 0, "histogram": [], "proposed": [], "odd": 0, "drafted": 0, "window": 0}
         )
-        if proposals is not None and totals["proposed"] is not None:
-            totals["proposed"] = padded_sum([totals["proposed"], proposals[kept].sum(axis=0)])
+        if proposed is not None and totals["proposed"] is not None:
+            totals["proposed"] = padded_sum([totals["proposed"], _padded(proposed)[0][kept].sum(axis=0)])
         else:
             totals["proposed"] = None
-        totals["requests"] += int(kept.sum())
-        totals["histogram"] = padded_sum([totals["histogram"], histograms.sum(axis=0)])
+        longest = int(sizes[kept].max())
+        totals["requests"] += len(calls)
+        totals["histogram"] = padded_sum([totals["histogram"], histograms.sum(axis=0)[:longest]])
         odd = (found.get("calls", calls) != calls) | (found.get("accepted", accepted) != accepted)
-        totals["odd"] += int((odd & kept).sum())
-        window = found["window"][kept].max() if "window" in found else histograms.shape[1] - 1
-        totals["window"] = max(totals["window"], int(window))
+        totals["odd"] += int(odd.sum())
+        window = int(found["window"].max()) if "window" in found else longest - 1
+        totals["window"] = max(totals["window"], window)
         if totals["drafted"] is not None:
-            totals["drafted"] = None if drafted is None else totals["drafted"] + int(drafted[kept].sum())
+            totals["drafted"] = None if drafted is None else totals["drafted"] + int(drafted.sum())
 
     def readings(self) -> list[Reading]:
         return [self._reading(engine, **totals) for engine, totals in self.engines.items()]
@@ -119,33 +147,55 @@ def at_least(histogram: np.ndarray) -> np.ndarray:
     return np.cumsum(histogram[::-1])[::-1][1:].astype(np.int64)
 
 
-def _padded(lists: tuple[bytes, ...]) -> np.ndarray:
-    """Lists of whole numbers as they are written, a row each; the ends of the shorter ones are 0."""
+def _engine(text: bytes, at: int) -> str | None:
+    """Whose list this is, by its name, which ends there; None: of none."""
+    for engine, names in USUAL.items():
+        if text.endswith(names, 0, at):
+            return engine
+    name = NAME.search(text, max(at - 40, 0), at)
+    return name and ("SGLang" if name[0][1:].startswith(b"spec_") else "vLLM")
+
+
+def _marks(text: bytes, begin: int = 0, end: int | None = None) -> int:
+    """How many words there are of which one stands in every key."""
+    return text.count(b"num_", begin, end) + text.count(b"spec_", begin, end)
+
+
+def _padded(lists: tuple[bytes, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of whole numbers as they are written, a row each, the missing ends 0; and their lengths."""
     sizes = np.array([one.count(b",") + 1 for one in lists])
     found = np.zeros((len(lists), sizes.max()), np.int64)
     found[np.arange(sizes.max()) < sizes[:, None]] = np.array(b",".join(lists).split(b","), int)
-    return found
+    return found, sizes
 
 
 class _Scalars:
     """Finds what else is known of a request. Requests of one engine are written alike, so those with the
     keys of the one before in the same order are read by one pattern; any other is looked through.
+
+    alike: reads a list and all keys where these stand behind it, without a brace in between; or None.
     """
 
     def __init__(self) -> None:
         self.keys: tuple[bytes, ...] = ()
         self.like: re.Pattern[bytes] | None = None
+        self.alike: re.Pattern[bytes] | None = None
         self.marks = -1
 
-    def of(self, about: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        """The keys found and their values, as they are written."""
-        marks = about.count(b"num_") + about.count(b"spec_")  # one stands in every key
+    def of(self, about: bytes, at: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """The keys found and their values, as they are written; at: where the list's name ends."""
+        marks = _marks(about)
         if marks == self.marks:
             match = self.like.search(about)
             if match:
                 return self.keys, match.groups()
         found = dict(SCALAR.findall(about))
         self.keys, self.marks = tuple(found), marks
-        parts = (rb"""["']""" + key + rb"""\\?["']\s*:\s*(\d{1,15})\s*[,}\]]""" for key in found)
+        parts = [rb"""["']""" + key + rb"""\\?["']\s*:\s*(\d{1,15})\s*[,}\]]""" for key in found]
         self.like = re.compile(rb"[\s\S]*?".join(parts))
+        name = NAME.search(about, max(at - 40, 0), at)
+        all_behind = name and len(found) == len(SCALAR.findall(about, at))
+        self.alike = None
+        if all_behind and about.count(Histograms.word) == 1:
+            self.alike = re.compile(rb"[^{}]*?".join([re.escape(name[0]) + LIST.pattern, *parts]))
         return self.keys, tuple(found.values())

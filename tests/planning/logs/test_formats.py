@@ -292,3 +292,40 @@ def test_a_line_that_is_torn_anywhere_spoils_nothing(write, data):
     (reading,) = read_bytes(line + "\n" + torn[:cut])
     known = {87: [70, 55, 42], 174: [140, 110, 84], 261: [210, 165, 126]}
     assert reading.by_position.tolist() == known[reading.calls]
+
+
+ALIKE = (
+    '{{"m":{{"acceptance_histogram":{0},"num_spec_steps":{1},"num_draft_tokens":{2},"num_spec_tokens":3}}}}'
+)
+OTHERS = (
+    '{{"num_spec_steps":{1},"num_spec_tokens":3,"num_draft_tokens":{2},"acceptance_histogram":{0}}}',
+    '{{"m":{{"acceptance_histogram":{0},"x":{{"y":1}},"num_spec_steps":{1},"num_draft_tokens":{2}}}}}',
+    '{{"acceptance_histogram":{0},"acceptance_histogram":{0},"num_spec_steps":{1},"num_draft_tokens":{2}}}',
+    "{{'num_draft_tokens': {2}, 'acceptance_histogram': {0}}}",
+)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=1, max_size=60),
+    st.dictionaries(st.integers(0, 59), st.sampled_from(OTHERS), max_size=3),
+    st.lists(st.integers(0), max_size=20),
+)
+def test_requests_that_are_written_alike_and_others_among_them_are_all_counted(histograms, others, cuts):
+    """Wherever the text is cut: those alike are read by one pattern, a whole piece at once."""
+    lines, used = [], [row for row in histograms if sum(row)]
+    for at, row in enumerate(histograms):
+        shown = json.dumps(row, separators=(",", ":"))
+        lines.append(others.get(at, ALIKE).format(shown, sum(row), 3 * sum(row)) + "\n")
+    text = "".join(lines)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (scan, piece):
+            patch.setattr(module, "MARGIN", 200)
+        if not used:
+            with pytest.raises(SimlabError):
+                read_bytes(text, cuts)
+            return
+        (reading,) = read_bytes(text, cuts)
+    totals = [sum(column) for column in zip(*used, strict=True)]
+    assert reading.lines == len(used) and reading.calls == sum(totals)
+    assert reading.by_position.tolist() == [sum(totals[i:]) for i in (1, 2, 3)]
+    assert reading.drafted == 3 * sum(totals) and not reading.notes
