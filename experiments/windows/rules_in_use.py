@@ -2,9 +2,9 @@
 
 The rules have the settings that engines give them, whatever a drafted token costs: *last call* is Hugging
 Face's heuristic, *streak* moves the window by one after eleven equal outcomes, *moving average* follows that
-of the acceptance rate. Beside them the window that they start with, kept; and what can be had by tuning to
-the pair and its costs: the optimal adaptive windows and the best threshold of confidence, as in
-`windows_policies`.
+of the acceptance rate, *ladder* that of the accepted tokens (SGLang). Beside them the window that they start
+with, kept; and what can be had by tuning to the pair and its costs: the optimal adaptive windows and the
+best threshold of confidence, as in `windows_policies`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from simlab.decoders import (
     Decoder,
     EmaSpeculative,
     HistorySpeculative,
+    LadderSpeculative,
     Remembering,
     StreakSpeculative,
 )
@@ -65,11 +66,12 @@ LINES = {
     "history": "last call: +2 or −1",
     "streak": "11 equal outcomes: ±1",
     "ema": "moving average of the rate: ±1",
+    "ladder": "average of accepted tokens: 1, 3 or 7",
 }
 """What is drawn, as the legend has it; a line's place gives its colour in every panel."""
 
-SIMULATED = ("history", "streak")
-"""The third rule's distributions, which verdicts take, would cost seconds; its line is exact."""
+SIMULATED = ("history", "streak", "ladder")
+"""The other rule's distributions, which verdicts take, would cost seconds; its line is exact."""
 
 LOADS = (1, 4, 16, 64, 256)
 """Requests decoded together."""
@@ -89,7 +91,8 @@ CAPTION = (
     "token; the first window is {start}. Last call: 2 more after a call whose drafted tokens were all "
     "accepted, 1 fewer after any other (Hugging Face). Streak: 1 more or fewer after 11 equal outcomes in a "
     "row. Moving average: the acceptance rate, nine parts old and one new; 1 more above 0.7, 1 fewer below "
-    "0.4. These three know nothing of costs; the optimal adaptive windows and the threshold of confidence "
+    "0.4. Average of accepted tokens: four parts old and one new; 1, 3 or 7 tokens, 3 at first (SGLang). "
+    "These four know nothing of costs; the optimal adaptive windows and the threshold of confidence "
     "are tuned to pair and cost. Lines are exact, markers simulated; below (a) simulated minus exact in "
     "half-widths of the interval. (a) {name}, T = {horizon}, against the cost ratio; dotted the settings' "
     "own, {ratio:g}. (b) The same against the number of requests decoded together, where verification takes "
@@ -106,6 +109,7 @@ def rules_of(longest: int) -> dict[str, Remembering]:
         "history": HistorySpeculative(**limits),
         "streak": StreakSpeculative(**limits),
         "ema": EmaSpeculative(**limits),
+        "ladder": LadderSpeculative(min(3, longest), sorted({min(rung, longest) for rung in (1, 3, 7)})),
     }
 
 

@@ -32,15 +32,16 @@ Exact numbers for a pair and a decoder: E[N_rej], its standard deviation and qua
 E[N_rej], for decoders that draft to the horizon for free, where a rejection costs one target call;
 for a biased decoder or a rule also TV and KL of its sequences from the target's: total variation, divergence
 in nats;
-for a decoder that drafts trees also E[calls], the mean number of target calls, and tokens/call, T / E[calls];
-its N_rej counts the bonus tokens, those that no tree had drafted. For a decoder that drafts windows of tokens
-(speculative with a window or the bonus token, block, adaptive, confidence, history, streak, ema), or several
-at each position (multidraft), both, and E[drafted], the mean number of drafted tokens; accepted, E[accepted
-tokens] / E[drafted]; speed-up, over the target alone, at the costs cost.draft and cost.target of a drafted
-token and a target call; cost.target may be a table by the tokens verified or a file, and there are
-cost.draft_call, cost.overhead and concurrency (simlab plan --help); with several requests decoded together
-also throughput, tokens of all of them per unit of time; --json has calls_by_drafted, the expected calls that
-draft exactly 0, 1, .., K tokens, of multidraft at so many positions. Settings are those of `simlab run`:
+for a decoder that drafts trees also E[calls], the mean number of target calls, and tokens/call, T /
+E[calls]; its N_rej counts the bonus tokens, those that no tree had drafted. For a decoder that drafts
+windows of tokens (speculative with a window or the bonus token, block, adaptive, confidence, history,
+streak, ema, ladder), or several at each position (multidraft), both, and E[drafted], the mean number of
+drafted tokens; accepted, E[accepted tokens] / E[drafted]; speed-up, over the target alone, at the costs
+cost.draft and cost.target of a drafted token and a target call; cost.target may be a table by the tokens
+verified or a file, and there are cost.draft_call, cost.overhead and concurrency (simlab plan --help); with
+several requests decoded together also throughput, tokens of all of them per unit of time; --json has
+calls_by_drafted, the expected calls that draft exactly 0, 1, .., K tokens, of multidraft at so many
+positions. Settings are those of `simlab run`:
 pair={"|".join(GENERATORS)} and
 decoder={"|".join(DECODERS)}, and their options. A list of
 values makes a grid, a row a point:
@@ -53,7 +54,7 @@ values makes a grid, a row a point:
   simlab predict pair=corpus decoder=tree decoder.capacity=1,16,256 decoder.drafted_by=target,draft
   simlab predict pair=corpus decoder.window=1,2,4,8 decoder.bonus=true cost.draft=0.1
   simlab predict pair=corpus decoder=adaptive,confidence,block cost.draft=0.1
-  simlab predict pair=corpus decoder=history,streak,ema cost.draft=0.1
+  simlab predict pair=corpus decoder=history,streak,ema,ladder cost.draft=0.1
   simlab predict decoder=multidraft decoder.drafts=[4,2,1] decoder.rule=recursive,k-seq,optimal
   simlab predict pair=file pair.path=my_pair.npz --json
   simlab predict pair=corpus pair.processing.temperature=0.5,1,2
@@ -67,8 +68,8 @@ draft_temperature, draft_top_k and draft_top_p for a draft that differs.
 
 trace=FILE predicts from a trace of a real draft and target in the place of a pair (.parquet, .csv, .jsonl):
 exact on its texts, means over its sequences, with an interval of tokens per call for the models
-(confidence=0.95). Decoders: autoregressive, speculative, batch, history, streak, ema, adaptive (a table of
-windows) and confidence, whose drafted tokens are then known to a bracket:
+(confidence=0.95). Decoders: autoregressive, speculative, batch, history, streak, ema, ladder, adaptive (a
+table of windows) and confidence, whose drafted tokens are then known to a bracket:
 
   simlab predict trace=my_trace.parquet decoder.window=1,2,4,8 decoder.bonus=true
 

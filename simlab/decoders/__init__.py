@@ -4,7 +4,13 @@ The settings stand apart from the samplers, the references and the theory becaus
 and none of the three may import another.
 """
 
-from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, Remembering, StreakSpeculative
+from simlab.decoders.memory import (
+    EmaSpeculative,
+    HistorySpeculative,
+    LadderSpeculative,
+    Remembering,
+    StreakSpeculative,
+)
 from simlab.decoders.multi_draft import RULES, MultiDraftSpeculative
 from simlab.decoders.naming import (
     ALGORITHMS,
@@ -57,6 +63,7 @@ __all__ = [
     "Decoder",
     "EmaSpeculative",
     "HistorySpeculative",
+    "LadderSpeculative",
     "MultiDraftSpeculative",
     "Remembering",
     "RuleSpeculative",

@@ -16,11 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
-from simlab.checks import check_count, check_number
+from simlab.checks import as_integer, check_count, check_number, shortened
 from simlab.errors import SimlabError
 
 MOST_STATES = 2**16
@@ -29,12 +30,16 @@ MOST_STATES = 2**16
 
 @dataclass(frozen=True)
 class _Remembering:
-    """What the rules share: a window between `shortest` and `longest`, and the bonus token."""
+    """The facts of all rules."""
 
     drafts_per_call: ClassVar[int] = 1
     is_biased: ClassVar[bool] = False
     has_bonus: ClassVar[bool] = True
     is_finite: ClassVar[bool] = True
+
+
+class _Between(_Remembering):
+    """Rules whose window moves between `shortest` and `longest`."""
 
     def __post_init__(self) -> None:
         for name in ("start", "shortest", "longest"):
@@ -55,7 +60,7 @@ class _Remembering:
 
 
 @dataclass(frozen=True)
-class HistorySpeculative(_Remembering):
+class HistorySpeculative(_Between):
     """Speculative decoding whose window follows the last call (Hugging Face's heuristic schedule).
 
     Each call drafts k tokens, the first one k = start. If all of them are accepted, then
@@ -89,7 +94,7 @@ class HistorySpeculative(_Remembering):
 
 
 @dataclass(frozen=True)
-class StreakSpeculative(_Remembering):
+class StreakSpeculative(_Between):
     """Speculative decoding whose window moves by one after a streak of equal outcomes.
 
     Each call drafts k tokens, the first one k = start. After `streak` calls in a row in which all drafted
@@ -124,7 +129,7 @@ class StreakSpeculative(_Remembering):
 
 
 @dataclass(frozen=True)
-class EmaSpeculative(_Remembering):
+class EmaSpeculative(_Between):
     """Speculative decoding whose window follows a moving average of the acceptance rate.
 
     After each call average = (1 - weight) average + weight rate, where rate is the part of its window that
@@ -170,6 +175,66 @@ class EmaSpeculative(_Remembering):
         return self._moved(window, (level > wider) - (level < narrower)), level
 
 
+@dataclass(frozen=True)
+class LadderSpeculative(_Remembering):
+    """Speculative decoding whose window follows a moving average of the accepted tokens (SGLang's adaptive).
+
+    The window is one of a few, the rungs of a ladder. After each call average = (1 - weight) average + weight
+    accepted, which begins at start - 1. Then the window goes down a rung while the average is at most the
+    rung below - 1/2 + down, and up a rung while it is above the rung - 1/2 + up. With the bonus token; the
+    output is the target's. (SGLang waits for some calls first, and looks at every fifth call of a batch of
+    requests; here each call of the one request counts.)
+
+    The average is kept in whole steps of 1 / levels of a token, rounded to the nearest, halves up, as in
+    `EmaSpeculative`. windows: the rungs, rising whole numbers >= 1. start: one of them. weight: as in
+    `EmaSpeculative`. up, down: numbers, the hysteresis. levels: a whole number >= 1. Raises SimlabError for
+    anything else. Source: SGLang's documentation, "Adaptive Speculative Decoding"; its pull request 21599.
+    """
+
+    start: int = 3
+    windows: tuple[int, ...] = (1, 3, 7)
+    weight: float = 0.2
+    up: float = 0.0
+    down: float = -0.25
+    levels: int = 20
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.windows, list | tuple) or not len(self.windows):
+            raise SimlabError(f"windows = {shortened(self.windows)}: give a list of rising whole numbers")
+        windows = tuple(check_count("windows", as_integer(window)) for window in self.windows)
+        if any(one >= other for one, other in pairwise(windows)):
+            raise SimlabError(f"windows = {shortened(list(windows))}: expected rising numbers")
+        if check_count("start", self.start) not in windows:
+            raise SimlabError(f"start = {self.start}: expected one of windows = {list(windows)}")
+        object.__setattr__(self, "windows", windows)
+        object.__setattr__(self, "weight", check_number("weight", self.weight, above=0.0, most=1.0))
+        for name in ("up", "down"):
+            object.__setattr__(self, name, check_number(name, getattr(self, name)))
+        object.__setattr__(self, "levels", check_count("levels", self.levels))
+
+    @property
+    def window(self) -> int:
+        """The longest window that a call may have."""
+        return self.windows[-1]
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """The window, and the average in steps of 1 / levels."""
+        return self.start, (self.start - 1) * self.levels
+
+    def after(self, state: tuple[int, int], accepted: int) -> tuple[int, int]:
+        """The state after a call in which so many tokens of its window were accepted."""
+        window, level = state
+        level = _nearest(level + _decimal(self.weight) * (accepted * self.levels - level))
+        average, half = Fraction(level, self.levels), Fraction(1, 2)
+        rung = self.windows.index(window)
+        while rung and average <= self.windows[rung - 1] - half + _decimal(self.down):
+            rung -= 1
+        while rung < len(self.windows) - 1 and average > self.windows[rung] - half + _decimal(self.up):
+            rung += 1
+        return self.windows[rung], level
+
+
 @lru_cache(maxsize=256)
 def _decimal(number: float) -> Fraction:
     """The decimal that a float is written as, exactly: 1/10 for 0.1."""
@@ -181,7 +246,7 @@ def _nearest(number: Fraction) -> int:
     return (2 * number.numerator + number.denominator) // (2 * number.denominator)
 
 
-Remembering = HistorySpeculative | StreakSpeculative | EmaSpeculative
+Remembering = HistorySpeculative | StreakSpeculative | EmaSpeculative | LadderSpeculative
 """Decoders whose window has a memory."""
 
 

@@ -15,7 +15,7 @@ from itertools import groupby
 from types import ModuleType
 
 from simlab.checks import shortened
-from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, StreakSpeculative
+from simlab.decoders.memory import EmaSpeculative, HistorySpeculative, LadderSpeculative, StreakSpeculative
 from simlab.decoders.multi_draft import MultiDraftSpeculative
 from simlab.decoders.rule import RuleSpeculative
 from simlab.decoders.rule_tables import RuleTables
@@ -44,6 +44,7 @@ DECODERS: dict[str, type] = {
     "history": HistorySpeculative,
     "streak": StreakSpeculative,
     "ema": EmaSpeculative,
+    "ladder": LadderSpeculative,
     "rule": RuleSpeculative,
     "multidraft": MultiDraftSpeculative,
 }
@@ -61,6 +62,7 @@ ALGORITHMS: dict[type, str] = {
     HistorySpeculative: "memory",
     StreakSpeculative: "memory",
     EmaSpeculative: "memory",
+    LadderSpeculative: "memory",
     RuleSpeculative: "rule windows",  # but to the horizon without a bonus token, "rule"
     MultiDraftSpeculative: "multidraft",
 }

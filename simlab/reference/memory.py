@@ -1,7 +1,7 @@
 """Speculative decoding whose window has a memory, rule by rule as each is told, without automata.
 
 Hugging Face's heuristic (transformers, `num_assistant_tokens_schedule="heuristic"`), a streak of equal
-outcomes, and a moving average of the acceptance rate that is rounded after each call.
+outcomes, and moving averages of the acceptance rate and of accepted tokens, rounded after each call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ import math
 from fractions import Fraction
 
 from simlab.checks import shortened
-from simlab.decoders import EmaSpeculative, HistorySpeculative, Remembering, StreakSpeculative
+from simlab.decoders import (
+    EmaSpeculative,
+    HistorySpeculative,
+    LadderSpeculative,
+    Remembering,
+    StreakSpeculative,
+)
 from simlab.errors import SimlabError
 from simlab.reference.draws import Chains, draw
 from simlab.reference.trace import NOBODY
@@ -58,6 +64,8 @@ def windows_of(decoder: Remembering):
             return _streak(decoder)
         case EmaSpeculative():
             return _ema(decoder)
+        case LadderSpeculative():
+            return _ladder(decoder)
     raise SimlabError(f"no reference for {shortened(decoder)}")
 
 
@@ -88,14 +96,28 @@ def _streak(decoder: StreakSpeculative):
 def _ema(decoder: EmaSpeculative):
     weight, narrow, widen = (Fraction(str(part)) for part in (decoder.weight, decoder.narrow, decoder.widen))
 
-    def rounded(average: Fraction) -> Fraction:
-        return Fraction(math.floor(average * decoder.levels + Fraction(1, 2)), decoder.levels)
-
-    window, average = decoder.start, rounded((narrow + widen) / 2)
+    window, average = decoder.start, _rounded((narrow + widen) / 2, decoder.levels)
     while True:
         accepted = yield window
-        average = rounded((1 - weight) * average + weight * Fraction(accepted, window))
+        average = _rounded((1 - weight) * average + weight * Fraction(accepted, window), decoder.levels)
         if average > widen:
             window = min(decoder.longest, window + 1)
         elif average < narrow:
             window = max(decoder.shortest, window - 1)
+
+
+def _ladder(decoder: LadderSpeculative):
+    weight, up, down = (Fraction(str(part)) for part in (decoder.weight, decoder.up, decoder.down))
+    rungs, half = decoder.windows, Fraction(1, 2)
+    rung, average = rungs.index(decoder.start), Fraction(decoder.start - 1)
+    while True:
+        accepted = yield rungs[rung]
+        average = _rounded((1 - weight) * average + weight * accepted, decoder.levels)
+        while rung > 0 and average <= rungs[rung - 1] - half + down:
+            rung -= 1
+        while rung + 1 < len(rungs) and average > rungs[rung] - half + up:
+            rung += 1
+
+
+def _rounded(average: Fraction, levels: int) -> Fraction:
+    return Fraction(math.floor(average * levels + Fraction(1, 2)), levels)

@@ -44,10 +44,10 @@ def predict_trace(trace: Trace, decoder: Decoder) -> TracePrediction:
 
     Speculative with every window, bonus token or not; AdaptiveSpeculative where its policy depends on the
     position alone, or also on the last token and the trace has the column token; ConfidenceSpeculative with
-    the column draft_confidence, or draft_entropy for the signal "entropy"; HistorySpeculative,
-    StreakSpeculative and EmaSpeculative; BatchSpeculative with batch_rejection_M for its M; Autoregressive.
-    Time O(rows K), K the longest window. Raises SimlabError, naming the missing column or the reason, for
-    others. Source: `simlab.theory.paths`.
+    the column draft_confidence, or draft_entropy for the signal "entropy"; the decoders with a memory
+    (`simlab.decoders.memory`); BatchSpeculative with batch_rejection_M for its M; Autoregressive. Time
+    O(rows K), K the longest window. Raises SimlabError, naming the missing column or the reason, for others.
+    Source: `simlab.theory.paths`.
     """
     from simlab.theory.paths import path_means
 

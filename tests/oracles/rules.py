@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simlab.decoders import EmaSpeculative, HistorySpeculative, StreakSpeculative
+from simlab.decoders import EmaSpeculative, HistorySpeculative, LadderSpeculative, StreakSpeculative
 
 RULES = {
     "history": HistorySpeculative(start=2, longest=3),
@@ -13,4 +13,5 @@ RULES = {
     "ema": EmaSpeculative(start=2, weight=0.5, longest=3, levels=4),
     "ema of the last call": EmaSpeculative(1, 1.0, 0.5, 0.5, longest=2, levels=10),
     "fine ema": EmaSpeculative(start=2, weight=0.3, narrow=0.5, widen=0.6, longest=4, levels=50),
+    "ladder": LadderSpeculative(start=2, windows=(1, 2, 4), weight=0.5),
 }

@@ -18,6 +18,7 @@ from simlab.decoders import (
     ConfidenceSpeculative,
     EmaSpeculative,
     HistorySpeculative,
+    LadderSpeculative,
     StreakSpeculative,
 )
 from tests.oracles.enumerate import ONE, _outcomes, _residual, _row
@@ -101,6 +102,8 @@ def first_memory(decoder) -> tuple:
         case EmaSpeculative():
             narrow, widen = Fraction(str(decoder.narrow)), Fraction(str(decoder.widen))
             return (decoder.start, _nearest((narrow + widen) / 2, decoder.levels))
+        case LadderSpeculative():
+            return (decoder.start, Fraction(decoder.start - 1))
     return ()
 
 
@@ -123,7 +126,22 @@ def remembered(decoder, memory: tuple, drafted: int, accepted: int) -> tuple:
             average = _nearest((1 - weight) * rest[0] + weight * Fraction(accepted, window), decoder.levels)
             move = (average > Fraction(str(decoder.widen))) - (average < Fraction(str(decoder.narrow)))
             rest = [average]
+        case LadderSpeculative():
+            return _climbed(decoder, window, rest[0], accepted)
     return (max(decoder.shortest, min(decoder.longest, window + move)), *rest)
+
+
+def _climbed(decoder: LadderSpeculative, window: int, average: Fraction, accepted: int) -> tuple:
+    """The rung and the average after a call."""
+    weight, up, down = (Fraction(str(part)) for part in (decoder.weight, decoder.up, decoder.down))
+    average = _nearest((1 - weight) * average + weight * accepted, decoder.levels)
+    below = [one for one in decoder.windows if one < window]
+    while below and average <= below[-1] - Fraction(1, 2) + down:
+        window = below.pop()
+    above = [one for one in decoder.windows if one > window]
+    while above and average > window - Fraction(1, 2) + up:
+        window = above.pop(0)
+    return window, average
 
 
 def _nearest(number: Fraction, levels: int) -> Fraction:

@@ -61,6 +61,8 @@ def decoders(draw, pair: simlab.ChainPair, name: str):
             return simlab.StreakSpeculative(window or 4, draw(st.integers(1, 3)), longest=4)
         case "ema":
             return simlab.EmaSpeculative(window or 4, draw(st.sampled_from([0.1, 0.5, 1.0])), longest=4)
+        case "ladder":
+            return simlab.LadderSpeculative(window or 4, (1, 2, 3, 4), draw(st.sampled_from([0.2, 1.0])))
         case "rule":
             rule = draw(st.sampled_from(EVERY))
             return simlab.RuleSpeculative(rule, window, draw(st.booleans()))

@@ -58,6 +58,7 @@ READINGS = {
     "history": SPECULATIVE,
     "streak": SPECULATIVE,
     "ema": SPECULATIVE,
+    "ladder": SPECULATIVE,
     "batch": Reading(
         "At a fresh position the first tokens of the drafts are tried in turn: accepted if the coin is "
         "below accept = min(1, target/draft), where each failure leaves the residual [target - draft]+ as "

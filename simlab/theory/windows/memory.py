@@ -28,7 +28,7 @@ TINY = 1e-25
 
 
 def predict(pair: ChainPair, decoder: Remembering) -> Prediction:
-    """The exact prediction for HistorySpeculative, StreakSpeculative and EmaSpeculative.
+    """The exact prediction for the decoders with a memory, such as HistorySpeculative.
 
     Time O(T^2 V^2 R) as matrix products and memory O(T V R), R the sum of the windows of all states that can
     occur. Raises SimlabError for a rule with too many states. Source: own, see the module's head; the output
