@@ -43,7 +43,7 @@ from simlab.experiments.windows.options import Options
 from simlab.experiments.windows.policies import CLAIMS, curve_ratios, times_along
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, shared_legend, style
-from simlab.report.curves import Curve, draw_curves
+from simlab.report.curves import Curve, draw_curves, draw_optimum
 from simlab.report.windowplot import draw_edges, draw_load_ticks, draw_series, plain_ratio_ticks
 from simlab.runs import Job
 from simlab.theory import (
@@ -68,7 +68,8 @@ LINES = {
     "ema": "moving average of the rate: ±1",
     "ladder": "average of accepted tokens: 1, 3 or 7",
 }
-"""What is drawn, as the legend has it; a line's place gives its colour in every panel."""
+"""What is drawn, as the legend has it. The first is dark; of the others the order gives the colour in every
+panel."""
 
 SIMULATED = ("history", "streak", "ladder")
 """The other rule's distributions, which verdicts take, would cost seconds; its line is exact."""
@@ -243,13 +244,15 @@ def _draw(settings: Settings, options: Options, panels: Mapping, points: Mapping
         simulated = np.array(options.ratios)
         curves = [
             Curve(label, ratios, own[name], *((simulated, *points[name]) if name in points else ()))
-            for name, label in LINES.items()
+            for name, label in list(LINES.items())[1:]
         ]
         draw_curves(upper, lower, curves, confidence=settings.confidence, log=True)
         for axes, (along, lines) in zip(others, rest, strict=True):
-            for series, (name, label) in enumerate(LINES.items()):
+            for series, (name, label) in enumerate(list(LINES.items())[1:]):
                 if name in lines:
                     draw_series(axes, along, lines[name], label, series=series)
+        for axes, (along, lines) in zip([upper, others[0]], panels.values(), strict=False):
+            draw_optimum(axes, along, lines["adaptive"], LINES["adaptive"])
         titles = [f"(a) {settings.pair_name}", f"(b) {settings.pair_name}, under load"]
         titles += [f"({letter}) real text, {TEXTS[name]}" for letter, name in zip("cd", TEXTS, strict=True)]
         for axes, title in zip([upper, *others], titles, strict=True):
