@@ -21,7 +21,7 @@ def own_text_verdicts(run: Run, judging: Judging | None = None, resolution: floa
     before texts' acceptances were kept, and for a biased decoder.
 
     On target calls and rejections, whose sums over all texts have exactly known distributions, and on the
-    acceptance of drafted tokens at each position of the window. judging, resolution: as for `truth_verdicts`.
+    acceptance of drafted tokens, at each position of a window. judging, resolution: as for `truth_verdicts`.
     """
     name = run_name(run.name)
     if run.acceptances is None or name.kind == "biased":
@@ -35,14 +35,14 @@ def own_text_verdicts(run: Run, judging: Judging | None = None, resolution: floa
         known_sums_verdict(f"{run.name}: rejections given the texts", run.rejections, rejections, **given),
         *(
             known_flags_verdict(
-                f"{run.name}: acceptance at position {position + 1} given the texts",
+                f"{run.name}: acceptance{where} given the texts",
                 *drafted,
                 len(run.tokens),
                 horizon // (position + 1),
                 **given,
             )
             for position, drafted in enumerate(_by_position(run, name))
-            if name.has_windows
+            for where in [f" at position {position + 1}" if name.has_windows else ""]
         ),
     ]
 
@@ -63,12 +63,17 @@ def _pmfs(run: Run, name: RunName, horizon: int, of_calls: bool) -> np.ndarray:
 
 
 def _by_position(run: Run, name: RunName) -> list[tuple[np.ndarray, np.ndarray]]:
-    """At each position of the window: whether the tokens verified there were accepted, and how probable."""
+    """At each position of the window: whether the tokens verified there were accepted, and how probable.
+
+    All positions are one for decoders that draft to the horizon; batch decoding verifies the first token of a
+    call against all of its drafts.
+    """
     found: list[list[tuple[int, float]]] = [[] for _ in range(name.positions)]
-    for outcomes, acceptances in zip(run.outcomes, run.acceptances, strict=True):
+    for row, tokens in enumerate(run.tokens):
         position = 0
-        for outcome, acceptance in zip(outcomes[outcomes >= 0], acceptances, strict=False):
+        for t, outcome in enumerate(run.outcomes[row, :tokens]):
+            told = run.fresh_acceptances if name.kind == "batch" and not position else run.acceptances
             if outcome != UNDRAFTED:
-                found[position % name.positions].append((int(outcome == ACCEPTED), acceptance))
+                found[position % name.positions].append((int(outcome == ACCEPTED), told[row, t]))
             position = position + 1 if outcome == ACCEPTED else 0
     return [(np.array([flag for flag, _ in one]), np.array([a for _, a in one])) for one in found]
