@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from simlab.checks import check_path, shortened
 from simlab.errors import SimlabError
+from simlab.models.small_files import write_small
 
 COUNTS = ("sequence", "tokens", "rejections", "target_calls")
 LISTS = ("drafted_by_position", "accepted_by_position", "first_tokens", "first_ranks", "rank_cells")
@@ -72,21 +72,19 @@ def coded(acceptances: list[float]) -> list[int]:
 def write_runs(path: Path, columns: dict[str, np.ndarray], provenance: dict) -> None:
     """Write what `run_decoders` counted, as Parquet."""
     import pyarrow
-    import pyarrow.parquet
 
     types = dict.fromkeys((*LISTS, *ALONG), pyarrow.list_(pyarrow.int32())) | {
-        "first_ranks": pyarrow.list_(pyarrow.float32())
+        "first_ranks": pyarrow.list_(pyarrow.float32()),
+        "outcomes": pyarrow.list_(pyarrow.int8()),
+        "log_likelihood": pyarrow.float32(),
     }
     arrays = {
         name: pyarrow.array([json.loads(value) for value in values], types[name])
-        if name in types
-        else pyarrow.array(values.astype(np.int32) if name in COUNTS else values.tolist())
+        if name in (*LISTS, *ALONG)
+        else pyarrow.array(values.astype(np.int32) if name in COUNTS else values.tolist(), types.get(name))
         for name, values in columns.items()
     }
-    table = pyarrow.table(arrays).replace_schema_metadata({"simlab": json.dumps(provenance)})
-    part = path.with_name(path.name + ".tmp")
-    pyarrow.parquet.write_table(table, part, compression="zstd", compression_level=19)
-    os.replace(part, path)
+    write_small(path, arrays, provenance)
 
 
 def read_runs(path) -> dict[str, Run]:

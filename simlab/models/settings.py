@@ -12,6 +12,7 @@ from simlab.models.observation import Extras
 from simlab.models.prompts import BUNDLED
 from simlab.models.run_names import run_name
 from simlab.pairs.processing import Processing
+from simlab.traces.files import ENDINGS
 
 
 @dataclass(frozen=True)
@@ -95,5 +96,5 @@ class RecordSettings:
         words["compact"] = "true" if self.compact else None
         words["run"] = ",".join(self.runs) or None
         words["trees"] = self.trees
-        words["out"] = "FILE" + "".join(self.path.suffixes[-2:])
+        words["out"] = "FILE" + next((end for end in ENDINGS if self.out.endswith(end)), "")
         return " ".join(["simlab record", *(f"{key}={v}" for key, v in words.items() if v is not None)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from simlab.checks import check_path, shortened
 from simlab.errors import SimlabError
+from simlab.models.small_files import write_small
 
 ENDING = ".trees.parquet"
 REACHES = ("target_reach", "draft_reach")
@@ -52,17 +52,13 @@ class RecordedTrees:
 def write_trees(path: Path, columns: dict[str, np.ndarray], provenance: dict) -> None:
     """Write what `record_trees` found, as Parquet; reaches as float32."""
     import pyarrow
-    import pyarrow.parquet
 
     reaches = pyarrow.list_(pyarrow.float32())
     arrays = {
         name: pyarrow.array(values.tolist(), reaches if name in REACHES else None)
         for name, values in columns.items()
     }
-    table = pyarrow.table(arrays).replace_schema_metadata({"simlab": json.dumps(provenance)})
-    part = path.with_name(path.name + ".tmp")
-    pyarrow.parquet.write_table(table, part, compression="zstd", compression_level=19)
-    os.replace(part, path)
+    write_small(path, arrays, provenance)
 
 
 def read_trees(path) -> RecordedTrees:

@@ -8,7 +8,14 @@ import pytest
 import simlab
 from simlab import SimlabError
 from simlab.evidence import Status
-from simlab.models import bundled_run_names, bundled_runs, truth_verdicts
+from simlab.models import (
+    bundled_run_names,
+    bundled_runs,
+    bundled_tree_names,
+    bundled_trees,
+    own_text_verdicts,
+    truth_verdicts,
+)
 from simlab.models.prompts import BUNDLED, read_prompts
 from simlab.traces import bundled, bundled_names, bundled_path
 
@@ -71,6 +78,49 @@ def test_what_was_run_with_real_models_is_what_the_trace_predicts(name):
     for run in (run for run in runs.values() if not run.name.startswith("biased")):
         verdicts = truth_verdicts(bundled(name), run, resolution=1 / 2)
         assert all(verdict.status is not Status.FAIL for verdict in verdicts), run.name
+
+
+@pytest.mark.parametrize("name", bundled_run_names())
+def test_given_its_texts_each_run_is_told_to_a_sixth_of_its_tokens(name):
+    runs = [run for run in bundled_runs(name).values() if run.acceptances is not None]
+    verdicts = {
+        run.name: own_text_verdicts(run, resolution=1 / 6) for run in runs if run.name[:6] != "biased"
+    }
+    assert {"horizon", "window2", "window4", "window8", "batch2", "batch4"} <= set(verdicts)
+    for found in verdicts.values():
+        assert found and all(verdict.status is Status.PASS for verdict in found), found[0].name
+
+
+def test_temperatures_have_traces_of_one_draft():
+    names = [name for name in bundled_names() if "-at-" in name]
+    assert len(names) >= 3
+    for name in names:
+        trace, plain = bundled(name), bundled(name.partition("-at-")[0])
+        assert trace.sequences >= 100 and trace.lengths.max() == 48
+        assert f"{trace.provenance['processing']['temperature']:g}" == name.partition("-at-")[2]
+        assert trace.provenance["draft_digest"] == plain.provenance["draft_digest"]
+        assert abs(trace.acceptance.mean() - (1 - trace.total_variation.mean())) < np.sqrt(14 / (2 * 4000))
+
+
+@pytest.mark.parametrize("name", bundled_tree_names())
+def test_no_tree_is_better_than_the_targets_own(name):
+    trees = bundled_trees(name)
+    own, drafted = trees.expected_accepted("target"), trees.expected_accepted("draft")
+    assert own.shape[0] >= 100 and own.shape[1] >= 64 and len(set(trees.kind)) >= 8
+    assert (drafted <= own + 1e-3 * own).all() and (np.diff(trees.target_reach, axis=1) <= 1e-3).all()
+    assert drafted[:, -1].mean() > 0.5 * own[:, -1].mean() > 0.5
+
+
+def test_biased_texts_reject_less_the_larger_epsilon_is():
+    runs = {name: run for name, run in bundled_runs("smollm2-first-28").items() if name.startswith("biased")}
+    epsilons = [0.1, 0.2, 0.4, 0.8]
+    assert set(runs) == {f"biased{e}-{by}" for e in epsilons for by in ("optimal", "target", "draft")}
+    one = runs["biased0.1-optimal"]
+    assert len(one.tokens) >= 100 and np.isfinite(one.log_likelihood).all()
+    for by in ("optimal", "target", "draft"):
+        rejections = [runs[f"biased{e}-{by}"].rejections.mean() for e in epsilons]
+        assert (np.diff(rejections) < 0).all()
+        assert all(np.array_equal(runs[f"biased{e}-{by}"].prompt, one.prompt) for e in epsilons)
 
 
 def test_a_run_of_another_pair_is_refused():
