@@ -11,13 +11,15 @@ for each rejected token, from tables that are smaller by a factor of V.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from simlab.decoders import RuleSpeculative, RuleTables, longest_window
+from simlab.decoders import RuleSpeculative, RuleTables, Speculative
+from simlab.decoding import windows
 from simlab.decoding.biased import BiasedTables
 from simlab.decoding.core.alias import acceptance_threshold, pack_row
 from simlab.decoding.core.bits import LOW32, U16, U32
-from simlab.decoding.core.calls import check_counted
 from simlab.decoding.core.tables import (
     AliasTable,
     DraftTable,
@@ -26,7 +28,6 @@ from simlab.decoding.core.tables import (
     step_of,
     usable,
 )
-from simlab.decoding.windows import WindowTables
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
 
@@ -36,31 +37,17 @@ def bytes_per_row(pair: ChainPair, decoder: RuleSpeculative) -> int:
     return (32 + 24 + (8 * pair.states if decoder.rule.replacement.ndim == 4 else 0)) * pair.states
 
 
-def tables(pair: ChainPair, decoder: RuleSpeculative) -> BiasedTables | WindowTables:
+def tables(pair: ChainPair, decoder: RuleSpeculative) -> BiasedTables | windows.WindowTables:
     """Build the tables. The rule comes as tables of this pair; raises SimlabError where more tokens can be
     drafted than are counted."""
     rule = decoder.rule
     drafts = _draft_table(rule)
     replacement = _replacement_table(rule, pair.target_rows)
-    initial = initial_table(pair.initial)
     if decoder.window is None and not decoder.bonus:
-        ratios = _ratios(rule, pair.target_rows)
+        ratios, initial = _ratios(rule, pair.target_rows), initial_table(pair.initial)
         return BiasedTables(pair.horizon, pair.states, initial, drafts, replacement, ratios)
-    left = np.arange(pair.horizon, 0, -1)[:, None] - decoder.bonus
-    longest, none = longest_window(decoder, pair.horizon), np.zeros((1, 0), np.uint32)
-    return WindowTables(
-        pair.horizon,
-        pair.states,
-        initial,
-        drafts,
-        replacement,
-        alias_table(pair.target_rows) if decoder.bonus else AliasTable(none, none),
-        np.minimum(longest, left).astype(np.uint16),
-        np.zeros((0, pair.states), np.uint16),
-        decoder.bonus,
-        longest,
-        check_counted(decoder, pair.horizon),
-    )
+    calls = windows.tables(pair, Speculative(decoder.window, decoder.bonus))
+    return dataclasses.replace(calls, drafts=drafts, residual=replacement)
 
 
 def _draft_table(rule: RuleTables) -> DraftTable:
