@@ -14,6 +14,7 @@ from simlab import (
     SimlabError,
     StreakSpeculative,
 )
+from simlab.decoders import memory as decoders_memory
 from simlab.decoders.memory import memory_of
 from simlab.reference.memory import windows_of
 from tests.oracles.rules import RULES
@@ -89,7 +90,7 @@ def test_eleven_equal_outcomes_by_hand():
 
 def test_a_moving_average_by_hand():
     """It begins at .55: .9 of it and .1 of the rate is .595, kept as .6; then .64, .68 (.676), .71 (.712)."""
-    memory = memory_of(EmaSpeculative(), 200)
+    memory = memory_of(EmaSpeculative(), 12)
     assert windows_after(memory, [1] * 5) == [5, 5, 5, 5, 6, 7]
     assert windows_after(memory, [0] * 5) == [5, 5, 5, 5, 4, 3]  # .55, .5 (.495), .45, .41 (.405), .37
 
@@ -144,6 +145,7 @@ def test_settings_that_are_refused(settings, told):
         settings()
 
 
-def test_a_rule_with_too_many_states_is_refused():
-    with pytest.raises(SimlabError, match="more than 65,536 states; give fewer levels, a shorter streak or"):
+def test_a_rule_with_too_many_states_is_refused(monkeypatch):
+    monkeypatch.setattr(decoders_memory, "MOST_STATES", 1_000)
+    with pytest.raises(SimlabError, match="more than 1,000 states; give fewer levels, a shorter streak or"):
         memory_of(StreakSpeculative(start=1, streak=10**5), 10**5)

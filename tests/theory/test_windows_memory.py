@@ -96,7 +96,7 @@ def test_a_rule_that_does_not_move_is_a_fixed_window(still):
 
 def test_no_rule_beats_the_optimal_policy():
     """What follows a start depends on position and token alone, so that memory cannot help."""
-    pair, cost = simlab.pairs.corpus(horizon=20), simlab.CostModel(0.1, 1.0)
+    pair, cost = simlab.pairs.paper(horizon=12), simlab.CostModel(0.1, 1.0)
     policy = AdaptiveSpeculative(simlab.optimal_policy(pair, cost))
     least = cost.expected_time(simlab.predict(pair, policy))
     for rule in RULES.values():
