@@ -63,6 +63,6 @@ def test_any_number_of_workers_counts_the_same(settings):
         lambda p, q: (np.minimum(1, q / (leniency * p)), q), **settings
     )  # a closure, which no other process could import
     one, three = (
-        simlab.simulate(pair, decoder, trajectories=1_500_000, seed=3, workers=workers) for workers in (1, 3)
+        simlab.simulate(pair, decoder, trajectories=600_000, seed=3, workers=workers) for workers in (1, 3)
     )
     assert one == three
