@@ -44,8 +44,9 @@ def present_agreement(told: Presentation, pairs: tuple[Recorded, ...], options: 
 
 def truth_of(pair: Recorded, run: Run, options: Options, judging: Judging) -> list[Verdict]:
     """All verdicts on one decoder that was run, at the levels that hold for all of them together."""
-    number = len(truth_verdicts(pair.trace, run, judging, options.resolution))
-    return truth_verdicts(pair.trace, run, with_errors(judging, number), options.resolution)
+    positions = run.drafted_by_position.shape[1]
+    most = 6 + 2 * positions  # calls, rejections and positions twice, and the ranks of tokens
+    return truth_verdicts(pair.trace, run, with_errors(judging, most), options.resolution)
 
 
 def folded(name: str, verdicts: list[Verdict]) -> Verdict:

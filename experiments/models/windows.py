@@ -70,13 +70,15 @@ class Curves:
 def present_windows(told: Presentation, pairs: tuple[Recorded, ...], options: Options) -> Shown:
     """Both figures, and notes on the best windows and on what independence is wrong by."""
     tokens = horizon_of(pairs)
+    windows = range(1, options.longest + 1)
+    errors = {pair.name: np.array([_errors(pair, window) for window in windows]) for pair in pairs}
     curves = {
         pair.name: _curves(told, cut(pair.trace, tokens), pair.acceptance, options.longest)
         for pair in run_pairs(pairs)
     }
-    figures = [_present_speedup(told, pairs, curves, tokens), _present_independence(told, pairs, options)]
+    figures = [_present_speedup(told, pairs, curves, tokens), _present_independence(told, pairs, errors)]
     notes = [_best_note(told, pair, curves[pair.name], tokens) for pair in run_pairs(pairs)]
-    return Shown(figures=figures, notes=[*notes, _independence_note(pairs, options)])
+    return Shown(figures=figures, notes=[*notes, _independence_note(pairs, errors)])
 
 
 def coin(trace: Trace, acceptance: float) -> Trace:
@@ -222,15 +224,15 @@ def independence_error(trace: Trace, acceptance: Interval, window: int, error: f
     return Interval(ends[0].estimate - 1, ends[2].low - 1, ends[1].high - 1)
 
 
-def _present_independence(told: Presentation, pairs, options: Options) -> Exhibit:
+def _present_independence(told: Presentation, pairs, errors: dict[str, np.ndarray]) -> Exhibit:
     confidence, rows = told.settings.confidence, []
-    error, windows = error_of(confidence), np.arange(1, options.longest + 1)
-    at = np.array([window for window in SHOWN_ERRORS if window <= options.longest])
+    error, windows = error_of(confidence), np.arange(1, len(errors[pairs[0].name]) + 1)
+    at = np.array([window for window in SHOWN_ERRORS if window <= windows[-1]])
     with style():
         figure = new_figure(8.4, 4.2)
         left, right = figure.subplots(1, 2, sharey=True)
         for pair in pairs:
-            formula, coins = np.array([_errors(pair, int(window)) for window in windows]).T
+            formula, coins = errors[pair.name].T
             acceptance = token_mean(pair.trace, pair.trace.acceptance, 1 - error / 2)
             found = stacked(independence_error(pair.trace, acceptance, int(w), error) for w in at)
             look = {"label": pair.label, "series": pair.series}
@@ -285,17 +287,14 @@ def _best_note(told: Presentation, pair: Recorded, one: Curves, tokens: int) -> 
     )
 
 
-def _independence_note(pairs, options: Options) -> str:
+def _independence_note(pairs, errors: dict[str, np.ndarray]) -> str:
     """The largest errors, of the formula and of the coin on the same texts, and whose."""
-    found = {
-        (pair.label, window): _errors(pair, window)
-        for pair in pairs
-        for window in range(1, options.longest + 1)
-    }
     said = []
     for part in (0, 1):
-        (label, window), values = max(found.items(), key=lambda item, part=part: abs(item[1][part]))
-        said.append(f"{100 * values[part]:+.1f}% ({label}, window {window})")
+        pair = max(pairs, key=lambda one, part=part: np.abs(errors[one.name][:, part]).max())
+        values = errors[pair.name][:, part]
+        at = int(np.abs(values).argmax())
+        said.append(f"{100 * values[at]:+.1f}% ({pair.label}, window {at + 1})")
     return (
         f"Tokens per call of real models differ from the memoryless formula by up to {said[0]}. From an "
         f"independent coin with the same mean acceptance on texts of the same lengths they differ by up to "
