@@ -169,9 +169,10 @@ def test_what_the_package_carries_is_drawn_and_agrees(outcome):
     assert len(outcome.verdicts) == 2 * runs + sum("horizon" in pair.runs for pair in pairs)
     files = {one.name: [path for path in one.files if path.suffix == ".csv"] for one in outcome.figures}
     tables = {name: pd.read_csv(*found) for name, found in files.items()}
-    assert set(tables) >= {
-        f"models_{name}" for name in ("rejections", "windows", "independence", "batch", "front", "acceptance")
-    }
+    names = "rejections windows independence batch front winrate trees acceptance temperature"
+    assert set(tables) == {f"models_{name}" for name in names.split()}
+    trees = tables["models_trees"]
+    assert (trees.accepted < trees.dual).all()  # a comparison, which holds here
     labels = {pair.label for pair in pairs}
     for name in ("independence", "batch", "front", "acceptance"):
         assert set(tables[f"models_{name}"].pair) == labels
