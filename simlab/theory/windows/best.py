@@ -94,8 +94,9 @@ def best_threshold(
     for "confidence", 0 (never stop), every distinct confidence max_y draft[t, x, y], and 1 (stop wherever the
     draft is not certain); for "entropy", 0 (stop wherever it is not certain) and every distinct root of an
     entropy, of which the largest never stops. Where they are more than 256, as many quantiles of them. For
-    "cumulative" 0 and about 12 thresholds even in their logarithm, then as many around the best of them: the
-    best rule may be missed by a little. Where the draft is certain somewhere every rule drafts there:
+    "cumulative" 0 and about 12 thresholds even in the root of their logarithm, then as many around the best
+    of them: the best rule may be missed by a little. Where the draft is certain somewhere every rule
+    drafts there:
     `best_window` says whether drafting pays at all. Of thresholds whose times agree to 1e-13 of them the
     smallest. Raises SimlabError if it is not a pair or no cost, for a window below 1 and for another signal.
     """
@@ -138,21 +139,21 @@ def _few(values: np.ndarray) -> np.ndarray:
 def _cumulative_times(pair: ChainPair, cost: CostModel, window: int | None) -> tuple[np.ndarray, np.ndarray]:
     never = ConfidenceSpeculative(0.0, window, "cumulative")
     added = np.rint(-np.log(pair.draft_rows.max(axis=-1)) / LOG_STEP)
-    most = int(added.max()) * longest_window(never, pair.horizon)
+    most = max(float(np.median(added)), 1.0) * longest_window(never, pair.horizon)  # beyond few calls stop
     times = {0.0: _times(pair, fixed_windows(pair, [window], True), cost)[0]}
 
-    def look(limits: np.ndarray) -> None:
-        for limit in np.unique(limits.round().astype(int)):
+    def look(roots: np.ndarray) -> None:  # large limits take long and differ little: fewer of them
+        for limit in np.unique((most * np.clip(roots, 0, 1) ** 2).round().astype(int)):
             threshold = math.exp(-limit * LOG_STEP)
             if threshold not in times:
                 rule = levels_of(pair, ConfidenceSpeculative(threshold, window, "cumulative"))
                 if rule is not None:
                     times[threshold] = costs_to_go(pair, rule, cost.call_time)[0] @ pair.initial
 
-    look(np.linspace(0, most, LIMITS))
+    look(np.linspace(0, 1, LIMITS))
     best = min(times, key=lambda threshold: (times[threshold], threshold))
-    middle = round(-math.log(best) / LOG_STEP) if best else most
-    look(np.clip(middle + np.linspace(-1, 1, LIMITS) * most / (LIMITS - 1), 0, most))
+    middle = math.sqrt(-math.log(best) / LOG_STEP / most) if best else 1.0
+    look(middle + np.linspace(-1, 1, LIMITS) / (LIMITS - 1))
     thresholds = sorted(times)
     return np.array(thresholds), np.array([times[one] for one in thresholds])
 
