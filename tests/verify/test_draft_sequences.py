@@ -12,6 +12,8 @@ from simlab.theory.many_drafts import agreeing_accepted
 from simlab.verify import draft_sequences
 from tests.exact import close
 
+pytestmark = pytest.mark.statistical
+
 
 def tiny(seed, states=2, horizon=2):
     pair = simlab.pairs.paper(horizon, states=states, seed=seed)

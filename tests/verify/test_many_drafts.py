@@ -77,6 +77,7 @@ def test_what_the_solver_leaves_open_is_undecided(monkeypatch):
         many_drafts.most_accepted(sets, np.array([0.5, 0.5]))
 
 
+@pytest.mark.statistical
 def test_an_adversary_finds_the_guarantee_of_recursive_rejection_and_nothing_below(monkeypatch):
     found = {(drafts, 2): worst_drafts.worst_rows("recursive", drafts, 2) for drafts in (2, 5)}
     for (drafts, _), worst in found.items():
