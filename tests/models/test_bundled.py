@@ -82,9 +82,10 @@ def test_what_was_run_with_real_models_is_what_the_trace_predicts(name):
 
 @pytest.mark.parametrize("name", bundled_run_names())
 def test_given_its_texts_each_run_is_told_to_a_sixth_of_its_tokens(name):
-    runs = [run for run in bundled_runs(name).values() if run.acceptances is not None]
     verdicts = {
-        run.name: own_text_verdicts(run, resolution=1 / 6) for run in runs if run.name[:6] != "biased"
+        run.name: own_text_verdicts(run, resolution=1 / 6 if len(run.tokens) >= 160 else 1 / 3)
+        for run in bundled_runs(name).values()
+        if run.acceptances is not None and not run.name.startswith("biased")
     }
     assert {"horizon", "window2", "window4", "window8", "batch2", "batch4"} <= set(verdicts)
     for found in verdicts.values():
