@@ -3,8 +3,9 @@
 ceiling_rules: acceptance against the number of drafts for every rule, and the optimum above them.
 ceiling_gap: what recursive rejection leaves, over the draft's quality and the number of drafts.
 ceiling_order: greedy drafts against drawn ones, row by row: neither is always better. ceiling_worst: how far
-below the optimum a rule can be. ceiling_sequences: drafts that stay alive as long as they agree, and the best
-verification of whole drafts. Each is a module of its own.
+below the optimum a rule can be. ceiling_batch: the rejections of batch decoding under each rule at fresh
+positions. ceiling_branching: how to branch a fixed number of drafted tokens. ceiling_sequences: drafts that
+stay alive as long as they agree, and the best verification of whole drafts. Each is a module of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simlab.experiments.ceiling.batch import batch_jobs, present_batch
+from simlab.experiments.ceiling.branching import branching_jobs, present_branching
 from simlab.experiments.ceiling.gap import present_gap
 from simlab.experiments.ceiling.options import Options, options_of
 from simlab.experiments.ceiling.order import present_order
@@ -32,10 +35,13 @@ MOST_PROGRAMS = 12
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The checked options, and the jobs of every rule, by rule, replacement and number of drafts."""
+    """The checked options; the jobs of every rule, by rule, replacement and number of drafts; those of batch
+    decoding, by rule and number of drafts; and those of the best branchings, by rule."""
 
     options: Options
     rules: dict[tuple[str, bool, int], Job]
+    batch: dict[tuple[str, int], Job]
+    branching: dict[str, Job]
 
 
 def plan(points: list[Settings]) -> Planned[Parts]:
@@ -43,8 +49,14 @@ def plan(points: list[Settings]) -> Planned[Parts]:
     settings = only_point(points)
     options = options_of(settings)
     settings = dataclasses.replace(settings, trajectories=min(settings.trajectories, options.most))
-    parts = Parts(options, rule_jobs(settings, options))
-    return Planned(settings, list(parts.rules.values()), parts)
+    parts = Parts(
+        options,
+        rule_jobs(settings, options),
+        batch_jobs(settings, options),
+        branching_jobs(settings, options),
+    )
+    jobs = [*parts.rules.values(), *parts.batch.values(), *parts.branching.values()]
+    return Planned(settings, jobs, parts)
 
 
 def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
@@ -52,7 +64,16 @@ def present(planned: Planned[Parts], results: Mapping[str, Result]) -> Outcome:
     settings, options = planned.settings, planned.parts.options
     told = Presentation(settings, f"Many drafts on {settings.pair_name}", results, settings.pair_name)
     rules, verdicts, rules_notes = present_rules(told, options, planned.parts.rules)
-    shown = [(rules, rules_notes), present_gap(told, options), present_order(told, options)]
+    batch, of_batch, batch_note = present_batch(told, options, planned.parts.batch)
+    branching, of_branching, branching_note = present_branching(told, options, planned.parts.branching)
+    verdicts += of_batch + of_branching
+    shown = [
+        (rules, rules_notes),
+        present_gap(told, options),
+        present_order(told, options),
+        (batch, [batch_note]),
+        (branching, [branching_note]),
+    ]
     pair = instance(settings)[0]
     few = places(pair, min(options.places, MOST_PROGRAMS), settings.seed, purpose=21)
     some = places(pair, options.places, settings.seed, purpose=22)

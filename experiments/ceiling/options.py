@@ -20,6 +20,7 @@ class Options:
 
     drafts: tuple[int, ...]
     simulated: tuple[int, ...]
+    nodes: tuple[int, ...]
     most: int
     bernoulli: float
     target: float
@@ -45,6 +46,7 @@ def options_of(settings: Settings) -> Options:
     return Options(
         listed_counts(settings, "drafts"),
         listed_counts(settings, "simulated"),
+        listed_counts(settings, "nodes"),
         count("most"),
         probability("bernoulli"),
         probability("target"),

@@ -102,6 +102,8 @@ FIGURES = {
     "ceiling_gap": Told("Where a better verifier pays", sentence="The best verification of independent"),
     "ceiling_order": Told("Sampling or top-k", sentence="Greedy drafts accept more than"),
     "ceiling_sequences": Told("Drafts that agree, and whole drafts", sentence="Drafts that agree, kept"),
+    "ceiling_batch": Told("The true ceiling of batch decoding", sentence="drafts at fresh positions of"),
+    "ceiling_branching": Told("Chain, wide or deep", sentence="drafted tokens a call on"),
     "ceiling_worst": Told("How far below the optimum a rule can be", sentence="The least acceptance over"),
     "correctness": Told(
         "Why one step is correct",

@@ -207,7 +207,7 @@ SPOILT = [
     ("recursive", True, against_the_target),
     ("recursive", True, first_residual),
     ("k-seq", True, first_residual),
-    ("k-seq", True, against_the_target),
+    ("k-seq", True, one_child_more),
     ("greedy", True, nothing_kept),
     ("match", True, one_child_more),
     ("optimal", True, in_the_order_of_tokens),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from simlab.decoders import BatchSpeculative, MultiDraftSpeculative
 from simlab.errors import SimlabError
 from simlab.evidence import Status
 from simlab.experiments import ceiling
@@ -15,7 +16,7 @@ from simlab.experiments.common import outcome as outcomes
 from simlab.experiments.common.jobs import instance
 from simlab.pairs import corpus
 from simlab.report import style
-from simlab.theory import mean_acceptance, optimal_acceptance
+from simlab.theory import expected_rejections_per_position, mean_acceptance, optimal_acceptance, predict
 from simlab.theory.many_drafts import average_acceptance, average_optimum
 from tests.exact import close
 from tests.experiments.points import point, simulated, table
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.figures
 OPTIONS = {
     "drafts": [1, 2, 4],
     "simulated": [2],
+    "nodes": [1, 4],
     "most": 100_000,
     "bernoulli": 0.8,
     "target": 0.5,
@@ -159,3 +161,34 @@ def test_the_adversary_is_drawn_beside_what_is_proved(tmp_path):
     assert 23 / 27 - 1e-12 <= found["recursive", 2, 2] < 0.86
     assert found["recursive, distinct", 2, 3] >= 0.75 and 8 / 9 - 1e-9 <= found["k-seq", 2, 2] < 0.9
     assert ("recursive, distinct", 4, 5) not in found.index
+
+
+def test_batch_decoding_with_recursive_rejection_is_algorithm_4_and_all_rules_have_one_limit(outcome):
+    settings, told = outcome
+    pair, drawn = instance(settings)[0], table(told, "ceiling_batch")
+    drawn = drawn[drawn.x.isna()].pivot(index="drafts", columns="rule", values="rejections")
+    for drafts, value in drawn.recursive.items():
+        close(value, expected_rejections_per_position(pair, BatchSpeculative(int(drafts))).sum())
+    assert (drawn.sub(drawn.recursive, axis=0)[["k-seq", "optimal"]] <= 1e-12).all(axis=None)
+    assert (drawn >= expected_rejections_per_position(pair, BatchSpeculative(math.inf)).sum() - 1e-12).all(
+        axis=None
+    )
+
+
+def test_the_best_branching_is_best_of_all(outcome):
+    """Of those too in which a later position has more children than one before."""
+    settings, told = outcome
+    pair, drawn = instance(settings)[0], table(told, "ceiling_branching")
+    best = drawn[drawn.series == "best branching, optimal rule"].set_index("nodes")
+
+    def every(nodes):
+        for children in range(1, nodes + 1):
+            yield (children,)
+            for rest in every(nodes // children - 1):
+                yield (children, *rest)
+
+    calls = [
+        predict(pair, MultiDraftSpeculative(drafts, "optimal")).expected_target_calls for drafts in every(4)
+    ]
+    assert best.tokens_per_call.loc[4] == pytest.approx(pair.horizon / min(calls), rel=1e-12)
+    assert float(best.branching.loc[1]) == 1

@@ -17,7 +17,7 @@ import numpy as np
 from simlab.decoding.batch import try_again
 from simlab.decoding.core.alias import pack_row
 from simlab.decoding.core.bits import U0, U
-from simlab.decoding.core.chunks import choose, draft_and_verify, replace
+from simlab.decoding.core.chunks import choose, draft_and_verify, gather_origins, replace
 from simlab.decoding.core.tables import (
     AliasTable,
     DraftTable,
@@ -35,9 +35,10 @@ class Tries(NamedTuple):
     """Tables of C numbers of children, S steps.
 
     drafts: a DraftTable, (C or 1, S, V * V) each, which verifies the first try. ratios: float64 (S, V * V).
-    limits: float64 (C or 1, S, V, k - 1, 2), S_(m-1) and s_m for m = 2, 3, .. rest: an AliasTable,
-    (C, S, V * V) each, to draw from when all fail. kept: uint8 (C, S, V * V), 1 where a token drawn from
-    there counts as accepted, or (0, ..) where none does. children: int64 (C,), the tries.
+    limits: float64 (C or 1, S, V, k - 1, 2), S_(m-1) and s_m for m = 2, 3, ..; (.., 0, 2), without ratios,
+    where all tries are as the first one. rest: an AliasTable, (C, S, V * V) each, to draw from when all fail.
+    kept: uint8 (C, S, V * V), 1 where a token drawn from there counts as accepted, or (0, ..) where none
+    does. children: int64 (C,), the tries.
     """
 
     drafts: DraftTable
@@ -63,7 +64,9 @@ def verify_tries(tables, c, t, count, states, scratch, work, state):
     limits = tables.limits[step_of(tables.limits, c), step]
     draft_and_verify(rows, work.origins, U0, states, count, scratch, state)
     still = choose(scratch.rejected, count, work.open)
-    for m in range(tables.children[c] - 1):
+    if limits.shape[1] == 0:
+        still = same_again(rows, tables.children[c] - 1, count, still, states, scratch, work, state)
+    for m in range(min(tables.children[c] - 1, limits.shape[1])):
         if still > 0:
             still = try_again(
                 rows,
@@ -87,6 +90,31 @@ def verify_tries(tables, c, t, count, states, scratch, work, state):
             i = scratch.chosen[j]
             known = kept[U(work.origins[i]) * states + U(scratch.tokens[i])]
             scratch.rejected[i] = np.uint16(1 - known)
+
+
+@compiled
+def same_again(rows, tries, count, still, states, scratch, work, state):
+    """So many further tries, each as the first one, for the `still` open ones; returns how many fail."""
+    if still == 0 or tries == 0:
+        return still
+    for i in range(count):
+        work.answers[i] = scratch.tokens[i]
+    for _ in range(tries):
+        if still > 0:
+            gather_origins(work.origins, U0, work.open, still, scratch.origins)
+            draft_and_verify(rows, scratch.origins, U0, states, still, scratch, state)
+            failed = U0
+            for j in range(still):
+                i = work.open[j]
+                work.answers[i] = scratch.tokens[j]
+                work.open[failed] = i
+                failed += U(scratch.rejected[j])
+            still = failed
+    for i in range(count):
+        scratch.tokens[i], scratch.rejected[i] = work.answers[i], np.uint16(0)
+    for j in range(still):
+        scratch.rejected[work.open[j]] = np.uint16(1)
+    return still
 
 
 def recursive_tries(pair: ChainPair, counts: np.ndarray) -> Tries:
@@ -136,30 +164,26 @@ def k_seq_tries(pair: ChainPair, counts: np.ndarray) -> Tries:
     """K-SEQ (Sun et al. 2023, arXiv 2310.15141)."""
     draft, target = pair.draft_rows, pair.target_rows
     shape = distinct_steps(pair), pair.states**2
-    ratios = np.empty(shape)
-    limits = np.empty((len(counts), shape[0], pair.states, max(counts) - 1, 2))
     rest = _alias_room(len(counts), *shape)
     lowered = np.empty((len(counts), shape[0], pair.states, pair.states))
-    _pack_k_seq(draft, target, counts, ratios, limits, lowered, *rest)
+    _pack_k_seq(draft, target, counts, lowered, *rest)
     parts = [draft_table(draft, rows) for rows in lowered]
     drafts = DraftTable(*(np.stack(each) for each in zip(*parts, strict=True)))
-    return Tries(drafts, ratios, limits, rest, _nothing_kept(), counts)
+    return Tries(drafts, *_all_the_same(*shape[:1], pair.states), rest, _nothing_kept(), counts)
 
 
 @compiled
-def _pack_k_seq(draft, target, counts, ratios, limits, lowered, entries, lows):
+def _pack_k_seq(draft, target, counts, lowered, entries, lows):
     """lowered: target/gamma, against which each try is verified."""
     states = draft.shape[2]
     shares, aliases = np.empty(states), np.empty(states, np.int64)
     stack, weights = np.empty(states, np.int64), np.empty(states)
-    for step in range(ratios.shape[0]):
+    for step in range(entries.shape[1]):
         for x in range(states):
             drafted, goal = draft[step_of(draft, step), x], target[step_of(target, step), x]
             row = slice(x * states, (x + 1) * states)
-            fill_ratios(drafted, goal, ratios[step, row])
             for c in range(counts.size):
                 gamma, beta = gamma_of(drafted, goal, counts[c])
-                limits[c, step, x, :, 0], limits[c, step, x, :, 1] = 0.0, gamma
                 share = (1.0 - (1.0 - beta) ** counts[c]) / beta if beta > 0.0 else 0.0
                 for y in range(states):
                     lowered[c, step, x, y] = goal[y] / gamma
@@ -210,8 +234,7 @@ def greedy_tries(pair: ChainPair, counts: np.ndarray) -> Tries:
         residuals.append(residual_table(draft, pair.target_rows))
     drafts = DraftTable(*(np.stack(each) for each in zip(*tables, strict=True)))
     rest = AliasTable(*(np.stack(each) for each in zip(*residuals, strict=True)))
-    none = np.zeros((steps, 0)), np.zeros((1, steps, states, 0, 2))
-    return Tries(drafts, *none, rest, kept, np.ones(len(counts), np.int64))
+    return Tries(drafts, *_all_the_same(steps, states), rest, kept, np.ones(len(counts), np.int64))
 
 
 def _rest_of(draft: np.ndarray, top: int, kept: np.ndarray) -> np.ndarray:
@@ -231,6 +254,11 @@ def _rest_of(draft: np.ndarray, top: int, kept: np.ndarray) -> np.ndarray:
 
 def _alias_room(classes: int, steps: int, size: int) -> AliasTable:
     return AliasTable(*(np.empty((classes, steps, size), np.uint32) for _ in range(2)))
+
+
+def _all_the_same(steps: int, states: int) -> tuple[np.ndarray, np.ndarray]:
+    """No ratios and limits."""
+    return np.zeros((steps, 0)), np.zeros((1, steps, states, 0, 2))
 
 
 def _nothing_kept() -> np.ndarray:

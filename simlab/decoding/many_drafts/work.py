@@ -21,6 +21,7 @@ class Work(NamedTuple):
     open: np.ndarray  # uint32: those of them that are not decided yet
     drawn: np.ndarray  # uint16: their next children
     points: np.ndarray  # float64
+    answers: np.ndarray  # uint16: the tokens of the members
     tokens: np.ndarray  # uint16: of the whole chunk, the tokens of this step
     rejected: np.ndarray  # uint16: of the whole chunk
     goal: np.ndarray  # float64 (V,): what is left of the target
@@ -37,6 +38,7 @@ def new_work(states):
         np.zeros(CHUNK, np.uint32),
         np.zeros(CHUNK, np.uint16),
         np.zeros(CHUNK),
+        np.zeros(CHUNK, np.uint16),
         np.zeros(CHUNK, np.uint16),
         np.zeros(CHUNK, np.uint16),
         np.zeros(states),

@@ -92,12 +92,14 @@ class _Kernels(NamedTuple):
         return self.target[t if len(self.target) > 1 else 0] - rejected, rejected
 
 
-def _kernels(pair: ChainPair, decoder: MultiDraftSpeculative) -> _Kernels:
-    asked = sorted(set(decoder.drafts[: longest_window(decoder, pair.horizon)]))
+def _kernels(pair: ChainPair, decoder: MultiDraftSpeculative, asked=None) -> _Kernels:
+    """asked: numbers of children; None for those of the decoder."""
+    if asked is None:
+        asked = set(decoder.drafts[: longest_window(decoder, pair.horizon)])
     rows = pair.draft_rows, pair.target_rows
     rejected = {
         children: acceptance(decoder.rule, *rows, children, decoder.replacement).rejected
-        for children in asked
+        for children in sorted(asked)
     }
     return _Kernels(rejected, pair.target_rows)
 
@@ -199,3 +201,12 @@ def _acceleration(pair: ChainPair, decoder: MultiDraftSpeculative, rejections: f
     if decoder.bonus or len(decoder.drafts) < pair.horizon:
         return math.nan
     return pair.horizon / rejections if rejections > 0 else math.inf
+
+
+def calls_by_branching(pair: ChainPair, decoders: list[MultiDraftSpeculative]) -> np.ndarray:
+    """E[target calls] of each decoder, (N,): they differ in their drafts alone, and what is found for a row
+    and a number of children serves them all. Raises SimlabError as `predict` does."""
+    widest = max(longest_window(decoder, pair.horizon) for decoder in decoders)
+    asked = {children for decoder in decoders for children in decoder.drafts[:widest]}
+    kernels = _kernels(pair, decoders[0], asked)
+    return np.array([_means(pair, decoder, kernels).starts.sum() for decoder in decoders])
