@@ -258,3 +258,22 @@ def test_what_is_no_pair_and_no_decoder():
 def test_numbers_of_drafts_that_are_none(drafts):
     with pytest.raises(SimlabError, match="give a whole number of at least 1"):
         BatchSpeculative(drafts)
+
+
+@pytest.mark.parametrize("decoder", [Speculative(), Speculative(window=2, bonus=True)], ids=str)
+def test_counts_that_have_no_probability_are_left_out_and_the_others_are_exact(decoder):
+    """With rows that are all alike rejections are independent: a binomial distribution, of which
+    the recursion keeps some 40 standard deviations."""
+    draft, target, horizon = np.array([0.7, 0.3]), np.array([0.5, 0.5]), 3000
+    pair = ChainPair.stationary(np.tile(draft, (2, 1)), np.tile(target, (2, 1)), [1.0, 0.0], horizon=horizon)
+    found = predict(pair, decoder)
+    assert abs(found.rejections_pmf.sum() - 1) < 1e-12
+    mean = float(found.rejections_pmf @ np.arange(horizon + 1))
+    assert mean == pytest.approx(found.expected_rejections, rel=1e-12)
+    if decoder.window is None:
+        counts = np.arange(horizon + 1)
+        log = [math.lgamma(horizon + 1) - math.lgamma(n + 1) - math.lgamma(horizon - n + 1) for n in counts]
+        binomial = np.exp(np.array(log) + counts * math.log(0.2) + (horizon - counts) * math.log(0.8))
+        np.testing.assert_allclose(found.rejections_pmf, binomial, rtol=0, atol=1e-11)
+        seen = binomial > 1e-60
+        np.testing.assert_allclose(found.rejections_pmf[seen], binomial[seen], rtol=1e-8)

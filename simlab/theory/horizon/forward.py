@@ -23,7 +23,7 @@ from simlab.pairs.pair import ChainPair
 from simlab.theory.horizon.positions import CallPositions
 from simlab.theory.horizon.steps import distinct_steps, steps
 from simlab.theory.prediction import Prediction
-from simlab.theory.products import NEGLIGIBLE
+from simlab.theory.products import Counted, by_count, total, trimmed
 
 costs_to_go = None
 """There is no recursion for costs here: the decoders of this module are counted by rejections."""
@@ -32,34 +32,36 @@ costs_to_go = None
 def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
     """The exact prediction of decoders whose every call drafts to the horizon, and of the target alone.
 
-    The recursion of the module's head, each step made once. Time O(T^2 V^2) as matrix products.
+    The recursion of the module's head, each step made once, without the counts of no probability (`TAIL`,
+    which states how much that may be). Time O(T^1.5 V^2) as matrix products.
     """
     horizon = pair.horizon
-    fresh = np.zeros((horizon + 1, pair.states))
-    continuing = np.zeros_like(fresh)
-    fresh[0] = pair.initial
+    fresh = Counted(0, np.array(pair.initial)[None])
+    continuing = Counted(0, fresh.mass[:0])
     per_position = np.zeros(horizon)
     positions = CallPositions(pair.initial, horizon)
     outputs = _room_for_outputs(pair, decoder)
     for t, step in enumerate(steps(pair, decoder)):
         output, rejected_fresh, rejected = step
-        reach = t + 1  # at most t rejections so far
-        now_fresh, now_continuing = fresh[:reach], continuing[:reach]
         if rejected_fresh is rejected:
-            both = now_fresh + now_continuing
-            out_rejected = both @ rejected
-            out_accepted = both @ (output - rejected)
+            both = total(fresh, continuing)
+            out_rejected = both._replace(mass=both.mass @ rejected)
+            out_accepted = both._replace(mass=both.mass @ (output - rejected))
         else:
-            out_rejected = now_fresh @ rejected_fresh + now_continuing @ rejected
-            out_accepted = now_fresh @ (output - rejected_fresh) + now_continuing @ (output - rejected)
-        fresh[0] = 0.0
-        fresh[1 : reach + 1] = np.where(out_rejected > NEGLIGIBLE, out_rejected, 0.0)
-        continuing[:reach] = np.where(out_accepted > NEGLIGIBLE, out_accepted, 0.0)
-        per_position[t] = out_rejected.sum()
+            out_rejected = total(
+                fresh._replace(mass=fresh.mass @ rejected_fresh),
+                continuing._replace(mass=continuing.mass @ rejected),
+            )
+            out_accepted = total(
+                fresh._replace(mass=fresh.mass @ (output - rejected_fresh)),
+                continuing._replace(mass=continuing.mass @ (output - rejected)),
+            )
+        fresh, continuing = trimmed(out_rejected.raised()), trimmed(out_accepted)
+        per_position[t] = out_rejected.mass.sum()
         outputs[t : t + 1] = output
         if decoder.drafts_per_call:
             positions.move(step)
-    last_rejected, last_accepted = fresh.sum(axis=1), continuing.sum(axis=1)
+    last_rejected, last_accepted = by_count(fresh, horizon), by_count(continuing, horizon)
     expected = float(per_position.sum())
     return Prediction.build(
         pair,

@@ -16,30 +16,36 @@ class CallPositions:
     """The calls that draft, reach and accept each position in the window, fed step by step.
 
     initial: (V,). A recursion of its own beside that of the counts, so that each step is made once for both.
-    Time O(T^2 V^2) as matrix products, memory O(T V).
+    Of starts the oldest are dropped once all their masses are negligible: time O(T L V^2) as matrix products,
+    memory O(T + L V), where L is at most T, and some 670 / log(1 / acceptance).
     """
 
     def __init__(self, initial: np.ndarray, horizon: int):
         self._starts, self._reached, self._accepted = np.zeros((3, horizon))
-        self._now, self._going = np.array(initial), np.zeros((0, len(initial)))  # going: (s, V), by start
+        self._now = np.array(initial)
+        self._going = np.zeros((0, len(initial)))  # by start, the oldest first
+        self._time = 0
 
     def move(self, step: Step) -> None:
         """Go one position on."""
-        t = len(self._going)
+        t, going = self._time, self._going
         self._starts[t] = self._now.sum()
         after = np.vstack(
             [
-                product(self._going, step.output - step.rejected),
+                product(going, step.output - step.rejected),
                 product(self._now, step.output - step.rejected_fresh),
             ]
         )
         after[after < NEGLIGIBLE] = 0.0
-        indices = t - np.arange(t + 1)
-        self._reached[indices] += np.append(self._going.sum(axis=1), self._starts[t])
-        self._accepted[indices] += after.sum(axis=1)
-        rejected = product(self._going.sum(axis=0), step.rejected)
+        by_age = np.arange(len(after))[::-1]
+        self._reached[by_age] += np.append(going.sum(axis=1), self._starts[t])
+        self._accepted[by_age] += after.sum(axis=1)
+        rejected = product(going.sum(axis=0), step.rejected)
         self._now = rejected + product(self._now, step.rejected_fresh)
-        self._going = after
+        oldest = 0
+        while oldest < len(after) - 1 and not after[oldest].any():
+            oldest += 1
+        self._going, self._time = after[oldest:], t + 1
 
     def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(drafted, reached, accepted), (T,) each, as in `Prediction`, once all T steps are made."""

@@ -22,7 +22,7 @@ import numpy as np
 from simlab.decoders import Windowed, longest_window
 from simlab.pairs.pair import ChainPair
 from simlab.theory.prediction import Prediction
-from simlab.theory.products import NEGLIGIBLE, product
+from simlab.theory.products import NEGLIGIBLE, Counted, by_count, product, total, trimmed
 from simlab.theory.windows import backward, cumulative
 from simlab.theory.windows.rules import Means, Rules, rules_of, steps
 
@@ -30,9 +30,9 @@ from simlab.theory.windows.rules import Means, Rules, rules_of, steps
 def predict(pair: ChainPair, decoder: Windowed) -> Prediction:
     """The exact prediction for Speculative, AdaptiveSpeculative and ConfidenceSpeculative.
 
-    Time O(T^2 V^2 K) as matrix products, K the longest window, memory O(T V K); O(T^2 V^2) and O(T V) where
-    all calls draft to the horizon. Raises SimlabError for a policy of another pair. Source: own, see the
-    module's head; the output is the target's (Leviathan et al. 2023, Yin et al. 2024, Theorem 1).
+    Time O(T^1.5 V^2 K) as matrix products, K the longest window, memory O(T V K); O(T^1.5 V^2) and O(T V)
+    where all calls draft to the horizon. Raises SimlabError for a policy of another pair. Source: own, see
+    the module's head; the output is the target's (Leviathan et al. 2023, Yin et al. 2024, Theorem 1).
     """
     levels = cumulative.levels_of(pair, decoder)
     if levels is not None:
@@ -77,52 +77,41 @@ def costs_to_go(pair: ChainPair, decoder: Windowed, call_time: Callable) -> np.n
 
 def distribution(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray:
     """P(n target calls) or P(n rejections), (T+1,)."""
-    states = pair.states
-    starts = pair.initial[None]  # (n, V): calls that start at t, by what was counted before
-    verified: dict[int, np.ndarray] = {}  # F_e, (n, V) each
+    starts = Counted(0, np.array(pair.initial)[None])  # calls that start at t, by what was counted before
+    verified: dict[int, Counted] = {}  # F_e
+    nothing = Counted(0, np.zeros((0, pair.states)))
     for t, step in steps(pair, verified=rules.verified):
         if not rules.bonus and t in verified:
-            starts = _sum((starts, 0), (verified.pop(t), int(of_calls)))
+            starts = total(starts, verified.pop(t).raised(int(of_calls)))
         ends = t + rules.drafted(t)[0]
         for end in np.unique(ends):
-            begun = np.where(ends == end, starts, 0.0)
-            verified[end] = _sum((begun, 0), (verified.get(end, begun[:0]), 0))
+            begun = starts._replace(mass=np.where(ends == end, starts.mass, 0.0))
+            verified[end] = total(begun, verified.get(end, nothing))
         _stop(verified, t, rules.stopped(step.draft))
-        finished = verified.pop(t, np.zeros((1, states)))
-        going = _sum((np.zeros((1, states)), 0), *((mass, 0) for mass in verified.values()))
-        starts = _sum((product(going, step.rejected), 1), (product(finished, step.target), int(of_calls)))
-        verified = {end: _trimmed(product(mass, step.accepted)) for end, mass in verified.items()}
-        starts = _trimmed(starts)
+        finished = verified.pop(t, nothing)
+        new = [finished._replace(mass=product(finished.mass, step.target)).raised(int(of_calls))]
+        if verified:
+            going = total(*verified.values(), nothing)
+            new.append(going._replace(mass=product(going.mass, step.rejected)).raised())
+        starts = trimmed(total(*new))
+        verified = {
+            end: trimmed(part._replace(mass=product(part.mass, step.accepted)))
+            for end, part in verified.items()
+        }
     if not rules.bonus:
-        starts = _sum((starts, 0), (verified.pop(pair.horizon), int(of_calls)))
-    distribution = np.zeros(pair.horizon + 1)
-    by_count = starts.sum(axis=1)[: pair.horizon + 1]
-    distribution[: len(by_count)] = by_count
-    return distribution
+        starts = total(starts, verified.pop(pair.horizon).raised(int(of_calls)))
+    return by_count(starts, pair.horizon)
 
 
-def _sum(*parts: tuple[np.ndarray, int]) -> np.ndarray:
-    """The sum of arrays (n, V) by their first index, each of which is first raised by its second member."""
-    total = np.zeros((max(len(part) + up for part, up in parts), parts[0][0].shape[1]))
-    for part, up in parts:
-        total[up : up + len(part)] += part
-    return total
-
-
-def _trimmed(mass: np.ndarray) -> np.ndarray:
-    mass[mass < NEGLIGIBLE] = 0.0
-    return mass
-
-
-def _stop(verified: dict[int, np.ndarray], t: int, stopped: np.ndarray | None) -> None:
+def _stop(verified: dict[int, Counted], t: int, stopped: np.ndarray | None) -> None:
     """Calls whose last token leaves the draft unsure end drafting at t: changes `verified` in place."""
     if stopped is None or not stopped.any():
         return
     for end in [end for end in verified if end > t]:
-        mass = verified[end]
-        done = np.where(stopped[0], mass, 0.0)
-        verified[end] = mass - done
-        verified[t] = _sum((done, 0), (verified.get(t, done[:0]), 0))
+        going = verified[end]
+        done = going._replace(mass=np.where(stopped[0], going.mass, 0.0))
+        verified[end] = going._replace(mass=going.mass - done.mass)
+        verified[t] = total(done, *([verified[t]] if t in verified else []))
 
 
 def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:
@@ -155,7 +144,8 @@ def means_by_position(pair: ChainPair, rules: Rules, longest: int) -> Means:
         reached += np.bincount(t - since, mass.sum(axis=1), minlength=longest)
         verified[t], straight[t] = mass.sum(axis=0), finished
         replaced = product(verified[t], step.rejected)
-        mass = _trimmed(product(mass, step.accepted))
+        mass = product(mass, step.accepted)
+        mass[mass < NEGLIGIBLE] = 0.0
         accepted += np.bincount(t - since, mass.sum(axis=1), minlength=longest)
         rejections[t] = replaced.sum()
         now = replaced + product(finished, step.target)
