@@ -8,17 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simlab.decoders import Speculative
 from simlab.errors import SimlabError
-from simlab.evidence import mean_interval
+from simlab.evidence import mean_interval, normal
 from simlab.evidence.interval import last_true
 from simlab.evidence.mean import (
     VARIANCE_SHARE,
+    _by_betting,
     _last_reached,
     _variance_interval,
     log_wealth,
     mean_interval_at,
     sample_of_counts,
 )
+from simlab.pairs import paper
+from simlab.theory import predict
 from tests.strategies import examples
 
 histograms = st.lists(st.integers(0, 50), min_size=2, max_size=8).filter(any)
@@ -136,13 +140,13 @@ def test_simulated_coverage_and_its_control():
 @pytest.mark.parametrize("error", [0.2, 1e-6])
 @pytest.mark.parametrize("histogram", [[60, 30, 10], [9_000, 700, 200, 100], [3, 0, 0, 7]])
 def test_the_two_ends_and_the_variance_share_the_error(histogram, error):
-    """Each end is where its wealth reaches 1/(its part), and the three parts make up the error.
+    """By betting each end is where its wealth reaches 1/(its part), and the three parts make up the error.
 
     Coverage cannot tell: these intervals are valid with room to spare, and 5% too much error fits into it.
     """
     histogram = np.array(histogram)
     bound = len(histogram) - 1
-    _, low, high = mean_interval(histogram, 1 - error)
+    _, low, high = _by_betting(sample_of_counts(histogram), error)
     for_the_variance = VARIANCE_SHARE * error
     variances = _variance_interval(sample_of_counts(histogram), for_the_variance)
     threshold = -math.log((error - for_the_variance) / 2)
@@ -267,3 +271,58 @@ def test_the_end_of_a_parabola_takes_a_third_of_the_looks():
 
     _last_reached(wealth, 14.0, 2.0)
     assert len(looks) <= 20
+
+
+@pytest.mark.parametrize("total", [30_000, 100_000, 1_000_000])
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.01, 1e-4])
+def test_the_interval_near_the_normal_holds_the_mean_as_often_as_it_says(total, share):
+    """The exact coverage: of the counts of successes that leave the true share inside, the binomial sum."""
+
+    def inside(hits: int) -> bool:
+        interval = mean_interval(np.array([total - hits, hits]), 0.95)
+        return interval.low <= share <= interval.high
+
+    assert normal.is_near(total, 0.05)
+    assert covered(total, share, inside) >= 0.95
+
+
+def test_the_plain_normal_interval_does_not():
+    """The control: it misses a share of 1e-5 more than twice as often as it says."""
+    total, share = 100_000, 1e-5
+
+    def inside(hits: int) -> bool:
+        return abs(hits / total - share) <= 1.959964 * math.sqrt(hits * (total - hits) / total**3)
+
+    assert covered(total, share, inside) < 0.9
+
+
+def covered(total: int, share: float, inside) -> float:
+    """P(inside(N)), N binomial, for an interval whose ends grow with the count."""
+    middle = round(total * share)
+    assert inside(middle)
+    spread = 2 + int(10 * math.sqrt(total * share))
+    ends = []
+    for step in (-1, 1):
+        near, far = 0, min(spread, middle if step < 0 else total - middle) + 1
+        while far - near > 1:
+            half = (near + far) // 2
+            near, far = (half, far) if inside(middle + step * half) else (near, half)
+        ends.append(middle + step * near)
+    counts = np.arange(ends[0], ends[1] + 1)
+    log = [
+        math.lgamma(total + 1) - math.lgamma(n + 1) - math.lgamma(total - n + 1)
+        + n * math.log(share) + (total - n) * math.log1p(-share)
+        for n in counts.tolist()
+    ]  # fmt: skip
+    return math.fsum(map(math.exp, log))
+
+
+@pytest.mark.parametrize(("total", "most"), [(10**5, 1.05), (10**6, 1.03), (10**7, 1.02)])
+def test_a_large_sample_has_nearly_the_normal_interval(total, most):
+    pmf = predict(paper(horizon=50), Speculative()).rejections_pmf
+    histogram = np.floor(total * pmf).astype(np.int64)
+    counts = np.arange(len(histogram))
+    mean = histogram @ counts / histogram.sum()
+    spread = math.sqrt(histogram @ (counts - mean) ** 2 / histogram.sum())
+    interval = mean_interval(histogram, 0.95)
+    assert (interval.high - interval.low) / 2 < most * 1.959964 * spread / math.sqrt(histogram.sum())
