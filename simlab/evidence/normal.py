@@ -13,8 +13,7 @@ improvements*, Informatics and Applications 7(1), 2013).
 from __future__ import annotations
 
 import math
-
-from scipy.special import ndtri
+from statistics import NormalDist
 
 WORTH = 8
 """The normal distribution is used if its least possible distance, at r = 1, takes this part of the error."""
@@ -34,4 +33,4 @@ def is_near(total: float, error: float) -> bool:
 def deviations(total: float, error: float, ratio: float) -> float:
     """z with P(|sample mean - mean| > z s / sqrt(n)) <= error, for any r <= ratio; inf if there is none."""
     left = error - 2 * distance(total, ratio)
-    return float(-ndtri(left / 2)) if left > 0 else math.inf
+    return -NormalDist().inv_cdf(left / 2) if left > 0 else math.inf
