@@ -16,6 +16,7 @@ LONGEST_OF_FILES = LONGEST - len(".png")
 DIGEST = 8
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9=.,_+-]+")
+_DIGESTED = re.compile(rf"-[0-9a-f]{{{DIGEST}}}$")
 _WORD = re.compile(r"-(?=[A-Za-z_][A-Za-z0-9_.]*=)")  # where a new word begins in a name
 
 
@@ -27,7 +28,8 @@ def name_of(
     parts: what comes first, such as an experiment and a pair. content: what makes the result another one and
     is not in the words, such as the digest of a file that they name. All of it is spelled out where that
     fits; else keys lose their group, then words are left out. Where the name does not say everything it ends
-    with a digest of everything: other requests have other names.
+    with a digest of everything: other requests have other names. It never begins with a dot or has a
+    separator: it names something in its folder.
 
     Example: name_of(["study", "paper"], ["seed=3", "decoder.drafts=1..64"]) is
     "study-paper-decoder.drafts=1..64-seed=3".
@@ -36,14 +38,17 @@ def name_of(
     exact = "-".join([*parts, *words])
     full = _safe([*parts, *words])
     ambiguous = _WORD.split(exact) != ["-".join(parts), *words] if parts else _WORD.split(exact) != words
+    ambiguous |= any(not part or "-" in part for part in parts) or exact.startswith((".", "-"))
+    ambiguous |= _DIGESTED.search(exact) is not None
     if full == exact and not content and not ambiguous and len(full) <= longest:
         return full
-    digest = hashlib.sha256("\0".join([*parts, *words, content]).encode()).hexdigest()[:DIGEST]
+    everything = "\0".join([*parts, *words, content]).encode()
+    digest = hashlib.sha256(everything).hexdigest()[:DIGEST]
     room = longest - DIGEST - 1
     short = [re.sub(r"^[^=]*\.(?=[^=.]*=)", "", word) for word in words]
     tries = [full, *(_safe([*parts, *short[:kept]]) for kept in range(len(short), -1, -1))]
     fitting = next((name for name in tries if len(name) <= room), None)
-    return f"{_cut(tries[-1], room) if fitting is None else fitting}-{digest}".lstrip("-")
+    return f"{_cut(tries[-1], room) if fitting is None else fitting}-{digest}".lstrip("-.")
 
 
 def compact(values: Sequence[str]) -> str:

@@ -72,6 +72,21 @@ def test_a_range_stands_for_its_numbers_and_no_others(values):
     assert found == values
 
 
+PARTS = st.lists(st.text("ab./-_~é日", max_size=12), min_size=1, max_size=2)
+
+
+@given(PARTS, PARTS)
+def test_other_parts_have_another_name_which_stays_in_its_folder(one, other):
+    names = [name_of(parts) for parts in (one, other)]
+    assert (names[0] == names[1]) == (one == other)
+    assert all(re.fullmatch(r"[A-Za-z0-9=,_+][A-Za-z0-9=.,_+-]*", name) for name in names)
+
+
+def test_a_name_that_looks_as_if_it_had_a_digest_gets_one():
+    digested = name_of(["study", "ü"])
+    assert name_of(digested.split("-")) != digested
+
+
 def test_runs_of_three_and_more_are_ranges():
     assert compact(["1", "2", "3", "4", "8", "10", "11"]) == "1..4,8,10,11"
 

@@ -91,7 +91,7 @@ class Presentation:
         """Save a figure with the numbers that it draws. jobs: those simulated; origin: other metadata."""
         import pandas as pd
 
-        jobs = list(jobs)
+        name, jobs = name_of([name]), list(jobs)
         metadata = {"Command": self.settings.command} | origin
         if jobs:
             metadata = figure_metadata(self.settings.command, jobs, [self.result(one) for one in jobs])
@@ -103,6 +103,7 @@ class Presentation:
         """Save a table of its own."""
         import pandas as pd
 
+        name = name_of([name])
         return Exhibit(name, caption, save_table(self.folder, name, pd.DataFrame(table)))
 
     def outcome(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from simlab.cli.config.compose import taken_out
 from simlab.cli.loading import load_function
 from simlab.cli.output.documents import plain
+from simlab.cli.process import told_of_ctrl_c
 from simlab.errors import SimlabError
 
 USAGE = """usage: simlab audit MODULE:FUNCTION|FILE.py:FUNCTION|transformers [key=value ...] [--json]
@@ -67,7 +68,8 @@ def main(words: list[str]) -> int:
     from simlab.auditing import audit
 
     verifier, name = _verifier(named[0])
-    report = audit(verifier, progress=True, **settings)
+    with told_of_ctrl_c():
+        report = audit(verifier, progress=True, **settings)
     if as_json:
         print(json.dumps(plain({"verifier": name} | report.document()), indent=1))
     else:

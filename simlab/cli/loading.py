@@ -41,9 +41,11 @@ def load_function(
 
 
 def _module(where: str):
-    """The module of a name or a file; the current folder is looked in first, as `python -m` does."""
+    """The module of a name or a file; the current folder is looked in first, as `python -m` does, except for
+    what the standard library has: a queue.py there is not its queue."""
     if "" not in sys.path:
-        sys.path.insert(0, "")
+        installed = [path.endswith(("site-packages", "dist-packages")) for path in sys.path]
+        sys.path.insert(installed.index(True) if any(installed) else len(sys.path), "")
     try:
         if not where.endswith(".py"):
             return importlib.import_module(where)

@@ -1,13 +1,16 @@
 """The `simlab` command: finds the subcommand, turns mistakes into one line, sets the exit code.
 
 Exit codes: 0 done, 1 a verdict FAILed, 2 a mistake in the input or a failure of the machine, 130 stopped
-by Ctrl-C (what was done is saved).
+by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP (what was done is saved).
+
+Nothing large is imported above `main`: until it runs a signal leaves as a traceback.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 from simlab.errors import SimlabError
@@ -29,20 +32,37 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code. Never shows a traceback for a user's mistake."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run the command line; returns the exit code. Never shows a traceback for a user's mistake.
+
+    Without arguments it is the process's own command: it takes sys.argv, and the process's streams and
+    signals are looked after (`simlab.cli.process`).
+    """
+    if arguments is not None:
+        return _answered(arguments)
+    from simlab.cli import process
+
+    process.open_streams()  # first: nothing else may get their numbers
+    process.hear_signals()
+    os.environ["PYTHONSAFEPATH"] = "1"  # no process that is started imports from the working folder
+    code = _answered(sys.argv[1:])
+    process.ignore_signals()
+    return code
+
+
+def _answered(arguments: list[str]) -> int:
     try:
         with _one_blas_thread():
-            return _dispatch(arguments)
+            code = _dispatch(arguments)
+            print(end="", flush=True)
+            return code
     except SimlabError as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
-        print("simlab: stopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (simlab predict | head): nothing is left to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt as error:
+        from simlab.cli.process import Ended
+
+        ended = error if isinstance(error, Ended) else Ended(signal.SIGINT)
+        print(f"simlab: {ended}", file=sys.stderr)
+        return 128 + ended.number
     except MemoryError as error:
         return _complain(f"out of memory ({error}): give fewer states, a shorter horizon or fewer workers")
     except OSError as error:
@@ -74,6 +94,7 @@ def _dispatch(arguments: list[str]) -> int:
         raise SimlabError(f"no command {name!r}: known are {', '.join(COMMANDS)}")
     module = importlib.import_module(COMMANDS[name][0])
     words = arguments[1:]
+    _check_encoding(words)
     if name != "run":
         if "-h" in words or "--help" in words:
             print(module.USAGE, end="")
@@ -83,6 +104,17 @@ def _dispatch(arguments: list[str]) -> int:
             if word.startswith("-") and word not in known:
                 raise SimlabError(f"no option {word}: known are {', '.join([*known, '--help'])}")
     return module.main(words)
+
+
+def _check_encoding(words: list[str]) -> None:
+    """Raises SimlabError for words that are not UTF-8, as names of files may be."""
+    for word in words:
+        told = word.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        if told != word:
+            raise SimlabError(
+                f"{told} is not UTF-8; expected names that tables and pictures can say: rename the file, or "
+                "give a link to it"
+            )
 
 
 def _usage() -> str:

@@ -139,7 +139,7 @@ def _write(path: Path, points: list[_Point]) -> None:
     """The points as CSV, floats so that they read back exactly."""
     import pandas
 
-    from simlab.report.save import write_whole
+    from simlab.report.save import to_csv, write_whole
 
     rows = [
         prediction_row(
@@ -156,7 +156,7 @@ def _write(path: Path, points: list[_Point]) -> None:
     table = pandas.DataFrame(
         rows, columns=column_order(rows), dtype=object
     )  # a whole number stays one beside an empty cell
-    write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
+    write_whole(path, to_csv(table))
 
 
 @dataclass(frozen=True)

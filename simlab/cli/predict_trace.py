@@ -136,7 +136,7 @@ def _write(path, points: list[_Point]) -> None:
     """A row a point: settings, then every number and the interval of tokens per call."""
     import pandas
 
-    from simlab.report.save import write_whole
+    from simlab.report.save import to_csv, write_whole
 
     rows = []
     for point in points:
@@ -160,7 +160,7 @@ def _write(path, points: list[_Point]) -> None:
             }
         )
     table = pandas.DataFrame(rows, columns=column_order(rows), dtype=object)
-    write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
+    write_whole(path, to_csv(table))
 
 
 def _document(point: _Point) -> dict:

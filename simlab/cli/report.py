@@ -61,7 +61,7 @@ def _write(output: Path, experiments: list[dict], missing: list[dict], problems:
     from simlab.report.save import write_whole
 
     path = output / "report" / "index.html"
-    write_whole(path, render_page(experiments, missing, problems).encode())
+    write_whole(path, render_page(experiments, missing, problems).encode(errors="backslashreplace"))
     _warn([*problems, *(f"missing, made by {one['command']}" for one in missing)])
     print(f"wrote {path}")
 

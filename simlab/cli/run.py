@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 import sys
 import tempfile
 import warnings
@@ -16,6 +15,7 @@ from simlab.cli.config.compose import compose_points, hydra_application, one_lin
 from simlab.cli.config.settings import backend_from, output_from, settings_from, shard_from
 from simlab.cli.output.documents import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
 from simlab.cli.output.verdict_tables import check_table, verdict_table
+from simlab.cli.process import ignore_signals
 from simlab.errors import SimlabError
 from simlab.experiments import experiment_module
 from simlab.report.rows import tally
@@ -110,9 +110,9 @@ def _execute(experiments: Sequence[Sequence[dict]], report: Path | None, show_ou
                 show(presenters.along(collect(jobs, ledger=ledger, backend=backend)))
             presenters.finish()
     except Interrupted as stopped:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would only tear what follows
+        ignore_signals()  # one more would only tear what follows
         print(f"simlab: {stopped}", file=sys.stderr)
-        return 130
+        return 128 + stopped.number
     if report is not None:
         _write_json(report, {"verdicts": [row for outcome in ordered for row in _verdicts(outcome)]})
         print(f"\n{_tally(ordered)}\nwrote {report}")
@@ -132,7 +132,7 @@ def _simulate_shard(jobs: Sequence, shard, output: Path, backend) -> int:
             show(collect(parts, ledger=ledger, backend=backend))
     except Interrupted as stopped:
         print(f"simlab: {stopped}", file=sys.stderr)
-        return 130
+        return 128 + stopped.number
     print(
         f"shard {shard} of {tasks} tasks is simulated, in {path}; when all {shard.count} are: "
         "simlab merge INTO.sqlite FROM.sqlite ..., then this command without shard= draws"

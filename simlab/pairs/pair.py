@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -272,7 +271,9 @@ class ChainPair:
             raise
         except FileNotFoundError as error:
             raise SimlabError(f"no file {path}: give the path of a pair saved as .npz") from error
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file raises whatever zip, zlib, NumPy or the system has for it
             raise SimlabError(f"{path} is not a readable .npz file; expected a pair saved as .npz") from error
         try:
             return cls(*_unfold(draft, target, _whole(horizon)), initial)

@@ -47,23 +47,38 @@ def save_figure(
     folder = Path(folder)
     pictures = _pictures(figure, name, metadata, further)
     contents = {folder / f"{name}.{kind}": pictures.pop(kind) for kind in FORMATS}
-    contents[folder / f"{name}.csv"] = _csv(table).encode()
+    contents[folder / f"{name}.csv"] = to_csv(table)
     contents |= {folder / f"{name}.{kind}": picture for kind, picture in pictures.items()}
     for path, content in contents.items():
         write_whole(path, content)
     return list(contents)
 
 
+def to_csv(table: pandas.DataFrame | list[dict]) -> bytes:
+    """The table as CSV, floats so that they read back exactly.
+
+    Text that a spreadsheet would run as a formula, for it begins with = + @ - or a tab, gets an apostrophe in
+    front, as spreadsheets have for text; numbers stay as they are.
+    """
+    return _csv(table).encode()
+
+
 def _csv(table: pandas.DataFrame | list[dict]) -> str:
     """The table as text; a cell that a row does not have, or that is nan, is empty."""
     if not isinstance(table, list):
-        return table.to_csv(index=False, lineterminator="\n")
+        told = table.rename(columns=_harmless)
+        for index, kind in enumerate(table.dtypes):
+            if kind.kind not in "biufc":
+                told.isetitem(index, [_harmless(cell) for cell in table.iloc[:, index]])
+        return told.to_csv(index=False, lineterminator="\n")
     written = io.StringIO()
-    columns = dict.fromkeys(name for row in table for name in row)
+    columns = {name: _harmless(name) for row in table for name in row}
     writer = csv.DictWriter(written, columns, lineterminator="\n")
-    writer.writeheader()
+    writer.writerow(columns)
     empty = {column: "" for column in columns}
-    writer.writerows(empty | {name: value for name, value in row.items() if value == value} for row in table)
+    writer.writerows(
+        empty | {name: _harmless(value) for name, value in row.items() if value == value} for row in table
+    )
     return written.getvalue()
 
 
@@ -87,6 +102,16 @@ def write_whole(path: Path, content: bytes) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         mend = "make room on the disk" if full else "give a folder that can be written to"
         raise SimlabError(f"cannot write {path}: {error.strerror or error}; {mend}") from error
+
+
+def _harmless(cell):
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "@", "-", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[str]) -> dict[str, bytes]:

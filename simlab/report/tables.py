@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simlab.report.save import write_whole
+from simlab.report.save import to_csv, write_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -23,7 +23,7 @@ def save_table(folder: str | os.PathLike, name: str, table: pandas.DataFrame) ->
     buffer = io.BytesIO()
     table.apply(_one_type).to_parquet(buffer, index=False)
     contents = {
-        folder / f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
+        folder / f"{name}.csv": to_csv(table),
         folder / f"{name}.parquet": buffer.getvalue(),
     }
     for path, content in contents.items():

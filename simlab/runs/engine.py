@@ -39,7 +39,12 @@ RETRIES = 3
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C. After the first one everything that was under way is finished and saved."""
+    """Ctrl-C, or another signal `number`. After the first everything that was under way is finished and
+    saved."""
+
+    def __init__(self, text: str = "", number: int = signal.SIGINT) -> None:
+        super().__init__(text)
+        self.number = number
 
 
 def local_backend(workers: int) -> Serial | Loky:
@@ -110,7 +115,7 @@ def collect(
             pool.close(at_once=not finished)
             release_large_tables()
     if ctrl_c.requested and plan.finished_jobs < plan.jobs:
-        raise Interrupted(_farewell(plan, ledger))
+        raise Interrupted(_farewell(plan, ledger, ctrl_c.requested), ctrl_c.requested)
 
 
 def _drive(plan: Plan, pool: Pool, ledger: Ledger | None, ctrl_c: _CtrlC) -> Iterator[Progress]:
@@ -134,7 +139,7 @@ def _drive(plan: Plan, pool: Pool, ledger: Ledger | None, ctrl_c: _CtrlC) -> Ite
             saved = time.monotonic()
         if now - reported > REPORT_SECONDS:
             try:
-                yield _progress(plan, ledger, now - start, ctrl_c.requested, pool.waiting)
+                yield _progress(plan, ledger, now - start, bool(ctrl_c.requested), pool.waiting)
             except GeneratorExit:  # who asked for progress has had enough
                 _save(plan, ledger)
                 raise
@@ -193,34 +198,41 @@ def _progress(
     )
 
 
-def _farewell(plan: Plan, ledger: Ledger | None) -> str:
+def _farewell(plan: Plan, ledger: Ledger | None, number: int) -> str:
+    how = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
     left = f"{plan.jobs - plan.finished_jobs} of {plan.jobs} tasks unfinished"
     if ledger is None:
-        return f"interrupted, {left}; nothing is kept, for the run has no ledger"
-    return f"interrupted, {left}; what was done is in {ledger.path}: run the same command again to go on"
+        return f"{how}, {left}; nothing is kept, for the run has no ledger"
+    return f"{how}, {left}; what was done is in {ledger.path}: run the same command again to go on"
 
 
 class _CtrlC:
-    """Turns the first SIGINT into `requested` and the second into Interrupted, in the main thread."""
+    """Turns the first SIGINT into `requested` and the second into Interrupted, in the main thread.
+
+    SIGTERM and SIGHUP likewise, where the program has a handler of its own for them, as the command has.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
-        self._previous = None
+        self.requested = 0  # the signal's number
+        self._previous: dict[int, object] = {}
 
     def __enter__(self) -> _CtrlC:
-        # A process that was told to ignore SIGINT (nohup, a background job) goes on ignoring it.
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) not in (
-            signal.SIG_IGN,
-            None,
-        ):
-            self._previous = signal.signal(signal.SIGINT, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)
+                # Whoever was told to ignore it (nohup, a background job) goes on ignoring it.
+                if number is not None and callable(signal.getsignal(number)):
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_) -> None:
-        if self._previous is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._previous)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
 
-    def _handle(self, *_) -> None:
+    def _handle(self, number: int, _frame) -> None:
         if self.requested:
-            raise Interrupted("stopped at once; what was saved is safe: run the same command again to go on")
-        self.requested = True
+            raise Interrupted(
+                "stopped at once; what was saved is safe: run the same command again to go on", number
+            )
+        self.requested = number

@@ -35,9 +35,10 @@ for it."""
 _QUEUED = 2  # parcels per worker: one at work and one that waits, so that no worker does
 _STARTS = 4  # a process that dies four times while it starts will not start
 
-_ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-}
+_SAFE_PATH = "PYTHONSAFEPATH"
+_ENVIRONMENT = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", _SAFE_PATH), "1"
+)
 
 
 @dataclass(frozen=True)
@@ -192,25 +193,34 @@ class ProcessPool:
 
 
 def worker_processes(number: int):
-    """An executor of so many processes: each has one BLAS thread, ignores Ctrl-C, and ends with this one."""
-    from joblib.externals.loky import ProcessPoolExecutor
+    """An executor of so many processes: each has one BLAS thread, ignores Ctrl-C, ends with this one, and
+    imports nothing from the working folder."""
+    from multiprocessing import resource_tracker
 
-    return ProcessPoolExecutor(number, initializer=start_process, initargs=(os.getpid(),), env=_ONE_THREAD)
+    from joblib.externals.loky import ProcessPoolExecutor
+    from joblib.externals.loky.backend import resource_tracker as lokys
+
+    with safe_path():
+        for tracker in (resource_tracker, lokys):
+            tracker.ensure_running()  # a process that cleans up, which takes no `env`
+        return ProcessPoolExecutor(
+            number, initializer=start_process, initargs=(os.getpid(),), env=_ENVIRONMENT
+        )
 
 
 @contextmanager
 def safe_path():
     """Processes that are started meanwhile do not import from the working folder: a file there that is called
     queue.py or concurrent.py is not what the standard library means. Python's own switch for it."""
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
     try:
         yield
     finally:
         if before is None:
-            del os.environ["PYTHONSAFEPATH"]
+            del os.environ[_SAFE_PATH]
         else:
-            os.environ["PYTHONSAFEPATH"] = before
+            os.environ[_SAFE_PATH] = before
 
 
 @contextmanager

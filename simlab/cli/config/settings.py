@@ -32,7 +32,7 @@ def decoder_from(config: dict, pair: Callable[[], ChainPair]) -> Decoder:
     """
     options = dict(_section(config, "decoder"))
     name = options.pop("name", None)
-    if name not in DECODERS:
+    if not isinstance(name, str) or name not in DECODERS:
         raise SimlabError(f"no decoder {name!r}: known are {', '.join(DECODERS)}")
     options = {key: as_integer(value) for key, value in options.items()}
     if DECODERS[name] is AdaptiveSpeculative:
@@ -99,7 +99,7 @@ def settings_from(config: dict):
 
     options = dict(_section(config, "experiment"))
     experiment = options.pop("name", None)
-    title = options.pop("title", experiment)
+    title = _title(options.pop("title", experiment))
     pair_name, pair_options = pair_from(config)
     cost = cost_from(config)
     return Settings(
@@ -129,6 +129,12 @@ def sampling_from(config: dict) -> dict:
         "half_width": None if half_width is None else check_number("half_width", half_width, above=0.0),
         "batch_size": check_count("batch_size", as_integer(config["batch_size"]), most=LARGEST_BATCH),
     }
+
+
+def _title(title) -> str:
+    if isinstance(title, bool) or not isinstance(title, str | int | float) or not str(title).strip():
+        raise SimlabError(f"experiment.title = {title!r} is not a valid title; expected text")
+    return str(title)
 
 
 def judging_from(config: dict) -> Judging:
@@ -203,7 +209,7 @@ def backend_from(config: dict):
     options = dict(_section(config, "run"))
     name = options.pop("backend", None)
     backends = {"serial": Serial, "loky": Loky, "dask": Dask}
-    if name not in backends:
+    if not isinstance(name, str) or name not in backends:
         raise SimlabError(f"no run backend {name!r}: known are {', '.join(backends)}")
     if "workers" in options:
         workers = options["workers"]
