@@ -20,14 +20,14 @@ from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches, outcomes
 from tests.oracles.windows import marginal
-from tests.rules.examples import EVERY, WINDOWS
+from tests.rules.examples import EVERY, WINDOWS, named
 
 N = 200_000
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("settings", WINDOWS, ids=str)
-@pytest.mark.parametrize("rule", EVERY, ids=str)
+@pytest.mark.parametrize("settings", WINDOWS, ids=named)
+@pytest.mark.parametrize("rule", EVERY, ids=named)
 def test_the_sampler_follows_the_joint_distribution_and_a_spoilt_rule_does_not(rule, settings):
     chains = rational_chains(2, 3, seed=11, zeros=0.15)
     pair, decoder = as_pair(*chains), RuleSpeculative(rule, **settings)
@@ -45,7 +45,7 @@ def test_the_sampler_follows_the_joint_distribution_and_a_spoilt_rule_does_not(r
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("settings", WINDOWS[1:], ids=str)
+@pytest.mark.parametrize("settings", WINDOWS[1:], ids=named)
 def test_calls_and_drafted_tokens_are_counted(settings):
     chains = rational_chains(3, 3, seed=2)
     for rule in (rules.Typical(0.2, 0.6), rules.GreedyMatch()):
@@ -62,7 +62,7 @@ def test_calls_and_drafted_tokens_are_counted(settings):
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("rule", [rules.Typical(), rules.Lenient(0.7), rules.TokenMatch()], ids=str)
+@pytest.mark.parametrize("rule", [rules.Typical(), rules.Lenient(0.7), rules.TokenMatch()], ids=named)
 def test_the_simulated_bias_of_sequences_is_the_exact_one(rule):
     pair, decoder = simlab.pairs.mixture(6, states=5), RuleSpeculative(rule)
     counts = simlab.simulate(pair, decoder, trajectories=N, seed=4)

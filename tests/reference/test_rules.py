@@ -11,7 +11,7 @@ from simlab import RuleSpeculative, reference, rules
 from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.statistics import mismatches
-from tests.rules.examples import EVERY, WINDOWS
+from tests.rules.examples import EVERY, WINDOWS, named
 
 N = 10_000
 CASES = [(rule, WINDOWS[3]) for rule in EVERY] + [(rule, WINDOWS[0]) for rule in EVERY[-3:]]
@@ -22,7 +22,7 @@ def cells(paths):
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize(("rule", "settings"), CASES, ids=str)
+@pytest.mark.parametrize(("rule", "settings"), CASES, ids=named)
 def test_the_reference_follows_the_joint_distribution(rule, settings):
     chains, decoder = rational_chains(2, 3, seed=6), RuleSpeculative(rule, **settings)
     paths = reference.simulate(as_pair(*chains), decoder, N, random.Random(9))

@@ -30,6 +30,11 @@ class Reversed:
         return target / 2, np.eye(len(target))[0]
 
 
+def named(one) -> str:
+    """A name for the id of a test, the same in every process: str() of a function has its address."""
+    return getattr(one, "__name__", type(one).__name__) if " at 0x" in str(one) else str(one)
+
+
 NAMED = [
     rules.Speculative(),
     rules.OverAcceptance(0.125, "optimal"),

@@ -13,13 +13,13 @@ import simlab
 from simlab import RuleSpeculative, SimlabError, rules
 from tests.oracles import acceptance as oracle
 from tests.oracles.pairs import as_pair, rational_chains
-from tests.rules.examples import NAMED
+from tests.rules.examples import NAMED, named
 from tests.strategies import examples, pairs
 
 DRAFT, TARGET = np.array([0.5, 0.25, 0.25, 0.0]), np.array([0.25, 0.0, 0.25, 0.5])
 
 
-@pytest.mark.parametrize("rule", NAMED, ids=str)
+@pytest.mark.parametrize("rule", NAMED, ids=named)
 def test_a_named_rule_answers_as_its_definition_in_fractions(rule):
     for seed in range(8):
         draft, target, _ = rational_chains(1, 4, seed=seed)

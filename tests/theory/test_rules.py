@@ -18,7 +18,7 @@ from tests.oracles.acceptance import call_distribution
 from tests.oracles.enumerate import joint_distribution
 from tests.oracles.pairs import as_pair, rational_chains
 from tests.oracles.windows import expected_by_position, marginal
-from tests.rules.examples import EXACT, NAMED, SOME_QUICK, WINDOWS
+from tests.rules.examples import EXACT, NAMED, SOME_QUICK, WINDOWS, named
 from tests.strategies import examples, pairs
 
 FIELDS = (
@@ -28,8 +28,8 @@ FIELDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("settings", WINDOWS, ids=str)
-@pytest.mark.parametrize("rule", SOME_QUICK, ids=str)
+@pytest.mark.parametrize("settings", WINDOWS, ids=named)
+@pytest.mark.parametrize("rule", SOME_QUICK, ids=named)
 def test_predictions_agree_with_enumeration(rule, settings):
     horizon, states = 3, 3
     for seed in (1, 2):
@@ -65,8 +65,8 @@ def test_predictions_agree_with_enumeration(rule, settings):
         )
 
 
-@pytest.mark.parametrize("settings", WINDOWS, ids=str)
-@pytest.mark.parametrize("rule", SOME_QUICK, ids=str)
+@pytest.mark.parametrize("settings", WINDOWS, ids=named)
+@pytest.mark.parametrize("rule", SOME_QUICK, ids=named)
 def test_the_bias_of_sequences_agrees_with_enumeration(rule, settings):
     draft, target, initial = rational_chains(3, 2, seed=4, zeros=0.2)
     decoder, pair = RuleSpeculative(rule, **settings), as_pair(draft, target, initial)
@@ -115,7 +115,7 @@ def test_the_bias_of_sequences_agrees_with_enumeration(rule, settings):
             )
         ),
     ],
-    ids=str,
+    ids=named,
 )
 def test_rules_that_are_known_decoders_have_their_numbers(name, rule, settings, known):
     pair = {
@@ -133,7 +133,7 @@ def test_rules_that_are_known_decoders_have_their_numbers(name, rule, settings, 
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("settings", WINDOWS, ids=str)
+@pytest.mark.parametrize("settings", WINDOWS, ids=named)
 @given(pair=pairs())
 @examples(10)
 def test_unbiased_rules_have_the_target_itself_as_their_output(pair, settings):
@@ -160,7 +160,7 @@ def test_matching_tokens_is_exact_for_every_proposal_and_rejects_more():
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("rule", NAMED, ids=str)
+@pytest.mark.parametrize("rule", NAMED, ids=named)
 def test_with_the_bonus_token_the_bracket_holds_what_enumeration_finds(rule, monkeypatch):
     """Few numbers at a time force the bounds: of the first tokens, and of the chains that show more."""
     from simlab.theory.rules import hidden

@@ -13,7 +13,7 @@ from simlab.cli.main import main
 from simlab.verify import rules as verify
 from simlab.verify.rules import verify_rule
 from tests.oracles.acceptance import answer
-from tests.rules.examples import EXACT, NAMED, Reversed, by_token, half
+from tests.rules.examples import EXACT, NAMED, Reversed, by_token, half, named
 
 BIASED = [one for one in [*NAMED, half, by_token, Reversed()] if one not in EXACT]
 
@@ -26,14 +26,14 @@ def few(monkeypatch):
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("rule", EXACT, ids=str)
+@pytest.mark.parametrize("rule", EXACT, ids=named)
 def test_unbiased_rules_have_no_counterexample(rule, few):
     check = verify_rule(rule)
     assert check.unbiased and check.counterexample is None and check.largest < 1e-14
     assert check.rows > 7 * 20
 
 
-@pytest.mark.parametrize("rule", BIASED, ids=str)
+@pytest.mark.parametrize("rule", BIASED, ids=named)
 def test_a_counterexample_is_one_in_fractions(rule, few):
     found = verify_rule(rule).counterexample
     accept, rows = answer(rule, list(found.draft), list(found.target))
