@@ -66,10 +66,13 @@ def to_csv(table: pandas.DataFrame | list[dict]) -> bytes:
 def _csv(table: pandas.DataFrame | list[dict]) -> str:
     """The table as text; a cell that a row does not have, or that is nan, is empty."""
     if not isinstance(table, list):
+        import pandas
+
         told = table.rename(columns=_harmless)
         for index, kind in enumerate(table.dtypes):
             if kind.kind not in "biufc":
-                told.isetitem(index, [_harmless(cell) for cell in table.iloc[:, index]])
+                cells = [_harmless(cell) for cell in table.iloc[:, index]]
+                told.isetitem(index, pandas.Series(cells, table.index, dtype=object))  # 2 stays 2, not 2.0
         return told.to_csv(index=False, lineterminator="\n")
     written = io.StringIO()
     columns = {name: _harmless(name) for row in table for name in row}
