@@ -42,9 +42,9 @@ def lead(experiments: Sequence[Mapping]) -> str:
     sizes = _largest(experiments, "trajectories").values()
     simulated = f"{sum(sizes):,} simulated trajectories" if sizes else "simulations"
     return (
-        "Draft and target are Markov chains here: exact theory predicts the rejections, target calls, "
-        f"speed-up and bias of speculative decoding, and {simulated} of the algorithms themselves are held "
-        "against it."
+        "Draft and target are Markov chains, or real models whose texts were recorded: exact theory predicts "
+        f"the rejections, target calls, speed-up and bias of speculative decoding, and {simulated} of the "
+        "algorithms themselves are held against it."
     )
 
 

@@ -82,6 +82,7 @@ def test_tokens_calls_and_drafted_tokens_follow_their_distribution(rule, replace
             assert not disagreements(distribution, counts, decoder, horizon)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(("rule", "replacement"), KINDS)
 def test_equal_rows_disjoint_supports_and_more_children_than_tokens(rule, replacement):
     target = [[[0, 0, 0.25, 0.75]] * 4] * 3
@@ -97,6 +98,7 @@ def test_equal_rows_disjoint_supports_and_more_children_than_tokens(rule, replac
             assert accepted == reached
 
 
+@pytest.mark.statistical
 @given(pair=pairs(), kind=st.sampled_from(KINDS), drafts=st.lists(st.integers(1, 4), min_size=1, max_size=3))
 def test_any_pair_is_sampled_and_only_the_targets_tokens_come(pair, kind, drafts):
     decoder = MultiDraftSpeculative(drafts, *kind)
@@ -131,6 +133,7 @@ def test_the_pieces_have_the_drafts_lengths_and_accept_what_they_should(weights,
     np.testing.assert_allclose(masses, accepted, atol=1e-12)
 
 
+@pytest.mark.statistical
 def test_drafts_of_one_to_the_horizon_are_batch_decoding():
     pair = simlab.pairs.paper(6)
     decoder = MultiDraftSpeculative((3, 1, 1, 1, 1, 1), bonus=False)

@@ -273,7 +273,7 @@ def test_the_page_leads_with_what_it_is_and_its_figures(figure):
     read = Reader(page(experiment(figures=[figure], checks=[check()])))
     text = read.text.partition("Contents")[2]
     told = (
-        "Draft and target are Markov chains here", "2,000 simulated trajectories", "1 verdict",
+        "Draft and target are Markov chains, or real models", "2,000 simulated trajectories", "1 verdict",
         "arXiv 2411.00841", "fig9 A curve.", "closest call", "Glossary", "simlab run experiment=drafts",
         "sample size", "two numbers",
     )  # fmt: skip

@@ -119,6 +119,7 @@ def test_one_child_a_position_is_speculative_decoding(rule, window):
         assert COST.expected_time(many) == pytest.approx(COST.expected_time(one), rel=1e-12)
 
 
+@pytest.mark.statistical
 def test_a_call_costs_what_its_whole_tree_does():
     pair, decoder = simlab.pairs.paper(9), MultiDraftSpeculative((4, 2, 1))
     found = simlab.predict(pair, decoder)
