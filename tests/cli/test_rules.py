@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import re
 
 import numpy as np
@@ -36,6 +37,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(FILE)
     np.save(tmp_path / "rows.npy", np.full((7, 7), 1 / 7))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # another test's, of another folder
 
 
 def predicted(capsys, *words):
