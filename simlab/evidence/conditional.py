@@ -21,7 +21,7 @@ import numpy as np
 from simlab.checks import check_count, check_number
 from simlab.errors import SimlabError
 from simlab.evidence.interval import Interval
-from simlab.evidence.mean import sample_mean_interval_at
+from simlab.evidence.mean import signed_mean_interval_at
 from simlab.evidence.verdict import FALSE_ALARM, MISS, Verdict, error_shares, judge_mean, method_of
 
 
@@ -55,15 +55,10 @@ def known_sums_verdict(
     fewest, greatest = least, n * most - largest
     estimate, middle = float(differences.mean()), float(expected.sum())
     interval = Interval(estimate, estimate - (greatest - middle) / n, estimate + (middle - fewest) / n)
-    if most:
-        seen = sample_mean_interval_at(differences + most, 2.0 * most, missed)
-        seen = Interval(*(end - most for end in seen))
-    else:
-        seen = Interval(0.0, 0.0, 0.0)
     return judge_mean(
         name,
         interval,
-        seen,
+        signed_mean_interval_at(differences, float(most), missed),
         0.0,
         trajectories=n,
         method=method_of(1),

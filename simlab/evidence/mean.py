@@ -111,6 +111,12 @@ def sample_mean_interval_at(values, most: float, error: float) -> Interval:
     return _interval(sample_of_values(values, most), error)
 
 
+def signed_mean_interval_at(values, most: float, error: float) -> Interval:
+    """The same for numbers in [-most, most]."""
+    shifted = sample_mean_interval_at(np.asarray(values, float) + most, 2 * most, error)
+    return Interval(*(end - most for end in shifted))
+
+
 def sample_mean_ends_at(values, most: float, low_error: float, high_error: float) -> Interval:
     """As `sample_mean_interval`, each end by an error of its own: the mean is below `low` with probability <=
     low_error, and above `high` with probability <= high_error. For claims of one side.

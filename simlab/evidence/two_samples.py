@@ -13,8 +13,7 @@ import numpy as np
 
 from simlab.checks import check_number
 from simlab.errors import SimlabError
-from simlab.evidence.interval import Interval
-from simlab.evidence.mean import sample_mean_interval_at
+from simlab.evidence.mean import signed_mean_interval_at
 from simlab.evidence.verdict import FALSE_ALARM, MISS, Verdict, error_shares, judge_mean, method_of
 
 
@@ -41,17 +40,12 @@ def two_sample_verdict(
     values, others = _checked(values, most), _checked(others, most)
     pairs = min(len(values), len(others))
     differences = _grouped(values, pairs) - _grouped(others, pairs)
-
-    def interval(error: float) -> Interval:
-        shifted = sample_mean_interval_at(differences + most, 2 * most, error)
-        return Interval(*(end - most for end in shifted))
-
     errors = error_shares(false_alarm, miss)
-    first = interval(errors[0])
+    first = signed_mean_interval_at(differences, most, errors[0])
     return judge_mean(
         name,
         first,
-        first if errors[0] == errors[1] else interval(errors[1]),
+        first if errors[0] == errors[1] else signed_mean_interval_at(differences, most, errors[1]),
         0.0,
         trajectories=pairs,
         method=method_of(1),
