@@ -326,3 +326,26 @@ def test_a_large_sample_has_nearly_the_normal_interval(total, most):
     spread = math.sqrt(histogram @ (counts - mean) ** 2 / histogram.sum())
     interval = mean_interval(histogram, 0.95)
     assert (interval.high - interval.low) / 2 < most * 1.959964 * spread / math.sqrt(histogram.sum())
+
+
+@pytest.mark.parametrize(("total", "error"), [(400, 0.1), (1600, 0.05)])
+def test_the_deviations_leave_room_for_what_the_normal_distribution_errs(total, error):
+    """Of binomial counts, whose distribution has steps: no share is missed too often, and by the plain normal
+    quantile some are (the control)."""
+    plain = normal.deviations(10**30, error, 1.0)
+    missed = {"bounded": [], "plain": []}
+    for share in np.linspace(0.1, 0.9, 81).tolist():
+        spread = math.sqrt(share * (1 - share))
+        ratio = (share**2 + (1 - share) ** 2) / spread  # E|X - m|^3 / s^3
+        for kind, z in (("bounded", normal.deviations(total, error, ratio)), ("plain", plain)):
+            reach = z * spread * math.sqrt(total)
+            counts = range(math.ceil(total * share - reach), math.floor(total * share + reach) + 1)
+            inside = (
+                math.exp(
+                    math.lgamma(total + 1) - math.lgamma(n + 1) - math.lgamma(total - n + 1)
+                    + n * math.log(share) + (total - n) * math.log1p(-share)
+                )
+                for n in counts
+            )  # fmt: skip
+            missed[kind].append(1 - math.fsum(inside))
+    assert max(missed["bounded"]) <= error < max(missed["plain"])
