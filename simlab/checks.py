@@ -23,9 +23,13 @@ def shortened(value, longest: int = 80) -> str:
 def check_count(name: str, value, least: int = 1, most: int | None = None) -> int:
     """`value` as an int with least <= value <= most; raises SimlabError naming it otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise SimlabError(f"{name} = {shortened(value)}: give a whole number of at least {least}")
+        raise SimlabError(
+            f"{name} = {shortened(value)} is not valid; expected a whole number of at least {least}"
+        )
     if most is not None and value > most:
-        raise SimlabError(f"{name} = {shortened(value)}: give a whole number of at most {most}")
+        raise SimlabError(
+            f"{name} = {shortened(value)} is not valid; expected a whole number of at most {most}"
+        )
     return int(value)
 
 
@@ -48,14 +52,14 @@ def integer_from_text(text: str) -> int:
 def check_flag(name: str, value) -> bool:
     """`value` as a bool; raises SimlabError naming it for anything but true and false."""
     if not isinstance(value, bool | np.bool_):
-        raise SimlabError(f"{name} = {shortened(value)}: give true or false")
+        raise SimlabError(f"{name} = {shortened(value)} is not valid; expected true or false")
     return bool(value)
 
 
 def check_path(name: str, value) -> str | os.PathLike:
     """`value` if it can be a path; raises SimlabError naming it otherwise."""
     if not isinstance(value, (str, os.PathLike)):
-        raise SimlabError(f"{name} = {shortened(value)}: give a path, as text")
+        raise SimlabError(f"{name} = {shortened(value)} is not valid; expected a path, as text")
     return value
 
 
@@ -68,7 +72,9 @@ def check_number(
         return float(value)
     bounds = [f"> {above:g}"] * (above > -math.inf) + [f">= {least:g}"] * (least > -math.inf)
     bounds += [f"<= {most:g}"] * (most < math.inf)
-    raise SimlabError(f"{name} = {shortened(value)}: give a finite number {' and '.join(bounds)}".rstrip())
+    raise SimlabError(
+        f"{name} = {shortened(value)} is not valid; expected a finite number {' and '.join(bounds)}".rstrip()
+    )
 
 
 def _fits(value: Real) -> bool:

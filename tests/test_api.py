@@ -231,7 +231,7 @@ def test_simulate_names_the_argument(arguments, words):
 
 @pytest.mark.parametrize("epsilon", [-1, -1e-300, float("nan"), float("inf"), "0.1", None, True, 1j])
 def test_an_epsilon_that_is_none(epsilon):
-    with pytest.raises(simlab.SimlabError, match=r"epsilon = .*: give a finite number >= 0"):
+    with pytest.raises(simlab.SimlabError, match=r"epsilon = .* is not valid; expected a finite number >= 0"):
         simlab.BiasedSpeculative(epsilon)
 
 

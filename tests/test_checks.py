@@ -12,7 +12,7 @@ from simlab.checks import check_number
 
 @pytest.mark.parametrize("number", [10**400, -(10**400), math.inf, math.nan, True, "1", None], ids=range(7))
 def test_what_is_no_finite_number_is_a_users_mistake(number):
-    with pytest.raises(simlab.SimlabError, match="epsilon = .*: give a finite number >= 0"):
+    with pytest.raises(simlab.SimlabError, match="epsilon = .* is not valid; expected a finite number >= 0"):
         simlab.BiasedSpeculative(epsilon=number)
     with pytest.raises(simlab.SimlabError, match="^width = "):
         check_number("width", number)

@@ -119,25 +119,40 @@ def test_only_what_can_be_reached_within_the_text_is_a_state():
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (lambda: HistorySpeculative(start=0), "start = 0: give a whole number of at least 1"),
+        (
+            lambda: HistorySpeculative(start=0),
+            "start = 0 is not valid; expected a whole number of at least 1",
+        ),
         (
             lambda: HistorySpeculative(start=21),
             "start = 21: expected a window from shortest = 1 to longest = 20",
         ),
         (lambda: StreakSpeculative(start=1, shortest=2), "start = 1: expected a window from shortest = 2"),
-        (lambda: HistorySpeculative(up=-1), "up = -1: give a whole number of at least 0"),
-        (lambda: HistorySpeculative(down=1.5), "down = 1.5: give a whole number"),
-        (lambda: HistorySpeculative(longest=None), "longest = None: give a whole number"),
-        (lambda: StreakSpeculative(streak=0), "streak = 0: give a whole number of at least 1"),
-        (lambda: EmaSpeculative(weight=0), "weight = 0: give a finite number > 0 and <= 1"),
-        (lambda: EmaSpeculative(narrow=0.8), "widen = 0.7: give a finite number >= 0.8 and <= 1"),
-        (lambda: EmaSpeculative(widen=1.1), "widen = 1.1: give a finite number"),
-        (lambda: EmaSpeculative(levels=True), "levels = True: give a whole number"),
+        (lambda: HistorySpeculative(up=-1), "up = -1 is not valid; expected a whole number of at least 0"),
+        (lambda: HistorySpeculative(down=1.5), "down = 1.5 is not valid; expected a whole number"),
+        (lambda: HistorySpeculative(longest=None), "longest = None is not valid; expected a whole number"),
+        (
+            lambda: StreakSpeculative(streak=0),
+            "streak = 0 is not valid; expected a whole number of at least 1",
+        ),
+        (lambda: EmaSpeculative(weight=0), "weight = 0 is not valid; expected a finite number > 0 and <= 1"),
+        (
+            lambda: EmaSpeculative(narrow=0.8),
+            "widen = 0.7 is not valid; expected a finite number >= 0.8 and <= 1",
+        ),
+        (lambda: EmaSpeculative(widen=1.1), "widen = 1.1 is not valid; expected a finite number"),
+        (lambda: EmaSpeculative(levels=True), "levels = True is not valid; expected a whole number"),
         (lambda: LadderSpeculative(2), r"start = 2: expected one of windows = \[1, 3, 7\]"),
         (lambda: LadderSpeculative(1, [1, 1]), r"windows = \[1, 1\]: expected rising numbers"),
-        (lambda: LadderSpeculative(1, [0, 1]), "windows = 0: give a whole number of at least 1"),
-        (lambda: LadderSpeculative(1, 3), "windows = 3: give a list of rising whole numbers"),
-        (lambda: LadderSpeculative(down=float("nan")), "down = nan: give a finite number"),
+        (
+            lambda: LadderSpeculative(1, [0, 1]),
+            "windows = 0 is not valid; expected a whole number of at least 1",
+        ),
+        (
+            lambda: LadderSpeculative(1, 3),
+            "windows = 3 is not valid; expected a list of rising whole numbers",
+        ),
+        (lambda: LadderSpeculative(down=float("nan")), "down = nan is not valid; expected a finite number"),
     ],
 )
 def test_settings_that_are_refused(settings, told):

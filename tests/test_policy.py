@@ -26,11 +26,15 @@ def test_policies_are_equal_by_table_and_bonus():
 @pytest.mark.parametrize(
     ("windows", "bonus", "told"),
     [
-        ([[1, 0]], False, r"windows\[0, 1\] = 0: give a whole number of at least 1 \(without"),
-        ([[0], [-1]], True, r"windows\[1, 0\] = -1: give a whole number of at least 0$"),
-        ([[0.5]], True, "= 0.5: give a whole number"),
-        ([[np.nan]], True, "= nan: give a whole number"),
-        ([[2**31]], True, "= 2147483648: give a whole number"),
+        (
+            [[1, 0]],
+            False,
+            r"windows\[0, 1\] = 0 is not valid; expected a whole number of at least 1 \(without",
+        ),
+        ([[0], [-1]], True, r"windows\[1, 0\] = -1 is not valid; expected a whole number of at least 0$"),
+        ([[0.5]], True, "= 0.5 is not valid; expected a whole number"),
+        ([[np.nan]], True, "= nan is not valid; expected a whole number"),
+        ([[2**31]], True, "= 2147483648 is not valid; expected a whole number"),
         ([1, 2], True, r"shape \(2,\)"),
         ([[1], [1, 2]], True, "differ in length"),
         ([["1"]], True, "give whole numbers"),

@@ -30,5 +30,5 @@ def list_of(settings: Settings, name: str, what: str, empty: bool = False) -> li
     so."""
     values = settings.options.get(name)
     if not isinstance(values, list) or not (values or empty):
-        raise SimlabError(f"experiment.{name} = {values!r}: give a list of {what}")
+        raise SimlabError(f"experiment.{name} = {values!r} is not valid; expected a list of {what}")
     return values

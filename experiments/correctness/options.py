@@ -33,7 +33,9 @@ def cases_of(settings: Settings) -> list[Case]:
     if other is None:
         return cases
     if not isinstance(other, Mapping) or set(other) != {"draft", "target"}:
-        raise SimlabError(f"experiment.other = {other!r}: give its draft and target, or null")
+        raise SimlabError(
+            f"experiment.other = {other!r} is not valid; expected its draft and target, or null"
+        )
     return [*cases, _case("second pair", "experiment.other", other)]
 
 
@@ -50,7 +52,9 @@ def _case(name: str, where: str, distributions: Mapping) -> Case:
 
 def _distribution(where: str, values) -> np.ndarray:
     if not isinstance(values, list) or not values:
-        raise SimlabError(f"{where} = {values!r}: give a list of probabilities, e.g. [0.5, 0.5]")
+        raise SimlabError(
+            f"{where} = {values!r} is not valid; expected a list of probabilities, e.g. [0.5, 0.5]"
+        )
     distribution = np.array([check_number(where, value, least=0.0) for value in values])
     whole = float(distribution.sum())
     if abs(whole - 1) > ROW_SUM_TOLERANCE:

@@ -99,7 +99,7 @@ def _laws(settings: Settings) -> tuple:
     wanted = settings.options.get("laws")
     if not isinstance(wanted, list) or not wanted:
         raise SimlabError(
-            f"experiment.laws = {wanted!r}: give a list of distributions, e.g. "
+            f"experiment.laws = {wanted!r} is not valid; expected a list of distributions, e.g. "
             "[{name: dirichlet, states: 64, concentration: 0.1}]"
         )
     return tuple(map(_law, wanted))
@@ -121,8 +121,13 @@ def _law(wanted):
 
 def _capacities(name: str, wanted) -> tuple[int, ...]:
     if not isinstance(wanted, list) or not wanted:
-        raise SimlabError(f"experiment.{name} = {wanted!r}: give a list of whole numbers, e.g. [1, 10, 100]")
+        raise SimlabError(
+            f"experiment.{name} = {wanted!r} is not valid; "
+            "expected a list of whole numbers, e.g. [1, 10, 100]"
+        )
     capacities = tuple(check_count(f"experiment.{name}", whole(one), most=LARGEST_CAPACITY) for one in wanted)
     if any(later <= one for one, later in itertools.pairwise(capacities)):
-        raise SimlabError(f"experiment.{name} = {list(capacities)}: give each once, the smaller first")
+        raise SimlabError(
+            f"experiment.{name} = {list(capacities)} is not valid; expected each once, the smaller first"
+        )
     return capacities

@@ -158,5 +158,5 @@ def _mean(pair, drafts) -> float:
 def _runs(settings: Settings) -> list[tuple[int, int]]:
     runs = settings.options.get("runs")
     if not runs or any(not isinstance(run, list) or len(run) != 2 for run in runs):
-        raise SimlabError(f"experiment.runs = {runs!r}: give a list of [drafts, horizon]")
+        raise SimlabError(f"experiment.runs = {runs!r} is not valid; expected a list of [drafts, horizon]")
     return [(check_count("drafts", drafts), check_count("horizon", horizon)) for drafts, horizon in runs]

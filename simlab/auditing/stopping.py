@@ -150,7 +150,9 @@ def check_policy(rule: Callable, window: int = 3, states: int | None = None) -> 
     the same again (it is random, or keeps state). Source: own; that no such rule biases is in the guide.
     """
     if not callable(rule):
-        raise SimlabError(f"rule = {shortened(rule)}: give a function of (accepted, drafted, rows)")
+        raise SimlabError(
+            f"rule = {shortened(rule)} is not valid; expected a function of (accepted, drafted, rows)"
+        )
     window = check_count("window", window)
     sizes = (2, 3) if states is None else (check_count("states", states, least=2),)
     if sizes[-1] ** window > MOST_BLOCKS:

@@ -51,7 +51,10 @@ def read_times(path: str | Path, name: str = "table") -> TimeTable:
 
 def _text(path: Path, name: str) -> str:
     if not path.exists():
-        raise SimlabError(f"{name} = {str(path)!r}: give a finite number > 0, a table, or a file that exists")
+        raise SimlabError(
+            f"{name} = {str(path)!r} is not valid; "
+            "expected a finite number > 0, a table, or a file that exists"
+        )
     if not path.is_file():
         raise SimlabError(f"{name}: {path} is not a regular file; {EXPECTED}")
     try:
@@ -133,7 +136,7 @@ def _bench_table(records: list[dict], where: str) -> TimeTable:
             continue
         rate = _number({"t/s": re.split("±|\\+/-", row["t/s"])[0]}, "t/s", where)
         if rate <= 0:
-            raise SimlabError(f"{where}: t/s = {rate:g} of {row['test']}: give a rate > 0")
+            raise SimlabError(f"{where}: t/s = {rate:g} of {row['test']} is not valid; expected a rate > 0")
         tokens = int(test[2]) if test[1] == "pp" else 1
         (prompt if test[1] == "pp" else generated).append((tokens, MILLISECONDS * tokens / rate))
     return _joined(prompt, generated, where)
@@ -182,14 +185,18 @@ def _whole(row: Mapping[str, str], column: str, where: str) -> int:
     try:
         return integer_from_text(row[column])
     except (KeyError, ValueError, OverflowError) as error:
-        raise SimlabError(f"{where}: {column} = {row.get(column)!r}: give a whole number") from error
+        raise SimlabError(
+            f"{where}: {column} = {row.get(column)!r} is not valid; expected a whole number"
+        ) from error
 
 
 def _number(row: Mapping[str, str], column: str, where: str) -> float:
     try:
         return float(row[column])
     except (KeyError, ValueError) as error:
-        raise SimlabError(f"{where}: {column} = {row.get(column)!r}: give a number") from error
+        raise SimlabError(
+            f"{where}: {column} = {row.get(column)!r} is not valid; expected a number"
+        ) from error
 
 
 READERS = (

@@ -187,7 +187,7 @@ class CostModel:
 def check_cost(cost) -> CostModel:
     """`cost` if it is a `CostModel`; SimlabError otherwise."""
     if not isinstance(cost, CostModel):
-        raise SimlabError(f"cost = {cost!r}: give a simlab.CostModel(draft=..., target=...)")
+        raise SimlabError(f"cost = {cost!r} is not valid; expected a simlab.CostModel(draft=..., target=...)")
     return cost
 
 

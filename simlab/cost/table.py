@@ -100,9 +100,12 @@ def _from_mapping(name: str, value: Mapping) -> TimeTable:
         relative = value["relative"]
         relative = relative.tolist() if isinstance(relative, np.ndarray) else relative
         if not isinstance(relative, list | tuple):
-            raise SimlabError(f"{name}.relative = {shortened(relative)}: give a list, a number a batch size")
+            raise SimlabError(
+                f"{name}.relative = {shortened(relative)} is not valid; "
+                "expected a list, a number a batch size"
+            )
         return from_relative(name, range(1, len(relative) + 1), relative, value.get("time", 1.0))
-    raise SimlabError(f"{name} = {shortened(value)}: give {FORMS}")
+    raise SimlabError(f"{name} = {shortened(value)} is not valid; expected {FORMS}")
 
 
 def from_relative(name: str, tokens, relative, time: float = 1.0) -> TimeTable:

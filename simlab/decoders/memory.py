@@ -200,7 +200,9 @@ class LadderSpeculative(_Remembering):
 
     def __post_init__(self) -> None:
         if not isinstance(self.windows, list | tuple) or not len(self.windows):
-            raise SimlabError(f"windows = {shortened(self.windows)}: give a list of rising whole numbers")
+            raise SimlabError(
+                f"windows = {shortened(self.windows)} is not valid; expected a list of rising whole numbers"
+            )
         windows = tuple(check_count("windows", as_integer(window)) for window in self.windows)
         if any(one >= other for one, other in pairwise(windows)):
             raise SimlabError(f"windows = {shortened(list(windows))}: expected rising numbers")

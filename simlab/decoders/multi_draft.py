@@ -94,7 +94,8 @@ class MultiDraftSpeculative:
 def _check_drafts(drafts) -> tuple[int, ...]:
     if not isinstance(drafts, list | tuple | np.ndarray) or not len(drafts):
         raise SimlabError(
-            f"drafts = {shortened(drafts)}: give a whole number of at least 1 for each position of a call, "
+            f"drafts = {shortened(drafts)} is not valid; "
+            "expected a whole number of at least 1 for each position of a call, "
             "such as [4, 2, 1]"
         )
     if len(drafts) > MOST_POSITIONS:

@@ -78,7 +78,7 @@ def _checked(windows, bonus: bool) -> np.ndarray:
     if wrong.any():
         t, x = (int(index) for index in np.argwhere(wrong)[0])
         raise SimlabError(
-            f"policy: windows[{t}, {x}] = {given[t, x]}: give a whole number of "
+            f"policy: windows[{t}, {x}] = {given[t, x]} is not valid; expected a whole number of "
             + (f"at most {LONGEST}" if given[t, x] > LONGEST else f"at least {least}")
             + (" (without the bonus token a call must draft)" if given[t, x] < least == 1 else "")
         )

@@ -49,7 +49,8 @@ class RuleSpeculative:
             object.__setattr__(self, "rule", RULES[self.rule]())
         if not callable(self.rule) and not isinstance(self.rule, RuleTables):
             raise SimlabError(
-                f"rule = {shortened(self.rule)}: give a function rule(draft, target) -> (accept, "
+                f"rule = {shortened(self.rule)} is not valid; "
+                "expected a function rule(draft, target) -> (accept, "
                 f"replacement), or one of simlab.rules, such as simlab.rules.Typical()"
             )
         if isinstance(self.rule, type):

@@ -109,7 +109,8 @@ class AdaptiveSpeculative:
         if not isinstance(self.policy, Policy):
             if not isinstance(self.policy, list | tuple | np.ndarray):
                 raise SimlabError(
-                    f"policy = {shortened(self.policy)}: give a simlab.Policy or a table (T, V) of windows"
+                    f"policy = {shortened(self.policy)} is not valid; "
+                    "expected a simlab.Policy or a table (T, V) of windows"
                 )
             object.__setattr__(self, "policy", Policy(self.policy))
 
@@ -168,7 +169,9 @@ class ConfidenceSpeculative:
 
     def __post_init__(self) -> None:
         if not isinstance(self.signal, str) or self.signal not in SIGNALS:
-            raise SimlabError(f"signal = {shortened(self.signal)}: give one of {', '.join(SIGNALS)}")
+            raise SimlabError(
+                f"signal = {shortened(self.signal)} is not valid; expected one of {', '.join(SIGNALS)}"
+            )
         most = math.inf if self.signal == "entropy" else 1.0
         object.__setattr__(self, "threshold", check_number("threshold", self.threshold, least=0.0, most=most))
         object.__setattr__(self, "window", _check_window(self.window))
@@ -206,7 +209,10 @@ class BatchSpeculative:
         if isinstance(drafts, float) and math.isinf(drafts) and drafts > 0:
             return
         if isinstance(drafts, bool) or not isinstance(drafts, Integral) or drafts < 1:
-            raise SimlabError(f"drafts = {drafts!r}: give a whole number of at least 1, or inf for the limit")
+            raise SimlabError(
+                f"drafts = {drafts!r} is not valid; "
+                "expected a whole number of at least 1, or inf for the limit"
+            )
         object.__setattr__(self, "drafts", int(drafts))
 
     @property
@@ -288,7 +294,7 @@ class TreeSpeculative:
         for name, known in (("drafted_by", DRAFTED_BY), ("shape", SHAPES)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
-                raise SimlabError(f"{name} = {value!r}: give one of {', '.join(known)}")
+                raise SimlabError(f"{name} = {value!r} is not valid; expected one of {', '.join(known)}")
 
 
 Windowed = (

@@ -64,7 +64,7 @@ def check_tokens(tokens, trajectories: int) -> np.ndarray:
     tokens = np.asarray(tokens)
     if tokens.ndim != 2 or tokens.size == 0 or tokens.dtype.kind not in "iu":
         raise SimlabError(
-            f"token counts of shape {tokens.shape} and type {tokens.dtype}: give whole numbers (T, V)"
+            f"token counts of shape {tokens.shape} and type {tokens.dtype}; expected whole numbers (T, V)"
         )
     sums = tokens.sum(axis=1)
     if (sums != trajectories).any():

@@ -38,7 +38,9 @@ def scaled_residuals(interval: Interval, exact) -> np.ndarray:
 def error_of(confidence: float) -> float:
     """The error probability 1 - confidence; raises SimlabError unless 0 < confidence < 1."""
     if not 0 < confidence < 1:
-        raise SimlabError(f"confidence = {confidence!r}: give a probability between 0 and 1, both excluded")
+        raise SimlabError(
+            f"confidence = {confidence!r} is not valid; expected a probability between 0 and 1, both excluded"
+        )
     return 1 - confidence
 
 

@@ -53,7 +53,9 @@ class Judging:
             name = f"judging.{field.name}"
             value = check_number(name, getattr(self, field.name), above=0.0)
             if field.name in ("false_alarm", "miss") and not LEAST_ERROR <= value < 1:
-                raise SimlabError(f"{name} = {value:g}: give a probability < 1, at least {LEAST_ERROR:g}")
+                raise SimlabError(
+                    f"{name} = {value:g} is not valid; expected a probability < 1, at least {LEAST_ERROR:g}"
+                )
             object.__setattr__(self, field.name, value)
 
     @property

@@ -148,13 +148,15 @@ def sample_of_values(values, most: float) -> Sample:
     values, most = np.asarray(values), check_number("most", most, least=0.0, most=HUGE)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iuf":
         raise SimlabError(
-            f"values of shape {values.shape} and type {values.dtype}: give numbers (n,), at least one"
+            f"values of shape {values.shape} and type {values.dtype}; expected numbers (n,), at least one"
         )
     slack = ROUNDING * max(most, 1.0)
     wrong = ~((values >= -slack) & (values <= most + slack))
     if wrong.any():
         index = int(wrong.argmax())
-        raise SimlabError(f"values[{index}] = {float(values[index])!r}: give numbers in [0, {most:g}]")
+        raise SimlabError(
+            f"values[{index}] = {float(values[index])!r} is not valid; expected numbers in [0, {most:g}]"
+        )
     values, most = np.clip(values.astype(float), 0.0, most), most if most >= TINY else 0.0
     distinct, counts = np.unique(np.where(values >= TINY, values, 0.0), return_counts=True)
     return Sample(distinct, counts.astype(float), most)

@@ -25,7 +25,7 @@ def trajectories_to_notice(
     """
     exact, true = (np.clip(np.asarray(pmf, float), 0.0, 1.0) for pmf in (exact_pmf, true_pmf))
     if exact.shape != true.shape or exact.ndim != 1 or not exact.size:
-        raise SimlabError(f"distributions of shapes {exact.shape} and {true.shape}: give two of (K,)")
+        raise SimlabError(f"distributions of shapes {exact.shape} and {true.shape}; expected two of (K,)")
     error = error_share(false_alarm) / (2 * exact.size)
     differ = np.abs(exact - true) > 1e-12
     if not differ.any():

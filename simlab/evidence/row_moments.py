@@ -37,7 +37,9 @@ def row_moments(rows) -> tuple[np.ndarray, np.ndarray]:
     """
     rows = np.asarray(rows)
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "iuf":
-        raise SimlabError(f"rows of shape {rows.shape} and type {rows.dtype}: give numbers (n, V), n, V >= 1")
+        raise SimlabError(
+            f"rows of shape {rows.shape} and type {rows.dtype}; expected numbers (n, V), n, V >= 1"
+        )
     sums = rows.sum(axis=1)
     wrong = ~((rows >= 0).all(axis=1) & (np.abs(sums - 1) <= 1e-9))
     if wrong.any():

@@ -124,7 +124,7 @@ def rate_verdict(
     allowance = check_number("allowance", allowance, least=0.0)
     slopes = np.asarray(slopes)
     if slopes.dtype.kind not in "iuf":
-        raise SimlabError(f"slopes of type {slopes.dtype}: give numbers")
+        raise SimlabError(f"slopes of type {slopes.dtype}; expected numbers")
     return judge_mean(
         name,
         *(

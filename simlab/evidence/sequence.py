@@ -85,10 +85,12 @@ def _check_sums(batch_sums, bound: float) -> np.ndarray:
     sums = np.asarray(batch_sums)
     if sums.ndim != 2 or sums.shape[1] != 3 or len(sums) == 0 or sums.dtype.kind not in "iu":
         raise SimlabError(
-            f"batch sums of shape {sums.shape} and type {sums.dtype}: give whole numbers (K, 3), K >= 1"
+            f"batch sums of shape {sums.shape} and type {sums.dtype}; expected whole numbers (K, 3), K >= 1"
         )
     if not bound > 0:
-        raise SimlabError(f"bound = {bound!r}: give the largest count there can be, above 0")
+        raise SimlabError(
+            f"bound = {bound!r} is not valid; expected a number above 0, the largest count there can be"
+        )
     sums = sums.astype(np.int64)
     impossible = (sums[:, 0] < 1) | (sums[:, 1] < 0) | (sums[:, 2] < 0) | (sums[:, 1] > bound * sums[:, 0])
     if impossible.any():

@@ -61,11 +61,13 @@ def _checked(values, most: float) -> np.ndarray:
     most = check_number("most", most, above=0.0)
     values = np.asarray(values, float)
     if values.ndim != 1 or not values.size:
-        raise SimlabError(f"values of shape {values.shape}: give numbers (n,), at least one")
+        raise SimlabError(f"values of shape {values.shape}; expected numbers (n,), at least one")
     wrong = ~((values >= -1e-9 * most) & (values <= most * (1 + 1e-9)))
     if wrong.any():
         place = int(wrong.argmax())
-        raise SimlabError(f"values[{place}] = {float(values[place])!r}: give numbers in [0, {most:g}]")
+        raise SimlabError(
+            f"values[{place}] = {float(values[place])!r} is not valid; expected numbers in [0, {most:g}]"
+        )
     return np.clip(values, 0.0, most)
 
 

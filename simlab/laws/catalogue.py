@@ -61,7 +61,7 @@ def law_identity(law: Law) -> dict:
         if type(law) is LAWS[name]:
             return {"law": name, **dataclasses.asdict(law)}
     raise SimlabError(
-        f"distribution is of type {type(law).__name__}: give one of simlab.laws, such as Dirichlet()"
+        f"distribution is of type {type(law).__name__}; expected one of simlab.laws, such as Dirichlet()"
     )
 
 

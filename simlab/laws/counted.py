@@ -29,7 +29,7 @@ def rows_of_pair(pair: ChainPair, model: str = "target", source: str | None = No
     """
     check_pair(pair)
     if model not in MODELS:
-        raise SimlabError(f"model = {model!r}: give one of {', '.join(MODELS)}")
+        raise SimlabError(f"model = {model!r} is not valid; expected one of {', '.join(MODELS)}")
     chain, rows = getattr(pair, model), getattr(pair, f"{model}_rows")
     visits = np.empty((pair.horizon, pair.states))
     visits[0] = pair.initial

@@ -35,9 +35,9 @@ class Rows:
     def __post_init__(self) -> None:
         rows, weights = _floats(self.rows, "rows"), _floats(self.weights, "weights")
         if rows.ndim != 2 or 0 in rows.shape:
-            raise SimlabError(f"rows has shape {rows.shape}: give (K, V) with K, V >= 1")
+            raise SimlabError(f"rows has shape {rows.shape}; expected (K, V) with K, V >= 1")
         if weights.shape != rows.shape[:1]:
-            raise SimlabError(f"weights has shape {weights.shape}: give ({len(rows)},), a weight a row")
+            raise SimlabError(f"weights has shape {weights.shape}; expected ({len(rows)},), a weight a row")
         _check_sums("weights", weights[None])
         _check_sums("rows", rows)
         if not isinstance(self.source, str) or not self.source:
@@ -83,7 +83,7 @@ def _floats(value, name: str) -> np.ndarray:
     except ValueError as error:
         raise SimlabError(f"{name} is not a rectangular array; expected numbers") from error
     if array.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
-        raise SimlabError(f"{name} has type {array.dtype}: give real numbers")
+        raise SimlabError(f"{name} has type {array.dtype}; expected real numbers")
     return np.array(array, np.float64, order="C")
 
 

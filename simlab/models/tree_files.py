@@ -45,7 +45,7 @@ class RecordedTrees:
         "draft". Raises SimlabError for another word.
         """
         if f"{drafted_by}_reach" not in REACHES:
-            raise SimlabError(f"drafted_by = {drafted_by!r}: give target or draft")
+            raise SimlabError(f"drafted_by = {drafted_by!r} is not valid; expected target or draft")
         return np.cumsum(getattr(self, f"{drafted_by}_reach"), axis=1)
 
 

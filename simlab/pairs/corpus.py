@@ -47,7 +47,9 @@ def corpus(
     smoothing = check_number("smoothing", smoothing, least=0.0)
     draft_fraction = check_number("draft_fraction", draft_fraction, above=0.0, most=1.0)
     if draft_model not in DRAFT_MODELS:
-        raise SimlabError(f"draft_model = {draft_model!r}: give one of {', '.join(DRAFT_MODELS)}")
+        raise SimlabError(
+            f"draft_model = {draft_model!r} is not valid; expected one of {', '.join(DRAFT_MODELS)}"
+        )
     text = _closed(read_text(path))
     tokens, line_break = _encode(text, max_states)
     states = int(tokens.max()) + 1

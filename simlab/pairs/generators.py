@@ -145,7 +145,7 @@ def _memoryless(draft: np.ndarray, target: np.ndarray, horizon: int) -> ChainPai
 
 def _steps(horizon: int, stationary: bool) -> int:
     if not isinstance(stationary, bool):
-        raise SimlabError(f"stationary = {stationary!r}: give true or false")
+        raise SimlabError(f"stationary = {stationary!r} is not valid; expected true or false")
     return 1 if stationary else horizon
 
 

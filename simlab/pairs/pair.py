@@ -61,9 +61,13 @@ class ChainPair:
         _check_shape("draft", draft)
         _check_shape("target", target)
         if draft.shape != target.shape:
-            raise SimlabError(f"draft has shape {draft.shape} and target {target.shape}: give them the same")
+            raise SimlabError(
+                f"draft has shape {draft.shape} and target {target.shape}; expected the same shape"
+            )
         if initial.shape != draft.shape[1:2]:
-            raise SimlabError(f"initial has shape {initial.shape}: give ({draft.shape[1]},), a token each")
+            raise SimlabError(
+                f"initial has shape {initial.shape}; expected ({draft.shape[1]},), a token each"
+            )
         corrections = []
         for name, given in (("draft", draft), ("target", target), ("initial", initial)):
             array, correction = distributions(name, given)
@@ -295,7 +299,8 @@ def _check_shape(name: str, chain: np.ndarray) -> None:
     if chain.ndim != 3 or chain.shape[1] != chain.shape[2] or 0 in chain.shape:
         hint = "; for a chain that is the same at every step use ChainPair.stationary"
         raise SimlabError(
-            f"{name} has shape {chain.shape}: give (T, V, V) with T, V >= 1{hint if chain.ndim == 2 else ''}"
+            f"{name} has shape {chain.shape}; "
+            f"expected (T, V, V) with T, V >= 1{hint if chain.ndim == 2 else ''}"
         )
 
 
@@ -329,7 +334,7 @@ def _whole(horizon: np.ndarray | None) -> int | None:
     if horizon is None:
         return None
     if horizon.ndim or horizon.dtype.kind not in "iu":
-        raise SimlabError(f"horizon = {horizon!r}: give one whole number")
+        raise SimlabError(f"horizon = {horizon!r} is not valid; expected one whole number")
     return check_count("horizon", int(horizon))
 
 

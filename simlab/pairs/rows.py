@@ -51,7 +51,7 @@ def as_array(value, name: str) -> np.ndarray:
     if array.dtype.name == "bfloat16":  # of ml_dtypes, as JAX has it: NumPy itself has none
         return array.astype(np.float32)
     if array.dtype.kind not in "fiub":
-        raise SimlabError(f"{name} has type {array.dtype}: give real numbers")
+        raise SimlabError(f"{name} has type {array.dtype}; expected real numbers")
     return array
 
 

@@ -25,7 +25,9 @@ class LoadPlans:
     def __post_init__(self) -> None:
         loads = [plan.cost.concurrency for plan in self.plans]
         if not loads or len(set(loads)) < len(loads):
-            raise SimlabError(f"concurrency = {loads}: give each load once, and at least one")
+            raise SimlabError(
+                f"concurrency = {loads} is not valid; expected each load once, and at least one"
+            )
         object.__setattr__(self, "plans", tuple(sorted(self.plans, key=lambda plan: plan.cost.concurrency)))
 
     def rows(self) -> list[dict]:

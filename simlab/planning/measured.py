@@ -92,7 +92,7 @@ def check_confidence(confidence) -> float:
     confidence = CONFIDENCE if confidence is None else confidence
     confidence = check_number("confidence", confidence, above=0.0)
     if confidence >= 1:
-        raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
+        raise SimlabError(f"confidence = {confidence:g} is not valid; expected a number below 1, e.g. 0.95")
     return confidence
 
 

@@ -155,11 +155,15 @@ def _number(called: str, name: str, text: str) -> float:
     try:
         value = float(text) if rate else integer_from_text(text)
     except (ValueError, OverflowError) as error:
-        raise SimlabError(f"{called} = {text!r}: give a {'number' if rate else 'whole number'}") from error
+        raise SimlabError(
+            f"{called} = {text!r} is not valid; expected a {'number' if rate else 'whole number'}"
+        ) from error
     if rate and not 0 <= value <= 1:  # nan too
-        raise SimlabError(f"{called} = {text}: give a rate in [0, 1]")
+        raise SimlabError(f"{called} = {text} is not valid; expected a rate in [0, 1]")
     if not rate and not 0 <= value < LARGEST:
-        raise SimlabError(f"{called} = {text}: give a whole number of at least 0, below 2^62")
+        raise SimlabError(
+            f"{called} = {text} is not valid; expected a whole number of at least 0, below 2^62"
+        )
     return value
 
 
@@ -187,7 +191,10 @@ def _counted(rows: list[_Row], table: list[dict]) -> Rates:
     drafted, accepted = (np.array([row[name] for row in table], np.int64) for name in ("drafted", "accepted"))
     for row, tried, kept in zip(rows, drafted.tolist(), accepted.tolist(), strict=True):
         if kept > tried:
-            raise SimlabError(f"{row.where}: accepted = {kept} of drafted = {tried}: give at most that")
+            raise SimlabError(
+                f"{row.where}: accepted = {kept} of drafted = {tried} is not valid; "
+                "expected at most that many"
+            )
         if not tried:
             raise SimlabError(f"{row.where}: drafted = 0: leave positions out that no call reached")
     behind = "a token is {} behind those before it only"

@@ -63,7 +63,7 @@ def _check_windows(windows) -> tuple[int, ...]:
     windows = windows.tolist() if isinstance(windows, np.ndarray) else windows
     windows = list(windows) if isinstance(windows, list | tuple | range) else [windows]
     if not windows:
-        raise SimlabError("windows = []: give at least one, e.g. windows=[2,4,8]")
+        raise SimlabError("windows = [] is not valid; expected at least one, e.g. windows=[2,4,8]")
     return tuple(sorted({check_count("windows", as_integer(window), most=2**62) for window in windows}))
 
 

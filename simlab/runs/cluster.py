@@ -53,7 +53,9 @@ class Dask:
         object.__setattr__(self, "workers", check_count("workers", self.workers, least=1))
         # Dask's client waits half a minute over an address that is none.
         if self.address is not None and not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", str(self.address)):
-            raise SimlabError(f"address = {self.address!r}: give a scheduler's, e.g. tcp://127.0.0.1:8786")
+            raise SimlabError(
+                f"address = {self.address!r} is not valid; expected a scheduler's, e.g. tcp://127.0.0.1:8786"
+            )
 
     def start(self) -> ClusterPool:
         if self.address is None:

@@ -45,9 +45,13 @@ class HalfWidth:
 
     def __post_init__(self) -> None:
         if not _is_real(self.width) or not 0 < self.width < math.inf:
-            raise SimlabError(f"width = {self.width!r}: give a half-width above 0, in rejections")
+            raise SimlabError(
+                f"width = {self.width!r} is not valid; expected a half-width above 0, in rejections"
+            )
         if not _is_real(self.confidence) or not 0 < self.confidence < 1:
-            raise SimlabError(f"confidence = {self.confidence!r}: give a probability between 0 and 1")
+            raise SimlabError(
+                f"confidence = {self.confidence!r} is not valid; expected a probability between 0 and 1"
+            )
         object.__setattr__(self, "width", float(self.width))
         object.__setattr__(self, "confidence", float(self.confidence))
         object.__setattr__(self, "at_most", check_count("at_most", self.at_most, least=1))

@@ -206,7 +206,7 @@ def canonical(value, where: str):
         return {_key(key, where): canonical(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [canonical(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    raise SimlabError(f"{where} is of type {type(value).__name__}: give numbers, text, lists or mappings")
+    raise SimlabError(f"{where} is of type {type(value).__name__}; expected numbers, text, lists or mappings")
 
 
 def _canonical_float(number: float, where: str):

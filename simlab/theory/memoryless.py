@@ -327,15 +327,20 @@ def _checked(acceptance, window) -> tuple[np.ndarray, np.ndarray]:
     acceptance, window = _numbers("acceptance", acceptance), _numbers("window", window)
     wrong = ~((acceptance >= 0) & (acceptance <= 1))
     if wrong.any():
-        raise SimlabError(f"acceptance = {float(acceptance[wrong][0])!r}: give a number in [0, 1]")
+        raise SimlabError(
+            f"acceptance = {float(acceptance[wrong][0])!r} is not valid; expected a number in [0, 1]"
+        )
     wrong = ~((window >= 0) & (window == np.floor(window)))
     if wrong.any():
-        raise SimlabError(f"window = {float(window[wrong][0])!r}: give a whole number of at least 0")
+        raise SimlabError(
+            f"window = {float(window[wrong][0])!r} is not valid; expected a whole number of at least 0"
+        )
     try:
         return np.broadcast_arrays(acceptance, window)
     except ValueError as error:
         raise SimlabError(
-            f"acceptance of shape {acceptance.shape} and window of {window.shape}: give shapes that broadcast"
+            f"acceptance of shape {acceptance.shape} and window of {window.shape}; "
+            "expected shapes that broadcast"
         ) from error
 
 
@@ -343,7 +348,7 @@ def _check_ratio(ratio) -> np.ndarray:
     ratio = _numbers("ratio", ratio)
     wrong = ~((ratio > 0) & (ratio < math.inf))
     if wrong.any():
-        raise SimlabError(f"ratio = {float(ratio[wrong][0])!r}: give a finite number > 0")
+        raise SimlabError(f"ratio = {float(ratio[wrong][0])!r} is not valid; expected a finite number > 0")
     return ratio
 
 
@@ -353,5 +358,7 @@ def _numbers(name: str, values) -> np.ndarray:
     except ValueError as error:
         raise SimlabError(f"{name}: give a number, or an array of numbers") from error
     if values.dtype.kind not in "iuf":
-        raise SimlabError(f"{name} = {values.tolist()!r}: give a number, or an array of numbers")
+        raise SimlabError(
+            f"{name} = {values.tolist()!r} is not valid; expected a number, or an array of numbers"
+        )
     return values.astype(float)

@@ -155,13 +155,15 @@ def _as_array(column: Column, values) -> np.ndarray:
     except ValueError as error:
         raise SimlabError(f"column {column.name} is not an array of one dimension") from error
     if given.ndim != 1:
-        raise SimlabError(f"column {column.name} has shape {given.shape}: give one dimension, a row a token")
+        raise SimlabError(
+            f"column {column.name} has shape {given.shape}; expected one dimension, a row a token"
+        )
     if column.is_text:
         if given.dtype.kind not in "UTO" or not all(isinstance(value, str) for value in given):
             raise SimlabError(f"column {column.name} has values that are not text")
         return given
     if given.dtype.kind not in "iuf" and len(given):
-        raise SimlabError(f"column {column.name} has values of type {given.dtype}: give numbers")
+        raise SimlabError(f"column {column.name} has values of type {given.dtype}; expected numbers")
     return given
 
 

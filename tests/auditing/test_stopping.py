@@ -202,7 +202,7 @@ def counting():
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        (3, "give a function"),
+        (3, "expected a function"),
         (lambda accepted: True, "TypeError"),
         (lambda accepted, drafted, rows: 1 / 0, "ZeroDivisionError"),
         (lambda accepted, drafted, rows: 0.5, "returned 0.5"),

@@ -41,9 +41,18 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["pair.temperature=2"], "of every pair there is pair.processing.temperature"),
         (["pair.processing.temprature=2"], "pair.processing has temperature, top_k, top_p, draft_temp"),
         (["pair.processing=2"], "processing = 2: expected a mapping with temperature, top_k, top_p"),
-        (["pair.processing.temperature=-1"], "processing.temperature = -1: give a finite number >= 0"),
-        (["pair.processing.top_k=0"], "processing.top_k = 0: give a whole number of at least 1"),
-        (["pair=mixture", "pair.processing.draft_top_p=2"], "processing.draft_top_p = 2: give a finite"),
+        (
+            ["pair.processing.temperature=-1"],
+            "processing.temperature = -1 is not valid; expected a finite number >= 0",
+        ),
+        (
+            ["pair.processing.top_k=0"],
+            "processing.top_k = 0 is not valid; expected a whole number of at least 1",
+        ),
+        (
+            ["pair=mixture", "pair.processing.draft_top_p=2"],
+            "processing.draft_top_p = 2 is not valid; expected a finite",
+        ),
         (["decoder.drafts=3"], "it is a setting of decoder=batch"),
         (["reproduce={a: 1}"], "Error merging override reproduce={a: 1}: Cannot merge"),
         (["grid=3"], "grid = 3 is not a grid; expected lists of values by setting"),
@@ -53,10 +62,13 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["run=slurm"], "no run 'slurm': known are dask, loky, serial"),
         (["tier=huge"], "no tier 'huge': known are paper, smoke"),
         (["paper"], "cannot read 'paper': give key=value"),
-        (["pair.horizon=0"], "horizon = 0: give a whole number of at least 1"),
+        (["pair.horizon=0"], "horizon = 0 is not valid; expected a whole number of at least 1"),
         (["pair.horizon=many"], "horizon = 'many'"),
         (["pair.horizon=2.5"], "horizon = 2.5"),
-        (["decoder=batch", "decoder.drafts=0"], "drafts = 0: give a whole number of at least 1"),
+        (
+            ["decoder=batch", "decoder.drafts=0"],
+            "drafts = 0 is not valid; expected a whole number of at least 1",
+        ),
         (["decoder=batch", "decoder.drafts=-3"], "drafts = -3"),
         (["decoder=batch", "decoder.drafts=several"], "drafts = 'several'"),
         (["decoder.epsilon=0.1"], "it is a setting of decoder=biased"),
@@ -66,9 +78,9 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["pair=file"], "needs pair.path"),
         (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
         (["pair=corpus", "pair.path=absent.txt"], "no text absent.txt"),
-        (["pair=corpus", "pair.draft_model=trigram"], "give one of bigram, unigram"),
+        (["pair=corpus", "pair.draft_model=trigram"], "expected one of bigram, unigram"),
         (["pair=corpus", "pair.path=/dev/zero"], "is not a regular file"),
-        (["pair=corpus", "pair.path=true"], "path = True: give a path"),
+        (["pair=corpus", "pair.path=true"], "path = True is not valid; expected a path"),
         (["pair=null"], "Got NoneType"),
         (["decoder="], "no decoder ''"),
         (["pair.horizon=interval(1,2)"], "a grid takes listed values"),
@@ -88,9 +100,15 @@ def test_mistakes_in_settings(complaint, words, said):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("judging.miss=2", "judging.miss = 2: give a probability < 1, at least 1e-100"),
-        ("judging.false_alarm=never", "judging.false_alarm = 'never': give a finite number > 0"),
-        ("judging.cell_resolution=0", "judging.cell_resolution = 0: give a finite number > 0"),
+        ("judging.miss=2", "judging.miss = 2 is not valid; expected a probability < 1, at least 1e-100"),
+        (
+            "judging.false_alarm=never",
+            "judging.false_alarm = 'never' is not valid; expected a finite number > 0",
+        ),
+        (
+            "judging.cell_resolution=0",
+            "judging.cell_resolution = 0 is not valid; expected a finite number > 0",
+        ),
         ("judging.resolution=1", "no setting judging.resolution: judging has false_alarm, miss, mean_res"),
         ("judging=3", "judging = 3: expected a mapping with false_alarm, miss, mean_resolution"),
     ],
@@ -108,9 +126,12 @@ def test_levels_of_verdicts_that_make_no_sense(complaint, word, said):
         (["pair.horizon=many"], "horizon = 'many'"),
         (["pair=file", "pair.path=absent.npz"], "no file absent.npz"),
         (["pair.horizon=2", "pair.horizon=3"], "pair.horizon is given twice"),
-        (["decoder=biased", "decoder.epsilon=nan"], "epsilon = nan: give a finite number >= 0"),
+        (
+            ["decoder=biased", "decoder.epsilon=nan"],
+            "epsilon = nan is not valid; expected a finite number >= 0",
+        ),
         (["decoder=biased", "decoder.replacement=foo"], "no replacement 'foo': known are optimal, target"),
-        (["decoder=tree", "decoder.shape=ring"], "shape = 'ring': give one of tree, chain"),
+        (["decoder=tree", "decoder.shape=ring"], "shape = 'ring' is not valid; expected one of tree, chain"),
     ],
     ids=" ".join,
 )
@@ -134,7 +155,7 @@ def test_reproduce_reads_settings_as_predict_does(complaint, word, said):
 )
 def test_epsilons_that_are_none(complaint, word, shown):
     line = complaint("predict", "decoder=biased", f"decoder.epsilon={word}")
-    assert f"epsilon = {shown}: give a finite number >= 0" in line
+    assert f"epsilon = {shown} is not valid; expected a finite number >= 0" in line
 
 
 @pytest.mark.commands
@@ -162,7 +183,7 @@ def test_replacements_that_are_none(complaint, word, shown):
         (["run.workers=0"], "workers = 0"),
         (["decoder=batch", "decoder.drafts=inf"], "finite"),
         (["experiment=fig2", "pair.seed=1,2"], "fig2 draws one point and the grid has 2"),
-        (["output=''"], "give a folder"),
+        (["output=''"], "expected a folder"),
         (["output=one,two"], "a grid takes one output"),
         (["grid=foo"], "grid = 'foo' is not a grid"),
         (["grid=3"], "grid = 3 is not a grid"),
@@ -172,7 +193,7 @@ def test_replacements_that_are_none(complaint, word, shown):
         (["trajectories=1e30"], "at most"),
         (["batch_size=1e30"], "at most"),
         (["tier.running_average=150"], "a multiple of 100"),
-        (["run=dask", "run.address=garbage"], "give a scheduler's"),
+        (["run=dask", "run.address=garbage"], "expected a scheduler's"),
         (["--nosuch"], "--nosuch"),
         (["--cfg", "nosuch"], "nosuch"),
         (["figures=png,pdf"], "figures=png,pdf: a grid takes one figures; give a list in brackets"),
@@ -270,31 +291,40 @@ def test_status_without_results(complaint):
 )
 def test_windows_that_are_none(complaint, command, decoder, window):
     line = complaint(command, f"decoder={decoder}", f"decoder.window={window}")
-    assert "window = " in line and ": give a whole number of at least 1" in line
+    assert "window = " in line and "; expected a whole number of at least 1" in line
 
 
 @pytest.mark.commands
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["decoder.bonus=1"], "bonus = 1: give true or false"),
-        (["decoder.bonus=null"], "bonus = None: give true or false"),
+        (["decoder.bonus=1"], "bonus = 1 is not valid; expected true or false"),
+        (["decoder.bonus=null"], "bonus = None is not valid; expected true or false"),
         (
             ["decoder=block", "decoder.bonus=true"],
             "decoder block has window (it is a setting of decoder=adaptive",
         ),
         (
             ["decoder=confidence", "decoder.threshold=1.5"],
-            "threshold = 1.5: give a finite number >= 0 and <= 1",
+            "threshold = 1.5 is not valid; expected a finite number >= 0 and <= 1",
         ),
         (["decoder=confidence", "decoder.threshold=nan"], "threshold = nan"),
-        (["decoder=adaptive", "decoder.policy=best"], "policy = 'best': give optimal, or a file"),
-        (["decoder=adaptive", "decoder.policy=null"], "policy = None: give optimal, or a file"),
+        (
+            ["decoder=adaptive", "decoder.policy=best"],
+            "policy = 'best' is not valid; expected optimal, or a file",
+        ),
+        (
+            ["decoder=adaptive", "decoder.policy=null"],
+            "policy = None is not valid; expected optimal, or a file",
+        ),
         (["decoder=adaptive", "decoder.policy=absent.npy"], "no file absent.npy"),
-        (["decoder=adaptive", "decoder.longest=0"], "longest = 0: give a whole number of at least 1"),
-        (["decoder=adaptive", "decoder.bonus=7"], "bonus = 7: give true or false"),
+        (
+            ["decoder=adaptive", "decoder.longest=0"],
+            "longest = 0 is not valid; expected a whole number of at least 1",
+        ),
+        (["decoder=adaptive", "decoder.bonus=7"], "bonus = 7 is not valid; expected true or false"),
         (["decoder=adaptive", "decoder.window=4"], "decoder adaptive has policy, bonus, longest"),
-        (["cost=3"], "cost = 3: give cost.draft and cost.target"),
+        (["cost=3"], "cost = 3 is not valid; expected cost.draft and cost.target"),
         (["cost.verify=1"], "cost.verify"),
     ],
     ids=" ".join,
@@ -318,7 +348,7 @@ def test_mistakes_in_the_settings_of_windows(complaint, words, said):
 )
 def test_costs_that_are_none(complaint, command, word, shown):
     name = word.partition("=")[0]
-    assert f"{name} = {shown}: give a finite number > 0" in complaint(command, word)
+    assert f"{name} = {shown} is not valid; expected a finite number > 0" in complaint(command, word)
 
 
 @pytest.mark.commands
@@ -327,7 +357,7 @@ def test_costs_that_are_none(complaint, command, word, shown):
     [
         ("1,2\n3,x\n", "mine.csv: line 2 has 'x': give whole numbers"),
         ("1,2\n3\n", "mine.csv: policy: its rows differ in length"),
-        ("1,2\n3,-4\n", "windows[1, 1] = -4: give a whole number of at least 0"),
+        ("1,2\n3,-4\n", "windows[1, 1] = -4 is not valid; expected a whole number of at least 0"),
         ("", "give a table (T, V)"),
         ("1,2\n3,4\n", "the policy is for (T, V) = (2, 2), the pair has (50, 7)"),
         ("\ufeff1.0,2e0\r\n\r\n , \r\n3,4\r\n", "the policy is for (T, V) = (2, 2), the pair has (50, 7)"),
@@ -365,11 +395,11 @@ def test_policies_that_cannot_be_read(complaint, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("capacity=0", "capacity = 0: give a whole number of at least 1"),
-        ("capacity=2.5", "capacity = 2.5: give a whole number"),
-        ("capacity=inf", "capacity = inf: give a whole number"),
-        ("drafted_by=oracle", "drafted_by = 'oracle': give one of target, draft"),
-        ("shape=ring", "shape = 'ring': give one of tree, chain"),
+        ("capacity=0", "capacity = 0 is not valid; expected a whole number of at least 1"),
+        ("capacity=2.5", "capacity = 2.5 is not valid; expected a whole number"),
+        ("capacity=inf", "capacity = inf is not valid; expected a whole number"),
+        ("drafted_by=oracle", "drafted_by = 'oracle' is not valid; expected one of target, draft"),
+        ("shape=ring", "shape = 'ring' is not valid; expected one of tree, chain"),
     ],
 )
 def test_mistakes_in_the_settings_of_trees(complaint, setting, said):
@@ -389,7 +419,7 @@ def test_trees_beyond_the_memory(complaint, command):
     [
         ("csv=.", "csv=. is a folder; expected a file, e.g. csv=table.csv"),
         ("csv=a.csv,b.csv", "csv=a.csv,b.csv: expected one file"),
-        ("csv=", "csv = '': give the path of a file"),
+        ("csv=", "csv = '' is not valid; expected the path of a file"),
         ("csv=/dev/null/a.csv", "cannot write /dev/null/a.csv"),
         ("decoder.drafts=range(4,1)", "decoder.drafts=range(4,1) has no values"),
         (

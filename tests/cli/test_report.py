@@ -235,7 +235,7 @@ def test_mistakes(capsys, words, said):
 
 def test_a_list_that_is_none(results, capsys):
     assert main(["report", "reproduce=[]"]) == 2
-    assert capsys.readouterr().err.startswith("simlab: reproduce = []: give a list")
+    assert capsys.readouterr().err.startswith("simlab: reproduce = [] is not valid; expected a list")
 
 
 def test_reproduce_ends_with_the_page(capsys, tmp_path, monkeypatch):

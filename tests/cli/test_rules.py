@@ -101,7 +101,7 @@ def test_a_study_of_rules_is_simulated_and_judged(capsys):
     ("options", "said"),
     [
         ({"rule": "typcal"}, "no rule 'typcal': known are speculative, over_acceptance"),
-        ({"rule": None}, "decoder.rule = None: give one of"),
+        ({"rule": None}, "decoder.rule = None is not valid; expected one of"),
         ({"rule": "typical", "k": 3}, "rule typical has no k: it has epsilon, delta"),
         ({"rule": "token_match", "k": 3}, "rule token_match has no k: it has no parameters"),
         ({"rule": "lenient", "leniency": 2}, "leniency = 2"),
@@ -109,7 +109,7 @@ def test_a_study_of_rules_is_simulated_and_judged(capsys):
         ({"rule": "nomodule_at_all:f"}, "no module nomodule_at_all"),
         ({"rule": "mine.py:half", "k": 3}, "half is not a class, and takes no k"),
         ({"assumed_draft": "other.npy"}, "no file other.npy"),
-        ({"assumed_draft": "mine.py"}, "give a .npy file"),
+        ({"assumed_draft": "mine.py"}, "expected a .npy file"),
         ({"drafts": 3}, "decoder rule has no option drafts"),
         ({"window": 0}, "window = 0"),
     ],

@@ -141,7 +141,7 @@ def test_texts_of_one_token_have_no_room():
         ("predict trace=t.csv pair=corpus", "pair=corpus: simlab predict trace=FILE has decoder"),
         ("predict trace=t.csv decoder.window=0", "window = 0"),
         ("predict trace=t.csv confidence=2", "confidence = 2"),
-        ("predict trace=true", "trace = True: give the path of a file"),
+        ("predict trace=true", "trace = True is not valid; expected the path of a file"),
         ("plan trace=t.csv pair=corpus", "trace and pair to plan from|pair and trace to plan from"),
         ("plan trace=t.csv windows=[8]", "a window of 8, and the longest text has 8 tokens"),
         ("plan trace=t.csv confidence=1", "confidence = 1"),

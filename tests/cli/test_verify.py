@@ -157,10 +157,10 @@ def test_what_cannot_be_decided_is_a_row_and_the_others_go_on(verify, monkeypatc
 @pytest.mark.statistical
 def test_a_mistake_in_a_check_is_a_mistake(verify, monkeypatch):
     def wrong(*_):
-        raise SimlabError("experiment.something = 3: give 4")
+        raise SimlabError("experiment.something = 3 is not valid; expected 4")
 
     monkeypatch.setattr(block, "check_calls", wrong)
-    assert "experiment.something = 3: give 4" in verify(*SMALL, code=2).err
+    assert "experiment.something = 3 is not valid; expected 4" in verify(*SMALL, code=2).err
 
 
 @pytest.mark.statistical
@@ -182,9 +182,9 @@ def test_a_check_that_fails_makes_the_exit_code_1(verify, tmp_path):
     ("words", "said"),
     [
         (["experiment=fig2"], "simlab verify has its own experiment"),
-        (["experiment.places=0"], "experiment.places = 0: give a whole number"),
-        (["experiment.drafts=2"], "experiment.drafts = 2: give a list"),
-        (["experiment.drafts=[2,inf]"], "experiment.drafts = inf: give a whole number"),
+        (["experiment.places=0"], "experiment.places = 0 is not valid; expected a whole number"),
+        (["experiment.drafts=2"], "experiment.drafts = 2 is not valid; expected a list"),
+        (["experiment.drafts=[2,inf]"], "experiment.drafts = inf is not valid; expected a whole number"),
         (["experiment.epsilon=-1"], "epsilon = -1"),
         (["experiment.replacement=uno"], "no replacement 'uno': known are optimal, target, draft, residual"),
         (["experiment.place=3"], "no setting experiment.place"),

@@ -231,7 +231,9 @@ def test_spoilt_tables_are_caught(rule, replacement, change):
 
 def test_sets_too_many_are_refused_in_one_line():
     pair = simlab.pairs.softmax(horizon=2, states=40)
-    with pytest.raises(SimlabError, match=r"91,390 sets of 4 of V = 40 tokens.* at most 5,000: give fewer"):
+    with pytest.raises(
+        SimlabError, match=r"91,390 sets of 4 of V = 40 tokens.* at most 5,000: give fewer"
+    ):
         build_tables(pair, MultiDraftSpeculative((4,), "optimal", replacement=False))
 
 

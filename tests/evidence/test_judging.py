@@ -35,13 +35,19 @@ def test_a_rarer_miss_makes_more_detectable_and_changes_nothing_else():
 @pytest.mark.parametrize(
     ("levels", "complaint"),
     [
-        ({"false_alarm": 0}, "judging.false_alarm = 0: give a finite number > 0"),
-        ({"false_alarm": 1}, "judging.false_alarm = 1: give a probability < 1"),
-        ({"miss": 1e-101}, "judging.miss = 1e-101: give a probability < 1, at least 1e-100"),
-        ({"miss": "rare"}, "judging.miss = 'rare': give a finite number > 0"),
-        ({"mean_resolution": math.nan}, "judging.mean_resolution = nan: give a finite number > 0"),
-        ({"tv_resolution": -1}, "judging.tv_resolution = -1: give a finite number > 0"),
-        ({"cell_resolution": True}, "judging.cell_resolution = True: give a finite number > 0"),
+        ({"false_alarm": 0}, "judging.false_alarm = 0 is not valid; expected a finite number > 0"),
+        ({"false_alarm": 1}, "judging.false_alarm = 1 is not valid; expected a probability < 1"),
+        ({"miss": 1e-101}, "judging.miss = 1e-101 is not valid; expected a probability < 1, at least 1e-100"),
+        ({"miss": "rare"}, "judging.miss = 'rare' is not valid; expected a finite number > 0"),
+        (
+            {"mean_resolution": math.nan},
+            "judging.mean_resolution = nan is not valid; expected a finite number > 0",
+        ),
+        ({"tv_resolution": -1}, "judging.tv_resolution = -1 is not valid; expected a finite number > 0"),
+        (
+            {"cell_resolution": True},
+            "judging.cell_resolution = True is not valid; expected a finite number > 0",
+        ),
     ],
     ids=str,
 )

@@ -75,5 +75,5 @@ def test_one_is_enough_where_all_is_impossible():
 
 def test_laws_of_other_shapes_are_refused():
     for other in ([0.5, 0.25, 0.25], [[0.5, 0.5]], []):
-        with pytest.raises(SimlabError, match="give two of"):
+        with pytest.raises(SimlabError, match="expected two of"):
             trajectories_to_notice([0.5, 0.5], other)

@@ -141,7 +141,7 @@ def test_averages_follow_the_target_s_own_sequences():
         ({"searched": [1.5]}, "experiment.searched = 1.5"),
         ({"drafts": [0]}, "experiment.drafts = 0"),
         ({"bernoulli": 1.5}, "experiment.bernoulli = 1.5"),
-        ({"uniform": 7}, "experiment.uniform = 7: give a whole number of at most 6"),
+        ({"uniform": 7}, "experiment.uniform = 7 is not valid; expected a whole number of at most 6"),
         ({"orders": "many"}, "experiment.orders = 'many'"),
     ],
 )

@@ -212,9 +212,9 @@ def test_what_is_too_large_is_left_out_and_said(settings, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"epsilons": []}, r"experiment.epsilons = \[\]: give a list"),
-        ({"epsilons": 0.1}, "experiment.epsilons = 0.1: give a list"),
-        ({"epsilons": [0.1, -1]}, "experiment.epsilons = -1: give a finite number >= 0"),
+        ({"epsilons": []}, r"experiment.epsilons = \[\] is not valid; expected a list"),
+        ({"epsilons": 0.1}, "experiment.epsilons = 0.1 is not valid; expected a list"),
+        ({"epsilons": [0.1, -1]}, "experiment.epsilons = -1 is not valid; expected a finite number >= 0"),
         ({"epsilons": ["x"]}, "experiment.epsilons = 'x'"),
         (
             {"replacements": ["optimal", "best"]},

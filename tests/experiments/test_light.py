@@ -262,8 +262,8 @@ def test_settings_without_effect_are_told(settings, measured):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"laws": []}, r"experiment.laws = \[\]: give a list"),
-        ({"laws": {"name": "zipf"}}, "experiment.laws = .*: give a list"),
+        ({"laws": []}, r"experiment.laws = \[\] is not valid; expected a list"),
+        ({"laws": {"name": "zipf"}}, "experiment.laws = .* is not valid; expected a list"),
         ({"laws": ["zipf"]}, "experiment.laws has 'zipf': give {name: NAME"),
         (
             {"laws": [{"name": "gauss"}]},
@@ -277,10 +277,10 @@ def test_settings_without_effect_are_told(settings, measured):
         ({"laws": [{"name": "dirichlet", "concentration": 0}]}, "concentration = 0"),
         ({"laws": [{"name": "softmax", "scale": 10001}]}, "experiment.laws: scale = 10001"),
         ({"capacities": []}, r"experiment.capacities = \[\]"),
-        ({"capacities": 4}, "experiment.capacities = 4: give a list"),
+        ({"capacities": 4}, "experiment.capacities = 4 is not valid; expected a list"),
         ({"capacities": [0, 1]}, "experiment.capacities = 0"),
         ({"capacities": [4, 1]}, "the smaller first"),
-        ({"capacities": [4, 4]}, "give each once"),
+        ({"capacities": [4, 4]}, "expected each once"),
         ({"capacities": [10**9]}, "experiment.capacities = 1000000000"),
         ({"environments": 0}, "experiment.environments = 0"),
         ({"random_laws": -1}, "experiment.random_laws = -1"),

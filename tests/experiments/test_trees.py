@@ -285,16 +285,31 @@ def test_odd_pairs_are_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("experiment.capacities=[]", "experiment.capacities = []: give a list of whole numbers"),
-        ("experiment.capacities=[0]", "experiment.capacities = 0: give a whole number of at least 1"),
-        ("experiment.simulated=4", "experiment.simulated = 4: give a list"),
-        ("experiment.simulated=[2.5]", "experiment.simulated = 2.5: give a whole number"),
-        ("experiment.compared=[a]", "experiment.compared = 'a': give a whole number"),
-        ("experiment.nodes=0", "experiment.nodes = 0: give a whole number of at least 1"),
-        ("experiment.nodes=1000", "experiment.nodes = 1000: give a whole number of at most 256"),
-        ("experiment.blurs=[1.5]", "experiment.blurs = 1.5: give a finite number >= 0 and <= 1"),
-        ("experiment.fractions=[0]", "experiment.fractions = 0: give a finite number > 0 and <= 1"),
-        ("experiment.fractions=[]", "experiment.fractions = []: give a list of numbers"),
+        (
+            "experiment.capacities=[]",
+            "experiment.capacities = [] is not valid; expected a list of whole numbers",
+        ),
+        (
+            "experiment.capacities=[0]",
+            "experiment.capacities = 0 is not valid; expected a whole number of at least 1",
+        ),
+        ("experiment.simulated=4", "experiment.simulated = 4 is not valid; expected a list"),
+        ("experiment.simulated=[2.5]", "experiment.simulated = 2.5 is not valid; expected a whole number"),
+        ("experiment.compared=[a]", "experiment.compared = 'a' is not valid; expected a whole number"),
+        ("experiment.nodes=0", "experiment.nodes = 0 is not valid; expected a whole number of at least 1"),
+        (
+            "experiment.nodes=1000",
+            "experiment.nodes = 1000 is not valid; expected a whole number of at most 256",
+        ),
+        (
+            "experiment.blurs=[1.5]",
+            "experiment.blurs = 1.5 is not valid; expected a finite number >= 0 and <= 1",
+        ),
+        (
+            "experiment.fractions=[0]",
+            "experiment.fractions = 0 is not valid; expected a finite number > 0 and <= 1",
+        ),
+        ("experiment.fractions=[]", "experiment.fractions = [] is not valid; expected a list of numbers"),
         ("pair.horizon=3,4", "draws one point"),
     ],
 )

@@ -428,16 +428,19 @@ def test_a_saving_that_is_rounding_is_none():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"acceptances": [1.5]}, "experiment.acceptances = 1.5: give a finite number >= 0 and <= 1"),
-        ({"acceptances": []}, "experiment.acceptances = []: give a list of numbers"),
-        ({"horizon": 0}, "experiment.horizon = 0: give a whole number of at least 1"),
-        ({"longest": 65}, "experiment.longest = 65: give a whole number of at most 64"),
-        ({"simulated": [0]}, "experiment.simulated = 0: give a whole number of at least 1"),
-        ({"simulated": [6]}, "experiment.simulated = 6: give a whole number of at most 5"),
-        ({"ratios": [0]}, "experiment.ratios = 0: give a finite number > 0"),
-        ({"places": "a"}, "experiment.places = 'a': give a whole number"),
-        ({"blocks": 4}, "experiment.blocks = 4: give a list"),
-        ({"blurs": [-1]}, "experiment.blurs = -1: give a finite number >= 0 and <= 1"),
+        (
+            {"acceptances": [1.5]},
+            "experiment.acceptances = 1.5 is not valid; expected a finite number >= 0 and <= 1",
+        ),
+        ({"acceptances": []}, "experiment.acceptances = [] is not valid; expected a list of numbers"),
+        ({"horizon": 0}, "experiment.horizon = 0 is not valid; expected a whole number of at least 1"),
+        ({"longest": 65}, "experiment.longest = 65 is not valid; expected a whole number of at most 64"),
+        ({"simulated": [0]}, "experiment.simulated = 0 is not valid; expected a whole number of at least 1"),
+        ({"simulated": [6]}, "experiment.simulated = 6 is not valid; expected a whole number of at most 5"),
+        ({"ratios": [0]}, "experiment.ratios = 0 is not valid; expected a finite number > 0"),
+        ({"places": "a"}, "experiment.places = 'a' is not valid; expected a whole number"),
+        ({"blocks": 4}, "experiment.blocks = 4 is not valid; expected a list"),
+        ({"blurs": [-1]}, "experiment.blurs = -1 is not valid; expected a finite number >= 0 and <= 1"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -451,7 +454,10 @@ def test_options_that_make_no_sense(tmp_path, options, complaint):
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("experiment.simulated=[17]", "experiment.simulated = 17: give a whole number of at most 16"),
+        (
+            "experiment.simulated=[17]",
+            "experiment.simulated = 17 is not valid; expected a whole number of at most 16",
+        ),
         ("cost.draft=0", "cost.draft = 0"),
         ("pair.horizon=3,4", "draws one point"),
     ],

@@ -131,13 +131,25 @@ def test_one_prompt_has_no_spread(run, tmp_path):
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("experiment.epsilons=[]", "experiment.epsilons = []: give a list of numbers >= 0"),
-        ("experiment.epsilons=0.1", "experiment.epsilons = 0.1: give a list"),
-        ("experiment.epsilons=[-1]", "experiment.epsilons: epsilon = -1: give a finite number >= 0"),
-        ("experiment.epsilons=[nan]", "experiment.epsilons: epsilon = nan: give a finite number"),
-        ("experiment.epsilons=[some]", "experiment.epsilons: epsilon = 'some': give a finite number"),
-        ("experiment.prompts=0", "experiment.prompts = 0: give a whole number of at least 1"),
-        ("experiment.pairs=2.5", "experiment.pairs = 2.5: give a whole number"),
+        ("experiment.epsilons=[]", "experiment.epsilons = [] is not valid; expected a list of numbers >= 0"),
+        ("experiment.epsilons=0.1", "experiment.epsilons = 0.1 is not valid; expected a list"),
+        (
+            "experiment.epsilons=[-1]",
+            "experiment.epsilons: epsilon = -1 is not valid; expected a finite number >= 0",
+        ),
+        (
+            "experiment.epsilons=[nan]",
+            "experiment.epsilons: epsilon = nan is not valid; expected a finite number",
+        ),
+        (
+            "experiment.epsilons=[some]",
+            "experiment.epsilons: epsilon = 'some' is not valid; expected a finite number",
+        ),
+        (
+            "experiment.prompts=0",
+            "experiment.prompts = 0 is not valid; expected a whole number of at least 1",
+        ),
+        ("experiment.pairs=2.5", "experiment.pairs = 2.5 is not valid; expected a whole number"),
         ("experiment.pairs=1000000000", "give at most 100,000,000 pairs in all"),
         ("pair.horizon=3,4", "draws one point"),
     ],

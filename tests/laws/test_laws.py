@@ -41,23 +41,35 @@ def text(tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("dirichlet", {"states": math.inf}, "states = inf: give a finite vocabulary; on an infinite one the"),
-        ("softmax", {"states": 0}, "states = 0: give a whole number of at least 1"),
-        ("zipf", {"states": 2.5}, "states = 2.5: give a whole number"),
-        ("zipf", {"states": 2**24 + 1}, "states = 16777217: give a whole number of at most 16777216"),
+        (
+            "dirichlet",
+            {"states": math.inf},
+            "states = inf is not valid; expected a finite vocabulary; on an infinite one the",
+        ),
+        ("softmax", {"states": 0}, "states = 0 is not valid; expected a whole number of at least 1"),
+        ("zipf", {"states": 2.5}, "states = 2.5 is not valid; expected a whole number"),
+        (
+            "zipf",
+            {"states": 2**24 + 1},
+            "states = 16777217 is not valid; expected a whole number of at most 16777216",
+        ),
         ("zipf", {"states": True}, "states = True"),
-        ("dirichlet", {"concentration": 0}, "concentration = 0: give a finite number > 0"),
-        ("dirichlet", {"concentration": math.inf}, "concentration = inf: give a finite number"),
+        ("dirichlet", {"concentration": 0}, "concentration = 0 is not valid; expected a finite number > 0"),
+        (
+            "dirichlet",
+            {"concentration": math.inf},
+            "concentration = inf is not valid; expected a finite number",
+        ),
         ("dirichlet", {"concentration": 1e13}, "and <= 1e+12"),
         ("dirichlet", {"concentration": math.nan}, "concentration = nan"),
-        ("softmax", {"scale": -1}, "scale = -1: give a finite number >= 0"),
+        ("softmax", {"scale": -1}, "scale = -1 is not valid; expected a finite number >= 0"),
         ("softmax", {"scale": "3"}, "scale = '3'"),
-        ("zipf", {"exponent": -0.1}, "exponent = -0.1: give a finite number >= 0"),
+        ("zipf", {"exponent": -0.1}, "exponent = -0.1 is not valid; expected a finite number >= 0"),
         ("zipf", {"scale": 1}, "distribution zipf has no option 'scale': known are states, exponent"),
         ("pair", {"generator": "none"}, "no pair 'none': known are paper,"),
         ("pair", {"generator": "paper", "size": 1}, "pair paper has no option 'size'"),
-        ("pair", {"model": "both"}, "model = 'both': give one of target, draft"),
-        ("text", {"context": -1}, "context = -1: give a whole number of at least 0"),
+        ("pair", {"model": "both"}, "model = 'both' is not valid; expected one of target, draft"),
+        ("text", {"context": -1}, "context = -1 is not valid; expected a whole number of at least 0"),
         ("text", {"path": "/nowhere/at/all"}, "no text /nowhere/at/all"),
         ("poisson", {}, "no distribution 'poisson': known are dirichlet, softmax, zipf, pair, text"),
         (None, {}, "no distribution None"),
@@ -78,10 +90,10 @@ def test_a_mistake_is_one_line(name, options, message):
         ([[1, 0], [math.nan, 1]], [0.5, 0.5], "rows[1, 0] = nan"),
         ([[1.0]], [math.inf], "weights[0] = inf"),
         ([[1, 0], [0, 1]], [2, -1], "weights[1] = -1.0"),
-        ([0.5, 0.5], [1.0], "rows has shape (2,): give (K, V)"),
+        ([0.5, 0.5], [1.0], "rows has shape (2,); expected (K, V)"),
         ([[]], [1.0], "rows has shape (1, 0)"),
-        ([[1, 0], [0, 1]], [1.0], "weights has shape (1,): give (2,)"),
-        ([["a"]], [1.0], "give real numbers"),
+        ([[1, 0], [0, 1]], [1.0], "weights has shape (1,); expected (2,)"),
+        ([["a"]], [1.0], "expected real numbers"),
         ([[1.0], [0.5, 0.5]], [0.5, 0.5], "rows is not a rectangular array"),
     ],
 )
@@ -93,7 +105,7 @@ def test_rows_that_are_none_are_refused(rows, weights, message):
 
 def test_what_is_no_law_has_no_identity():
     for what in (None, "dirichlet", simlab.pairs.bernoulli(), {"law": "dirichlet"}):
-        with pytest.raises(SimlabError, match="distribution is of type .*: give one of simlab.laws"):
+        with pytest.raises(SimlabError, match="distribution is of type .*; expected one of simlab.laws"):
             law_identity(what)
 
 

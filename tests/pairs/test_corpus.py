@@ -108,7 +108,7 @@ def test_texts_that_cannot_be_counted(text, content, words):
     [
         ({"path": "/nowhere/at/all.txt"}, "no text /nowhere/at/all.txt"),
         ({"path": "/"}, "cannot read /"),
-        ({"draft_model": "trigram"}, "give one of bigram, unigram"),
+        ({"draft_model": "trigram"}, "expected one of bigram, unigram"),
         ({"draft_fraction": 0}, "draft_fraction = 0"),
         ({"draft_fraction": 1.1}, "draft_fraction = 1.1"),
         ({"smoothing": -1}, "smoothing = -1"),

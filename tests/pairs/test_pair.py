@@ -50,10 +50,10 @@ def test_names_the_place_and_the_value(change, words):
     ("shapes", "words"),
     [
         (((4, 4), (3, 4, 4), (4,)), "ChainPair.stationary"),
-        (((3, 4, 5), (3, 4, 5), (4,)), "give \\(T, V, V\\)"),
+        (((3, 4, 5), (3, 4, 5), (4,)), "expected \\(T, V, V\\)"),
         (((0, 4, 4), (0, 4, 4), (4,)), "T, V >= 1"),
         (((3, 0, 0), (3, 0, 0), (0,)), "T, V >= 1"),
-        (((3, 4, 4), (2, 4, 4), (4,)), "give them the same"),
+        (((3, 4, 4), (2, 4, 4), (4,)), "expected the same shape"),
         (((3, 4, 4), (3, 4, 4), (5,)), "initial has shape"),
     ],
 )

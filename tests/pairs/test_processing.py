@@ -182,13 +182,13 @@ def test_extreme_logits_and_temperatures():
         ({(1, 2, 3): np.nan}, {}, r"draft\[t=1, x=2, y=3\] = nan: expected a finite logit, or -inf"),
         ({(0, 0, 1): np.inf}, {}, r"draft\[t=0, x=0, y=1\] = inf"),
         ({(1, 3): -np.inf}, {}, r"draft\[t=1, x=3\] holds only -inf"),
-        ({}, {"temperature": -0.5}, "temperature = -0.5: give a finite number >= 0"),
+        ({}, {"temperature": -0.5}, "temperature = -0.5 is not valid; expected a finite number >= 0"),
         ({}, {"temperature": np.inf}, "temperature = inf"),
         ({}, {"temperature": "warm"}, "temperature = 'warm'"),
         ({}, {"temperature": None}, "temperature = None"),
-        ({}, {"top_k": 0}, "top_k = 0: give a whole number of at least 1"),
+        ({}, {"top_k": 0}, "top_k = 0 is not valid; expected a whole number of at least 1"),
         ({}, {"top_k": 2.5}, "top_k = 2.5"),
-        ({}, {"top_p": 0.0}, "top_p = 0.0: give a finite number > 0 and <= 1"),
+        ({}, {"top_p": 0.0}, "top_p = 0.0 is not valid; expected a finite number > 0 and <= 1"),
         ({}, {"top_p": 1.5}, "top_p = 1.5"),
         ({}, {"draft_temperature": np.nan}, "draft_temperature = nan"),
         ({}, {"draft_top_k": -1}, "draft_top_k = -1"),
@@ -210,8 +210,8 @@ def test_logits_and_settings_that_are_refused(change, options, words):
     ("shape", "words"),
     [
         ((4, 4), "add a horizon"),
-        ((2, 4, 5), r"give \(T, V, V\)"),
-        ((4,), r"give \(T, V, V\)"),
+        ((2, 4, 5), r"expected \(T, V, V\)"),
+        ((4,), r"expected \(T, V, V\)"),
         ((1, 4, 4), "same"),
     ],
 )
@@ -247,7 +247,7 @@ def test_a_processing_that_changes_nothing_leaves_the_identity_as_it_was():
         ({"processing": 3}, "processing = 3: expected a mapping with temperature, top_k, top_p"),
         ({"processing": {"heat": 1}}, "processing has no setting 'heat': it has temperature, top_k"),
         ({"processing.heat": 1}, "processing has no setting 'heat'"),
-        ({"processing.top_p": 2}, "processing.top_p = 2: give a finite number"),
+        ({"processing.top_p": 2}, "processing.top_p = 2 is not valid; expected a finite number"),
     ],
 )
 def test_a_generators_processing_that_is_refused(options, words):

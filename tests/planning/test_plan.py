@@ -178,12 +178,18 @@ def test_rates_without_counts_say_that_they_have_no_intervals():
             {"acceptance": [0.8, 0.9]},
             "acceptance: expected one number in [0, 1]; rates by position are rates=",
         ),
-        ({"acceptance": "64.4%"}, "acceptance = '64.4%': give a finite number >= 0 and <= 1"),
+        (
+            {"acceptance": "64.4%"},
+            "acceptance = '64.4%' is not valid; expected a finite number >= 0 and <= 1",
+        ),
         ({"acceptance": 64.4}, "acceptance = 64.4"),
         ({"acceptance": 0.8, "confidence": 0.9}, "confidence: only what is planned from measured counts"),
-        ({"acceptance": 0.8, "cost": 0.05}, "cost = 0.05: give a simlab.CostModel"),
+        ({"acceptance": 0.8, "cost": 0.05}, "cost = 0.05 is not valid; expected a simlab.CostModel"),
         ({"acceptance": 0.8, "windows": [2], "longest": 3}, "windows and longest: give one of them"),
-        ({"acceptance": 0.8, "windows": np.array([1.5])}, "windows = 1.5: give a whole number"),
+        (
+            {"acceptance": 0.8, "windows": np.array([1.5])},
+            "windows = 1.5 is not valid; expected a whole number",
+        ),
         (
             {"rates": 0.8},
             "rates = 0.8: expected the path of a CSV, or rates by position, e.g. rates=[0.8,0.6",
@@ -191,8 +197,11 @@ def test_rates_without_counts_say_that_they_have_no_intervals():
         ({"rates": ["80%"]}, "rates = ['80%']: expected the path of a CSV, or rates by position"),
         ({"rates": [[0.8], [0.6]]}, "expected the path of a CSV, or rates by position"),
         ({"rates": np.zeros((100, 100))}, "expected the path of a CSV, or rates by position"),
-        ({"rates": [80.5]}, "rates, position 1: acceptance = 80.5: give a rate in [0, 1]"),
-        ({"rates": [0.5, float("nan")]}, "rates, position 2: acceptance = nan: give a rate in [0, 1]"),
+        ({"rates": [80.5]}, "rates, position 1: acceptance = 80.5 is not valid; expected a rate in [0, 1]"),
+        (
+            {"rates": [0.5, float("nan")]},
+            "rates, position 2: acceptance = nan is not valid; expected a rate in [0, 1]",
+        ),
         (
             {"rates": [0.5, 0.6]},
             "rates, position 2: acceptance rises from 0.5 to 0.6: the rate of all calls falls",
@@ -207,10 +216,16 @@ def test_rates_without_counts_say_that_they_have_no_intervals():
         ({"rates": {"model": [9]}}, "rates: no column 'model'; expected the columns drafted,accepted or acc"),
         ({"rates": RATES, "windows": 4000}, "a window of 4000, and 3 were measured: give at most 1003"),
         ({"mean_length": 2.6}, "mean_length: give the window it was measured with too, e.g. window=3"),
-        ({"mean_length": 4.6, "window": 3}, "mean_length = 4.6: give a finite number >= 1 and <= 4"),
-        ({"acceptance_rate": 64, "window": 3}, "acceptance_rate = 64: give a finite number >= 0 and <= 1"),
+        (
+            {"mean_length": 4.6, "window": 3},
+            "mean_length = 4.6 is not valid; expected a finite number >= 1 and <= 4",
+        ),
+        (
+            {"acceptance_rate": 64, "window": 3},
+            "acceptance_rate = 64 is not valid; expected a finite number >= 0 and <= 1",
+        ),
         ({"acceptance": 0.6, "window": 3}, "window: only acceptance_rate and mean_length and log take"),
-        ({"rates": RATES, "confidence": 1}, "confidence = 1: give a number below 1"),
+        ({"rates": RATES, "confidence": 1}, "confidence = 1 is not valid; expected a number below 1"),
         (
             {"rates": "absent.csv"},
             "rates: no file absent.csv; expected the path of a CSV, or rates by position",

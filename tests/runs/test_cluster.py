@@ -129,7 +129,7 @@ def test_no_scheduler_at_the_address(monkeypatch):
 
 @pytest.mark.parametrize("address", ["nonsense", "http://x", "", "tcp://host:", 8786])
 def test_an_address_that_is_none(address):
-    with pytest.raises(SimlabError, match="give a scheduler's, e.g. tcp://127.0.0.1:8786"):
+    with pytest.raises(SimlabError, match="expected a scheduler's, e.g. tcp://127.0.0.1:8786"):
         Dask(address)
 
 

@@ -211,7 +211,7 @@ def test_single_rows_give_floats_and_shapes_are_checked():
         lambda: optimal_loss([0.5], [0.5, 0.5]),
         lambda: single_token_tradeoff([1.0], [0.5, 0.5], BiasedSpeculative(0.1)),
     ):
-        with pytest.raises(SimlabError, match="give them the same"):
+        with pytest.raises(SimlabError, match="expected the same shape"):
             call()
 
 

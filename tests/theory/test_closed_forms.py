@@ -107,7 +107,9 @@ def test_drafts_that_are_none(drafts):
     if drafts == []:
         assert batch_improvement_uniform(2, drafts).shape == (0,)
         return
-    with pytest.raises(SimlabError, match="drafts = .*: give whole numbers of at least 1, or inf"):
+    with pytest.raises(
+        SimlabError, match="drafts = .* is not valid; expected whole numbers of at least 1, or inf"
+    ):
         batch_improvement_uniform(2, drafts)
     with pytest.raises(SimlabError, match="drafts = "):
         batch_improvement_bernoulli(0.3, 0.5, drafts)
@@ -116,9 +118,13 @@ def test_drafts_that_are_none(drafts):
 @pytest.mark.parametrize(
     ("form", "values", "words"),
     [
-        (batch_improvement_bernoulli, (1.1, 0.5), "draft = 1.1: give a finite number >= 0 and <= 1"),
+        (
+            batch_improvement_bernoulli,
+            (1.1, 0.5),
+            "draft = 1.1 is not valid; expected a finite number >= 0 and <= 1",
+        ),
         (batch_improvement_bernoulli, (0.5, math.nan), "target = nan"),
-        (batch_improvement_uniform, (0.99,), "ratio = 0.99: give a finite number >= 1"),
+        (batch_improvement_uniform, (0.99,), "ratio = 0.99 is not valid; expected a finite number >= 1"),
         (batch_improvement_uniform, (math.inf,), "ratio = inf"),
     ],
     ids=["draft", "target", "ratio", "inf"],

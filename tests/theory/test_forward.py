@@ -256,7 +256,7 @@ def test_what_is_no_pair_and_no_decoder():
 
 @pytest.mark.parametrize("drafts", [0, -1, 2.5, True, "4", math.nan, -math.inf, None])
 def test_numbers_of_drafts_that_are_none(drafts):
-    with pytest.raises(SimlabError, match="give a whole number of at least 1"):
+    with pytest.raises(SimlabError, match="expected a whole number of at least 1"):
         BatchSpeculative(drafts)
 
 

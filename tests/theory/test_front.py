@@ -156,7 +156,10 @@ def test_on_disjoint_supports_one_rejection_saves_nothing_but_all_do():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: sequence_tradeoff(paper(2), [-1.0]), "weight = -1.0: give a finite number >= 0"),
+        (
+            lambda: sequence_tradeoff(paper(2), [-1.0]),
+            "weight = -1.0 is not valid; expected a finite number >= 0",
+        ),
         (lambda: sequence_tradeoff(paper(2), [1e9]), "weight"),
         (lambda: sequence_tradeoff(paper(2), [1.0], nodes=2), "nodes = 2"),
         (lambda: sequence_tradeoff("pair", [1.0]), "str is not a pair"),

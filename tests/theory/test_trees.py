@@ -205,13 +205,16 @@ def test_arrays_are_read_only_and_a_tree_can_be_empty():
 
 BAD = {
     "no pair": ((np.eye(2), 0, 0, 1), "ndarray is not a pair; expected a simlab.ChainPair"),
-    "early": ((paper(5), -1, 0, 1), "time = -1: give a whole number of at least 0"),
-    "late": ((paper(5), 5, 0, 1), "time = 5: give a whole number of at most 4"),
-    "half a token": ((paper(5), 0, 0.5, 1), "token = 0.5: give a whole number"),
-    "no such token": ((paper(5), 0, 7, 1), "token = 7: give a whole number of at most 6"),
-    "nothing": ((paper(5), 0, 0, 0), "capacity = 0: give a whole number of at least 1"),
-    "true": ((paper(5), 0, 0, True), "capacity = True: give a whole number"),
-    "by whom": ((paper(5), 0, 0, 1, "Draft"), "drafted_by = 'Draft': give one of target, draft"),
+    "early": ((paper(5), -1, 0, 1), "time = -1 is not valid; expected a whole number of at least 0"),
+    "late": ((paper(5), 5, 0, 1), "time = 5 is not valid; expected a whole number of at most 4"),
+    "half a token": ((paper(5), 0, 0.5, 1), "token = 0.5 is not valid; expected a whole number"),
+    "no such token": ((paper(5), 0, 7, 1), "token = 7 is not valid; expected a whole number of at most 6"),
+    "nothing": ((paper(5), 0, 0, 0), "capacity = 0 is not valid; expected a whole number of at least 1"),
+    "true": ((paper(5), 0, 0, True), "capacity = True is not valid; expected a whole number"),
+    "by whom": (
+        (paper(5), 0, 0, 1, "Draft"),
+        "drafted_by = 'Draft' is not valid; expected one of target, draft",
+    ),
 }
 
 

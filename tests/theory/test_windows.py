@@ -353,7 +353,7 @@ def test_a_policy_of_another_pair_is_refused_in_one_line():
 
 
 def test_times_need_a_decoder_of_windows_and_a_cost():
-    with pytest.raises(SimlabError, match="give a simlab.CostModel"):
+    with pytest.raises(SimlabError, match="expected a simlab.CostModel"):
         expected_time(paper(3), Speculative(2), 0.05)
     for decoder in (Autoregressive(), BatchSpeculative(2), TreeSpeculative(4)):
         with pytest.raises(SimlabError, match="give a decoder of windows"):

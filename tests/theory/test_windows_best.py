@@ -296,18 +296,22 @@ ASKED = [optimal_policy, best_window, window_times, best_threshold]
 @pytest.mark.parametrize("ask", ASKED, ids=lambda ask: ask.__name__)
 def test_mistakes_end_in_one_line(ask):
     pair, cost = paper(4), CostModel()
-    with pytest.raises(SimlabError, match=r"cost = 0.05: give a simlab.CostModel"):
+    with pytest.raises(SimlabError, match=r"cost = 0.05 is not valid; expected a simlab.CostModel"):
         ask(pair, 0.05)
     with pytest.raises(SimlabError, match="list is not a pair"):
         ask([], cost)
     with pytest.raises(SimlabError, match="is not a pair"):
         mean_acceptance(None)
     if ask is best_threshold:
-        with pytest.raises(SimlabError, match="window = 0: give a whole number of at least 1"):
+        with pytest.raises(
+            SimlabError, match="window = 0 is not valid; expected a whole number of at least 1"
+        ):
             ask(pair, cost, 0)
         return
     for longest in (0, -3, 2.5, True):
-        with pytest.raises(SimlabError, match="longest = .*: give a whole number of at least 1"):
+        with pytest.raises(
+            SimlabError, match="longest = .* is not valid; expected a whole number of at least 1"
+        ):
             ask(pair, cost, longest=longest)
-    with pytest.raises(SimlabError, match="bonus = 1: give true or false"):
+    with pytest.raises(SimlabError, match="bonus = 1 is not valid; expected true or false"):
         ask(pair, cost, bonus=1)

@@ -50,7 +50,8 @@ def _read(path, bonus: bool) -> Policy:
     else."""
     if not isinstance(path, str) or not path.endswith((".npy", ".csv")):
         raise SimlabError(
-            f"policy = {path!r}: give {OPTIMAL}, or a file of a table (T, V) of windows, .npy or .csv"
+            f"policy = {path!r} is not valid; "
+            f"expected {OPTIMAL}, or a file of a table (T, V) of windows, .npy or .csv"
         )
     path = os.path.expanduser(path)
     try:

@@ -26,7 +26,7 @@ def listed_experiments(words: list[str]) -> list[list[dict]]:
 def _listed(experiments, words: list[str]) -> list[list[str]]:
     """The overrides of each experiment, with those of the command line on top, each list once."""
     if not isinstance(experiments, list) or not experiments:
-        raise SimlabError(f"reproduce = {experiments!r}: give a list of lists of overrides")
+        raise SimlabError(f"reproduce = {experiments!r} is not valid; expected a list of lists of overrides")
     given = {word.lstrip("~+").partition("=")[0] for word in words}
     lists: dict[tuple[str, ...], None] = {}
     for listed in experiments:

@@ -33,7 +33,9 @@ def rule_from(named, parameters: Mapping, command: Iterable[str], setting: str =
     """The rule of that name with the parameters that are not None. Raises SimlabError as `rule_decoder`."""
     given = {key: value for key, value in parameters.items() if value is not None}
     if not isinstance(named, str) or not named:
-        raise SimlabError(f"{setting} = {named!r}: give one of {', '.join(RULES)}, or module:function")
+        raise SimlabError(
+            f"{setting} = {named!r} is not valid; expected one of {', '.join(RULES)}, or module:function"
+        )
     if named in RULES:
         known = [field.name for field in dataclasses.fields(RULES[named])]
         if unknown := [key for key in given if key not in known]:
@@ -59,7 +61,9 @@ def _assumed(options: Mapping) -> np.ndarray | None:
     if path is None:
         return None
     if not isinstance(path, str) or not path.endswith(".npy"):
-        raise SimlabError(f"decoder.assumed_draft = {path!r}: give a .npy file of rows (T, V, V) or (V, V)")
+        raise SimlabError(
+            f"decoder.assumed_draft = {path!r} is not valid; expected a .npy file of rows (T, V, V) or (V, V)"
+        )
     try:
         return np.load(os.path.expanduser(path), allow_pickle=False)
     except FileNotFoundError as error:

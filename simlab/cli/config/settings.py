@@ -51,7 +51,7 @@ def cost_from(config: dict) -> CostModel:
     """The cost model of a composed configuration, its files read. Raises SimlabError for any other cost."""
     options = config.get("cost")
     if not isinstance(options, dict):
-        raise SimlabError(f"cost = {options!r}: give cost.draft and cost.target")
+        raise SimlabError(f"cost = {options!r} is not valid; expected cost.draft and cost.target")
     known = [field.name for field in dataclasses.fields(CostModel) if field.name != "concurrency"]
     if unknown := [key for key in options if key not in known]:
         raise SimlabError(f"no setting cost.{unknown[0]}: cost has {', '.join(known)}")
@@ -64,7 +64,7 @@ def time_from(name: str, value):
     if not isinstance(value, str):
         return value
     if name not in ("cost.draft", "cost.target"):
-        raise SimlabError(f"{name} = {value!r}: give a finite number >= 0")
+        raise SimlabError(f"{name} = {value!r} is not valid; expected a finite number >= 0")
     return read_times(file_from(name, value), name)
 
 
@@ -72,7 +72,7 @@ def confidence_from(config: dict) -> float:
     """The confidence of intervals of a composed configuration; SimlabError outside (0, 1)."""
     confidence = check_number("confidence", config["confidence"], above=0.0)
     if confidence >= 1:
-        raise SimlabError(f"confidence = {confidence:g}: give a number below 1, e.g. 0.95")
+        raise SimlabError(f"confidence = {confidence:g} is not valid; expected a number below 1, e.g. 0.95")
     return confidence
 
 
@@ -150,7 +150,9 @@ def judging_from(config: dict) -> Judging:
 def _running_average(config: dict) -> int:
     number = check_count("tier.running_average", as_integer(config["tier"]["running_average"]), most=LARGEST)
     if number % 100:
-        raise SimlabError(f"tier.running_average = {number}: give a multiple of 100, the runs of a batch")
+        raise SimlabError(
+            f"tier.running_average = {number} is not valid; expected a multiple of 100, the runs of a batch"
+        )
     return number
 
 
@@ -158,7 +160,7 @@ def output_from(config: dict) -> Path:
     """The output folder of a composed configuration."""
     output = config.get("output")
     if not isinstance(output, str) or not output:
-        raise SimlabError(f"output = {output!r}: give a folder")
+        raise SimlabError(f"output = {output!r} is not valid; expected a folder")
     return Path(output).expanduser()
 
 
@@ -186,7 +188,7 @@ def shard_from(config: dict):
 def file_from(name: str, value) -> str:
     """The path that a setting names, ~ spelled out, a number as text: a file may be called 2024."""
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
-        raise SimlabError(f"{name} = {value!r}: give the path of a file")
+        raise SimlabError(f"{name} = {value!r} is not valid; expected the path of a file")
     return str(Path(str(value)).expanduser())
 
 

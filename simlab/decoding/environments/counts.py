@@ -23,7 +23,9 @@ def check_capacities(capacities) -> tuple[int, ...]:
     """`capacities` as ascending whole numbers in 1..2^31 - 1; a single number is a list of one."""
     listed = [capacities] if isinstance(capacities, Integral) else capacities
     if isinstance(listed, str | bytes) or not isinstance(listed, Sequence | np.ndarray) or not len(listed):
-        raise SimlabError(f"capacities = {capacities!r}: give a list of whole numbers, ascending")
+        raise SimlabError(
+            f"capacities = {capacities!r} is not valid; expected a list of whole numbers, ascending"
+        )
     checked = tuple(check_count("capacity", value, least=1, most=MOST_CAPACITY) for value in listed)
     for low, high in itertools.pairwise(checked):
         if low >= high:

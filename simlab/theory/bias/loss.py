@@ -40,5 +40,5 @@ def single_token_tradeoff(draft, target, decoder: BiasedSpeculative):
 def _alike(name: str, rows, target) -> tuple[np.ndarray, np.ndarray]:
     rows, target = np.asarray(rows, float), np.asarray(target, float)
     if rows.shape != target.shape:
-        raise SimlabError(f"{name} has shape {rows.shape} and target {target.shape}: give them the same")
+        raise SimlabError(f"{name} has shape {rows.shape} and target {target.shape}; expected the same shape")
     return rows, target

@@ -62,11 +62,14 @@ def _check_drafts(drafts) -> np.ndarray:
     """`drafts` as float64; raises SimlabError for the first that is neither a whole number >= 1 nor inf."""
     numbers = np.asarray(drafts)
     if numbers.dtype.kind not in "iuf":
-        raise SimlabError(f"drafts = {drafts!r}: give whole numbers of at least 1, or inf for the limit")
+        raise SimlabError(
+            f"drafts = {drafts!r} is not valid; expected whole numbers of at least 1, or inf for the limit"
+        )
     numbers = numbers.astype(float)
     wrong = ~((numbers >= 1) & (np.isinf(numbers) | (numbers == np.floor(numbers))))
     if wrong.any():
         raise SimlabError(
-            f"drafts = {numbers[wrong][0]:g}: give whole numbers of at least 1, or inf for the limit"
+            f"drafts = {numbers[wrong][0]:g} is not valid; "
+            "expected whole numbers of at least 1, or inf for the limit"
         )
     return numbers

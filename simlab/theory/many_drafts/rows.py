@@ -38,9 +38,13 @@ def _distributions(name: str, value) -> np.ndarray:
     try:
         rows = np.asarray(value, float)
     except (TypeError, ValueError):
-        raise SimlabError(f"{name} = {shortened(value)}: give rows of numbers, (V,) or (..., V)") from None
+        raise SimlabError(
+            f"{name} = {shortened(value)} is not valid; expected rows of numbers, (V,) or (..., V)"
+        ) from None
     if rows.ndim == 0 or not rows.shape[-1]:
-        raise SimlabError(f"{name} has shape {rows.shape}: give rows of at least one token, (V,) or (..., V)")
+        raise SimlabError(
+            f"{name} has shape {rows.shape}; expected rows of at least one token, (V,) or (..., V)"
+        )
     sums = rows.sum(axis=-1)
     good = (rows.min(axis=-1) >= 0) & (np.abs(sums - 1) <= SUM_TOLERANCE)  # neither holds for nan
     if not good.all():

@@ -137,7 +137,8 @@ def _check_moments(moments) -> Moments:
     # By Jensen mu2 >= mu^2, but for rounding.
     if not (0 <= entropy < math.inf and entropy**2 * (1 - 1e-9) <= second < math.inf):
         raise SimlabError(
-            f"entropy = {entropy!r}, second moment = {second!r}: give finite ones, 0 <= entropy^2 <= second"
+            f"entropy = {entropy!r}, second moment = {second!r} are not valid; "
+            "expected finite numbers, 0 <= entropy^2 <= second"
         )
     return Moments(entropy, second)
 
@@ -146,9 +147,13 @@ def check_capacity(capacity) -> np.ndarray:
     """`capacity` as float64; raises SimlabError unless all entries are finite numbers >= 1."""
     numbers = np.asarray(capacity)
     if numbers.dtype.kind not in "iuf":
-        raise SimlabError(f"capacity = {capacity!r}: give numbers of drafted tokens, at least 1")
+        raise SimlabError(
+            f"capacity = {capacity!r} is not valid; expected numbers of drafted tokens, at least 1"
+        )
     numbers = numbers.astype(float)
     wrong = ~((numbers >= 1) & np.isfinite(numbers))
     if wrong.any():
-        raise SimlabError(f"capacity = {float(numbers[wrong][0])!r}: give a finite number of at least 1")
+        raise SimlabError(
+            f"capacity = {float(numbers[wrong][0])!r} is not valid; expected a finite number of at least 1"
+        )
     return numbers

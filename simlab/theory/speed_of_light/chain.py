@@ -26,7 +26,7 @@ def chain_moments(pair: ChainPair, model: str = "target") -> Moments:
     rate; own for the second.
     """
     if model not in MODELS:
-        raise SimlabError(f"model = {model!r}: give one of {', '.join(MODELS)}")
+        raise SimlabError(f"model = {model!r} is not valid; expected one of {', '.join(MODELS)}")
     rows = pair.target_rows if model == "target" else pair.draft_rows
     visits = long_run(rows[0], pair.initial)[None] if len(rows) == 1 else _visits(rows, pair.initial)
     entropy = second = 0.0

@@ -117,7 +117,9 @@ def expected_accepted(pair: ChainPair, decoder: TreeSpeculative, capacities) -> 
     try:
         wanted = [check_count("capacity", capacity) for capacity in capacities]
     except TypeError as error:
-        raise SimlabError(f"capacities = {capacities!r}: give a list of whole numbers") from error
+        raise SimlabError(
+            f"capacities = {capacities!r} is not valid; expected a list of whole numbers"
+        ) from error
     means = np.zeros(len(wanted))
     make = optimal_tree if decoder.shape == "tree" else chain_tree
     for token in np.flatnonzero(pair.initial) if wanted else ():

@@ -116,7 +116,9 @@ def _drafted(
     token = check_count("token", token, least=0, most=pair.states - 1)
     capacity = check_count("capacity", capacity)
     if not isinstance(drafted_by, str) or drafted_by not in DRAFTED_BY:
-        raise SimlabError(f"drafted_by = {drafted_by!r}: give one of {', '.join(DRAFTED_BY)}")
+        raise SimlabError(
+            f"drafted_by = {drafted_by!r} is not valid; expected one of {', '.join(DRAFTED_BY)}"
+        )
     from simlab.theory.trees import exits, rows, search  # they bring a compiler along
 
     steps = pair.horizon - time

@@ -57,6 +57,6 @@ def check_planned(pair: ChainPair, cost: CostModel, bonus: bool, longest: int | 
     check_pair(pair)
     check_cost(cost)
     if not isinstance(bonus, bool | np.bool_):
-        raise SimlabError(f"bonus = {bonus!r}: give true or false")
+        raise SimlabError(f"bonus = {bonus!r} is not valid; expected true or false")
     left = pair.horizon - bool(bonus)
     return left if longest is None else min(check_count("longest", longest), left)

@@ -148,14 +148,17 @@ def test_the_acceleration_is_there_where_calls_reach_the_horizon():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"drafts": (4, 0, 1)}, r"drafts\[1\] = 0: give a whole number of at least 1"),
-        ({"drafts": (2.5,)}, r"drafts\[0\] = 2.5: give a whole number"),
-        ({"drafts": ()}, r"drafts = \(\): give a whole number of at least 1 for each position"),
-        ({"drafts": 4}, r"drafts = 4: give .* such as \[4, 2, 1\]"),
+        ({"drafts": (4, 0, 1)}, r"drafts\[1\] = 0 is not valid; expected a whole number of at least 1"),
+        ({"drafts": (2.5,)}, r"drafts\[0\] = 2.5 is not valid; expected a whole number"),
+        (
+            {"drafts": ()},
+            r"drafts = \(\) is not valid; expected a whole number of at least 1 for each position",
+        ),
+        ({"drafts": 4}, r"drafts = 4 is not valid; expected .* such as \[4, 2, 1\]"),
         ({"rule": "best"}, r"no rule 'best': known are recursive, k-seq, optimal, match, greedy"),
         ({"rule": "k-seq", "replacement": False}, "its gamma is for independent children"),
-        ({"bonus": 1}, "bonus = 1: give true or false"),
-        ({"replacement": None}, "replacement = None: give true or false"),
+        ({"bonus": 1}, "bonus = 1 is not valid; expected true or false"),
+        ({"replacement": None}, "replacement = None is not valid; expected true or false"),
     ],
 )
 def test_settings_that_are_none_are_told_in_one_line(arguments, told):

@@ -148,7 +148,10 @@ def test_a_large_vocabulary():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (([0.5, 0.5], [0.5, 0.5], 0), "drafts = 0: give a whole number of at least 1, or inf"),
+        (
+            ([0.5, 0.5], [0.5, 0.5], 0),
+            "drafts = 0 is not valid; expected a whole number of at least 1, or inf",
+        ),
         (([0.5, 0.5], [0.5, 0.5], 2.5), "drafts = 2.5"),
         (([0.5, 0.5], [0.5, 0.5], math.nan), "drafts = nan"),
         (([0.5, 0.5], [0.5, 0.5], 2, "no"), "replacement = 'no'"),
