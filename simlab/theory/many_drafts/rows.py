@@ -30,8 +30,8 @@ def checked_drafts(drafts) -> int | float:
     try:
         return check_count("drafts", drafts)
     except SimlabError:
-        wanted = "give a whole number of at least 1, or inf for the limit"
-        raise SimlabError(f"drafts = {shortened(drafts)}: {wanted}") from None
+        wanted = "expected a whole number of at least 1, or inf for the limit"
+        raise SimlabError(f"drafts = {shortened(drafts)} is not valid; {wanted}") from None
 
 
 def _distributions(name: str, value) -> np.ndarray:
