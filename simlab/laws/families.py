@@ -27,8 +27,8 @@ def check_states(states) -> int:
     """`states` as a whole number in 1..MOST_STATES; SimlabError otherwise."""
     if isinstance(states, Real) and states == math.inf:
         raise SimlabError(
-            "states = inf is not valid; expected a finite vocabulary; on an infinite one the entropy may be infinite "
-            "and no bound holds"
+            "states = inf is not valid; expected a finite vocabulary; on an infinite one the entropy may be "
+            "infinite and no bound holds"
         )
     return check_count("states", states, least=1, most=MOST_STATES)
 

@@ -90,7 +90,7 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["seed=-1"], "seed = -1"),
         (["pair=file", "pair.path=a,b.npz"], "no file a"),
     ],
-    ids=" ".join,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_mistakes_in_settings(complaint, words, said):
     assert said in complaint("predict", *words)
@@ -133,7 +133,7 @@ def test_levels_of_verdicts_that_make_no_sense(complaint, word, said):
         (["decoder=biased", "decoder.replacement=foo"], "no replacement 'foo': known are optimal, target"),
         (["decoder=tree", "decoder.shape=ring"], "shape = 'ring' is not valid; expected one of tree, chain"),
     ],
-    ids=" ".join,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_a_run_reads_settings_as_predict_does(complaint, words, said):
     """A mistake of each kind: a choice, a setting, a size, a value, a file, a word said twice."""
@@ -202,7 +202,7 @@ def test_replacements_that_are_none(complaint, word, shown):
         (["--cfg", "job", "pair=papr"], "papr"),
         (["--multirun", "pair=papr,paper"], "papr"),
     ],
-    ids=" ".join,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_mistakes_in_a_run(complaint, words, said):
     assert said in complaint("run", *words)
@@ -327,7 +327,7 @@ def test_windows_that_are_none(complaint, command, decoder, window):
         (["cost=3"], "cost = 3 is not valid; expected cost.draft and cost.target"),
         (["cost.verify=1"], "cost.verify"),
     ],
-    ids=" ".join,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_mistakes_in_the_settings_of_windows(complaint, words, said):
     assert said in complaint("predict", *words)

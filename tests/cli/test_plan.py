@@ -331,7 +331,10 @@ def test_a_pair_with_room_for_no_draft(plan):
             ["acceptance=0.8", "cost.target=[1,nan]"],
             "cost.target of 2 tokens = nan is not valid; expected a finite",
         ),
-        (["acceptance=0.8", "cost.target={base: 1}"], "cost.target = {'base': 1} is not valid; expected [t1,t2,..], {tokens"),
+        (
+            ["acceptance=0.8", "cost.target={base: 1}"],
+            "cost.target = {'base': 1} is not valid; expected [t1,t2,..], {tokens",
+        ),
         (["acceptance=0.8", "cost.target={4: 1}"], "the table starts at 4 tokens"),
         (["acceptance=0.8", "cost.target=1", "cost.target=2"], "cost.target is given twice"),
         (
