@@ -21,7 +21,7 @@ SAMPLERS = {
     "horizon": "simlab.decoding.speculative",
     "windows": "simlab.decoding.windows",
     "memory": "simlab.decoding.memory",
-    "block": "simlab.decoding.block_verification",
+    "block": "simlab.decoding.block.sampler",
     "batch": "simlab.decoding.batch",
     "biased": "simlab.decoding.biased",
     "tree": "simlab.decoding.draft_tree",

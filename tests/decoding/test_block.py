@@ -213,6 +213,21 @@ def test_the_same_counts_however_the_batch_is_made():
     assert windowed.target_calls.shape == one.target_calls.shape
 
 
+@pytest.mark.parametrize(
+    "pair", [paper(20), corpus(horizon=9), ChainPair.stationary(*[np.eye(3)] * 2, np.eye(3)[0], 5)]
+)
+def test_cells_of_chances_decide_as_the_exact_chances(pair):
+    """With cells that decide nothing every chance is computed; with some that are wrong the counts differ."""
+    tables = build_tables(pair, BlockSpeculative(5))
+    none, zeros = np.full_like(tables.excess.chances, 65535 << 16), np.zeros_like(tables.excess.chances)
+    one, exact, never = (
+        simulate_batch(replace(tables, excess=tables.excess._replace(chances=chances)), 2000, seeded(2))
+        for chances in (tables.excess.chances, none, zeros)
+    )
+    assert one == exact
+    assert (one == never) == (pair.states == 3)  # identical models accept all at the window's end
+
+
 def test_too_many_drafted_tokens_are_refused():
     pair = ChainPair.stationary(np.eye(2), np.eye(2), [1, 0], 20_000)
     with pytest.raises(SimlabError, match="window"):
