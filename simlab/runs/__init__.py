@@ -18,6 +18,7 @@ _HOMES = {
     "Progress": "progress",
     "Result": "plan",
     "Serial": "serial",
+    "Slurm": "slurm",
     "Task": "task",
     "TaskSummary": "ledger",
     "Timing": "ledger",

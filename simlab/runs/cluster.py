@@ -82,6 +82,8 @@ class ClusterPool:
     """
 
     parcel_seconds = 0.5  # a task costs the scheduler and the wire some milliseconds
+    mend = "start workers (dask worker ADDRESS)"
+    memory_setting = "dask worker --memory-limit"
 
     def __init__(self, opened: Callable[[], object], name: str, patience: float | None) -> None:
         self._opened, self._name, self._patience = opened, name, patience
@@ -116,7 +118,7 @@ class ClusterPool:
 
     def submit(self, parcel: Parcel) -> None:
         if self._watcher is None:  # not before there is something to do
-            _check_dask()
+            self.check()
             self._alone_since = time.monotonic()
             self._watcher = threading.Thread(target=self._watch, daemon=True)
             self._watcher.start()
@@ -145,6 +147,13 @@ class ClusterPool:
     def expect(self, seconds: float) -> None:
         pass
 
+    def check(self) -> None:
+        """Raise SimlabError where what the cluster needs is not installed."""
+        check_dask("cluster")
+
+    def tend(self) -> None:
+        """Called with each look at the workers, in the thread that looks."""
+
     def close(self, *, at_once: bool) -> None:
         self._closing.set()
         self._pending.clear()
@@ -171,7 +180,7 @@ class ClusterPool:
         what = "all workers are gone from" if self._had_workers else "no worker has come to"
         raise SimlabError(
             f"{what} {self._name} for {self._patience:.0f} s; what is finished is kept: "
-            "start workers (dask worker ADDRESS) and run again"
+            f"{self.mend} and run again"
         )
 
     def _send(self, parcel: Parcel) -> None:
@@ -213,7 +222,7 @@ class ClusterPool:
         if isinstance(error, KilledWorker):
             error = SimlabError(
                 "its workers died again and again, killed from outside or for lack of memory: give them more "
-                "memory (dask worker --memory-limit) and run again"
+                f"memory ({self.memory_setting}) and run again"
             )
         elif isinstance(error, ImportError | AttributeError):
             raise OtherBuild(_other("its workers", f"{type(error).__name__}: {error}")) from error
@@ -246,6 +255,7 @@ class ClusterPool:
                 if new := [worker for worker in threads if worker not in checked]:
                     checked.update(check_builds(client, new))
                     self._report(threads, checked)
+                self.tend()
                 if self._closing.wait(_LOOK_SECONDS if threads else _FIRST_LOOK_SECONDS):
                     return
         except SimlabError as error:
@@ -317,11 +327,12 @@ def _other(worker: str, told: str) -> str:
     )
 
 
-def _check_dask() -> None:
+def check_dask(extra: str) -> None:
+    """Raise SimlabError where Dask is not installed, which this extra of simlab brings."""
     try:
         import distributed.versions
     except ImportError as error:
-        raise SimlabError("Dask is not installed: pip install simlab[cluster]") from error
+        raise SimlabError(f"Dask is not installed: pip install simlab[{extra}]") from error
     import logging
 
     # One line says what happened; Dask's many would hide it.

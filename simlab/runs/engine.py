@@ -27,11 +27,12 @@ from simlab.runs.pool import Outcome, Pool
 from simlab.runs.processes import Loky
 from simlab.runs.progress import Progress, gather
 from simlab.runs.serial import Serial
+from simlab.runs.slurm import Slurm
 from simlab.runs.stopping import Trajectories
 from simlab.runs.task import Task
 from simlab.runs.work import release_large_tables
 
-Backend = Serial | Loky | Dask
+Backend = Serial | Loky | Dask | Slurm
 
 FLUSH_SECONDS = 1.0
 REPORT_SECONDS = 0.1

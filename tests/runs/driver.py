@@ -26,6 +26,7 @@ from simlab.runs import (
     Loky,
     Result,
     Serial,
+    Slurm,
     Task,
     Trajectories,
     collect,
@@ -86,6 +87,8 @@ def main(path: str, backend: str, workers: str, scale: str, what: str = "traject
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if backend.startswith("tcp:"):
         pool = Dask(backend)
+    elif backend == "slurm":
+        pool = Slurm(int(workers), memory="500MB", interface="lo", logs=f"{path}.logs")
     else:
         pool = {"serial": Serial, "loky": lambda: Loky(int(workers))}[backend]()
     engine.FLUSH_SECONDS = 0.1  # many flushes in a run that is short,

@@ -206,11 +206,11 @@ def written_file_from(name: str, values: list) -> Path:
 
 def backend_from(config: dict):
     """The backend settings of a composed configuration. Raises SimlabError for unknown names or options."""
-    from simlab.runs import Dask, Loky, Serial
+    from simlab.runs import Dask, Loky, Serial, Slurm
 
     options = dict(_section(config, "run"))
     name = options.pop("backend", None)
-    backends = {"serial": Serial, "loky": Loky, "dask": Dask}
+    backends = {"serial": Serial, "loky": Loky, "dask": Dask, "slurm": Slurm}
     if not isinstance(name, str) or name not in backends:
         raise SimlabError(f"no run backend {name!r}: known are {', '.join(backends)}")
     if "workers" in options:
