@@ -27,15 +27,19 @@ SCRIPTS = (
     "scripts/test",
     "scripts/bench",
     "scripts/models",
+    "scripts/array",
+    "sbatch",
+    "for PART",
     "pip install",
     "source .venv/bin/activate",
 )
-"""What else stands in blocks of commands: .ci/run and tests/test_bench.py run it."""
+"""What else stands in blocks: .ci/run, tests/test_bench.py and tests/runs/test_slurm.py run it."""
 COMPOSED = {
     "experiment=": "a whole experiment, which tests/experiments runs",
     "verify": "tens of seconds, and tests/cli/test_verify.py runs it on a small pair",
     "reproduce": "minutes",
     "run=dask": "needs a cluster, which tests/runs/test_cluster.py starts",
+    "run=slurm": "needs SLURM, which tests/runs/test_slurm.py starts",
     "--multirun": "processes and Hydra's launchers; tests/cli/test_command.py runs one",
     "simlab merge": "needs the ledgers of several machines; tests/cli/test_shards.py makes them",
     "shards=": "needs a part's ledger; tests/cli/test_shards.py makes one",

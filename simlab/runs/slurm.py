@@ -11,6 +11,7 @@ import itertools
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -85,11 +86,11 @@ class Slurm:
             object.__setattr__(self, name, _lines(name, getattr(self, name)))
         if stray := [line for line in self.directives if not line.startswith("-")]:
             raise SimlabError(
-                f"run.directives: {stray[0]!r} is not an option of sbatch; expected e.g. --qos=low"
+                f"run.directives: {stray[0]!r} is not valid; expected an option of sbatch, e.g. --qos=low"
             )
         self._check_limits()
         if not isinstance(self.logs, str) or not self.logs.strip() or "\n" in self.logs:
-            raise SimlabError(f"run.logs = {self.logs!r}: give a folder")
+            raise SimlabError(f"run.logs = {self.logs!r} is not valid; expected a folder")
         if self.patience is not None:
             check_number("run.patience", self.patience, above=0.0)
 
@@ -101,7 +102,7 @@ class Slurm:
             and any(digit in str(self.time) for digit in "123456789iu")
         ):
             raise SimlabError(
-                f"run.time = {self.time!r} is not a valid time; expected minutes or hours:minutes:seconds, "
+                f"run.time = {self.time!r} is not valid; expected minutes or hours:minutes:seconds, "
                 "e.g. 01:00:00"
             )
         if self.memory is not None and not (
@@ -177,10 +178,7 @@ class SlurmPool(ClusterPool):
     def check(self) -> None:
         check_commands()
         check_dask("slurm")
-        try:
-            import dask_jobqueue  # noqa: F401
-        except ImportError as error:
-            raise SimlabError("dask-jobqueue is not installed: pip install simlab[slurm]") from error
+        _import_jobqueue()
 
     def tend(self) -> None:
         """Look which workers have come and which jobs have ended, and submit those anew."""
@@ -316,6 +314,21 @@ def check_commands() -> None:
             f"run=slurm looked for {', '.join(COMMANDS)} on the PATH and found no {' and no '.join(absent)}: "
             "run it where SLURM's commands are, or use run=dask, or shard= with any other scheduler"
         )
+
+
+def _import_jobqueue() -> None:
+    """Import dask-jobqueue, which takes Ctrl-C for itself when it is imported, and give Ctrl-C back."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        import dask_jobqueue  # noqa: F401
+    except ImportError as error:
+        raise SimlabError("dask-jobqueue is not installed: pip install simlab[slurm]") from error
+    except ValueError as error:  # of signal.signal
+        raise SimlabError(
+            "dask-jobqueue can be loaded in the main thread only: start the run there"
+        ) from error
+    if before is not None and signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
 
 
 def _job_class(submitted, refused):

@@ -269,11 +269,11 @@ def test_what_is_left_open_is_the_clusters_own():
         ({"workers": 0}, "run.workers = 0"),
         ({"queue": "two words"}, "run.queue = 'two words' is not valid; expected one word"),
         ({"account": "x\n#SBATCH --exclusive"}, "run.account = "),
-        ({"time": "an hour"}, "run.time = 'an hour' is not a valid time"),
-        ({"time": 0}, "run.time = 0 is not a valid time"),
+        ({"time": "an hour"}, "run.time = 'an hour' is not valid; expected minutes"),
+        ({"time": 0}, "run.time = 0 is not valid; expected minutes"),
         ({"memory": "4"}, "run.memory = '4' is not valid; expected a size with unit"),
         ({"memory": 4}, "run.memory = 4 is not valid; expected a size with unit"),
-        ({"directives": ["qos=low"]}, "'qos=low' is not an option of sbatch"),
+        ({"directives": ["qos=low"]}, "'qos=low' is not valid; expected an option of sbatch"),
         ({"directives": {"a": 1}}, "run.directives = .* expected a list of lines"),
         ({"prologue": "[a,b]"}, "expected a list of lines"),
         ({"prologue": [3]}, r"run.prologue = \[3\] is not valid; expected a list of lines"),
@@ -302,3 +302,18 @@ def test_without_the_extra_a_run_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with pytest.raises(SimlabError, match=r"pip install simlab\[slurm\]"):
         SlurmPool(Slurm()).check()
+
+
+@pytest.mark.processes
+def test_dask_jobqueue_does_not_take_ctrl_c():
+    pytest.importorskip("dask_jobqueue")
+    code = """
+import signal
+from simlab.runs import slurm
+slurm.check_commands = lambda: None
+before = signal.getsignal(signal.SIGINT)
+slurm.SlurmPool(slurm.Slurm()).check()
+import dask_jobqueue
+assert signal.getsignal(signal.SIGINT) is before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
