@@ -14,6 +14,7 @@ from simlab.evidence import Interval, Verdict
 from simlab.experiments.common.judge import judge
 from simlab.experiments.common.settings import Override, Settings
 from simlab.file_names import compact, name_of
+from simlab.pairs.catalogue import GENERATORS
 from simlab.report import save_figure
 from simlab.report.tables import save_table
 from simlab.runs import Job, Result
@@ -22,9 +23,6 @@ from simlab.verify import Check
 
 FINER = ("tier", "running_average", "trajectories", "environments")
 """Overrides that only make the numbers finer: a title does not say them, a folder's name does."""
-
-NAMED = ("experiment", "pair")
-"""Overrides that title and folder say anyway."""
 
 USUAL = ("tier=smoke",)
 """Overrides that say what conf/config.yaml has already."""
@@ -129,13 +127,18 @@ def folder_of(settings: Settings, *pairs: str) -> Path:
     Its name says what the command asked for (`name_of`), what a file held that it names included.
     """
     told = [
-        override
-        for override in settings.overrides
-        if override.key not in NAMED and override.word not in USUAL
+        override for override in settings.overrides if not _named(override) and override.word not in USUAL
     ]
     content = [digest for override in told for digest in _files(override).values()]
     words = [_spelled(override) for override in told]
     return settings.output / name_of([settings.title, *pairs], words, " ".join(content))
+
+
+def _named(override: Override) -> bool:
+    """Whether title and folder say it anyway: of a pair its generator, not a user's file of its options."""
+    return override.key == "experiment" or (
+        override.key == "pair" and set(override.values) <= set(GENERATORS)
+    )
 
 
 def heading(settings: Settings, title: str) -> str:
@@ -143,7 +146,7 @@ def heading(settings: Settings, title: str) -> str:
     told = [
         override.word
         for override in settings.overrides
-        if override.key not in NAMED and override.key.removeprefix("tier.") not in FINER
+        if not _named(override) and override.key.removeprefix("tier.") not in FINER
     ]
     return ", ".join([title, *told])
 

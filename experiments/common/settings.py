@@ -79,10 +79,14 @@ class Settings:
 whole = as_integer
 
 
+class OnlyPoint(SimlabError):
+    """An experiment that draws one point has a grid."""
+
+
 def only_point(points: list[Settings]) -> Settings:
-    """The point of an experiment that draws one. Raises SimlabError for a grid."""
+    """The point of an experiment that draws one. Raises OnlyPoint for a grid."""
     if len(points) != 1:
-        raise SimlabError(
+        raise OnlyPoint(
             f"experiment {points[0].experiment} draws one point and the grid has {len(points)}: "
             "use experiment=study, or --multirun for a figure a point"
         )

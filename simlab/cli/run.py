@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 import tempfile
 import warnings
@@ -11,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from simlab.cli.config.compose import compose_points, hydra_application, one_line_errors, telling
+from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import backend_from, output_from, settings_from, shard_from
 from simlab.cli.output.documents import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
 from simlab.cli.output.verdict_tables import check_table, verdict_table
@@ -20,13 +19,13 @@ from simlab.errors import SimlabError
 from simlab.experiments import experiment_module
 from simlab.report.rows import tally
 
-_FAILED_FLAG = "SIMLAB_FAILED_FLAG"  # a file that a job of --multirun writes to, in whatever process it runs
-
 
 def main(words: list[str]) -> int:
     """Run the composed experiment over its grid; a flag (--cfg, --help, -m, ...) hands over to Hydra."""
     if any(word.startswith("-") for word in words):
-        return _through_hydra(words)
+        from simlab.cli.multirun import through_hydra
+
+        return through_hydra(words)
     return execute([compose_points(words)])
 
 
@@ -191,37 +190,3 @@ def _write_json(path: Path, document) -> None:
     from simlab.report.save import write_whole
 
     write_whole(path, to_json(plain(document)).encode())
-
-
-def _through_hydra(words: list[str]) -> int:
-    """Let Hydra's own command line take over: --cfg, --help, --multirun, launchers, --config-dir."""
-    with one_line_errors(words), tempfile.TemporaryDirectory() as folder:
-        flag = Path(folder) / "failed"
-        os.environ[_FAILED_FLAG] = str(flag)
-        try:
-            hydra_application(words, _hydra_job)
-        except SystemExit as stop:  # a job's, which has said why
-            return int(stop.code or 0)
-        return 1 if flag.exists() else 0
-
-
-def _hydra_job(config) -> None:
-    """One job of a Hydra run. It may run in another process: mistakes and verdicts leave as exit codes."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
-    words = list(HydraConfig.get().overrides.task)
-    try:
-        if config.get("grid"):
-            configs = compose_points(words)
-        else:
-            configs = [OmegaConf.to_container(config, resolve=True)]
-            configs[0]["command"] = telling(words)
-        code = execute([configs])
-    except SimlabError as error:
-        print(f"simlab: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    if code == 1:
-        Path(os.environ[_FAILED_FLAG]).write_text("a verdict FAILed")
-    elif code:
-        raise SystemExit(code)

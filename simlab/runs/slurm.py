@@ -142,7 +142,7 @@ def cluster_arguments(settings: Slurm, name: str) -> dict:
         "job_script_prologue": list(settings.prologue),
         "log_directory": str(Path(settings.logs).expanduser().absolute()),
         "job_name": name,
-        "scheduler_options": {"dashboard": False, "dashboard_address": None},
+        "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     }
 
 

@@ -108,6 +108,28 @@ def telling(words: Iterable[str]) -> list[str]:
     return [word for word in words if _root(word) not in NUMBERLESS]
 
 
+def together(overrides: Iterable[str]) -> tuple[list[list[str]], bool]:
+    """(the words of each table of a --multirun, whether its jobs were shards).
+
+    A table has all points of one experiment in one output. Raises SimlabError for a word that cannot be read,
+    or sweeps over what only Hydra lists.
+    """
+    common: list[str] = []
+    axes: list[list[str]] = []
+    sharded = False
+    for word in overrides:
+        override, root = _parse(word), _root(word)
+        sharded |= root == "shard"
+        if root in ("hydra", "shard"):
+            continue
+        if not override.is_sweep_override() or (root not in NUMBERLESS and _key(word) != "experiment"):
+            common.append(word)
+            continue
+        values = [f"{override.get_key_element()}={value}" for value in _swept(word, override, text=True)]
+        axes.append(values if root in ("output", "experiment") else values[:1])
+    return [[*common, *chosen] for chosen in itertools.product(*axes)], sharded
+
+
 def swept_values(word: str) -> tuple[str, ...]:
     """The values of a word that sweeps (key=1,2 or key=range(1,9)), as text; none of another word."""
     override = _parse(word)
@@ -133,8 +155,9 @@ def one_line_errors(words: list[str]) -> Iterator[None]:
         raise SimlabError(_explain(error, words)) from error
 
 
-def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> None:
-    """Run `job` under Hydra's own command line with the given words, its errors raised as they are."""
+def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> argparse.Namespace:
+    """Run `job` under Hydra's own command line with the given words, its errors raised as they are; returns
+    the flags that Hydra read."""
     import hydra
 
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -143,6 +166,7 @@ def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> No
     if flags.multirun:
         _check_launcher(flags.overrides)
     hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()
+    return flags
 
 
 def _check_flags(words: list[str]) -> argparse.Namespace:
