@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simlab.cli.config.compose import compose_points
+from simlab.cli.config.compose import compose_points, together
 from simlab.cli.config.settings import settings_from
 from simlab.cli.main import COMMANDS, main
 from simlab.cli.record import settings_of
@@ -159,8 +159,9 @@ def _composes(command: str, words: list[str]) -> None:
     words = [word for word in words if not word.startswith(("-", "hydra", "shards=")) and word != "job"]
     if command == "verify":
         words.append("experiment=verify")
-    for config in compose_points(words):
-        experiment_module(settings_from(config).experiment)
+    for table in together(words)[0]:
+        for config in compose_points(table):
+            experiment_module(settings_from(config).experiment)
 
 
 @pytest.mark.parametrize("text", blocks("console"))
