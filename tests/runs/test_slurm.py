@@ -23,7 +23,8 @@ from simlab.cli.main import main
 from simlab.pairs import paper
 from simlab.runs import Job, Ledger, Slurm, Task, Trajectories, collect
 from simlab.runs.progress import gather
-from simlab.runs.slurm import SlurmPool, cluster_arguments
+from simlab.runs.slurm import cluster_arguments
+from simlab.runs.slurm_pool import SlurmPool
 from tests.cli.command import SIMLAB
 from tests.runs.driver import digest, jobs
 from tests.runs.real_slurm import NoSlurm, job_processes, running
@@ -242,9 +243,9 @@ def test_what_a_real_cluster_needs_is_told_to_dasks_own():
     told = cluster_arguments(settings, "name")
     assert settings.workers == 50 and settings.patience == 86400 and settings.logs == "o/slurm-logs"
     assert (told["queue"], told["account"], told["walltime"], told["memory"]) == ("long", "me", "90", "4GB")
-    assert told["interface"] == "ib0" and told["job_extra_directives"] == ["--qos=low"]
+    assert told["interface"] == "ib0" and told["job_extra_directives"][-2:] == ["--no-requeue", "--qos=low"]
     script = pytest.importorskip("dask_jobqueue.slurm").SLURMJob("tcp://host:1", "worker", **{
-        key: value for key, value in told.items() if key not in ("scheduler_options", "log_directory")
+        key: value for key, value in told.items() if key != "scheduler_options"
     }).job_script()  # fmt: skip
     for line in ("-p long", "-A me", "-t 90", "--mem=4G", "--qos=low"):
         assert f"#SBATCH {line}\n" in script
@@ -255,7 +256,7 @@ def test_what_a_real_cluster_needs_is_told_to_dasks_own():
 
 
 def test_what_is_left_open_is_the_clusters_own():
-    told = cluster_arguments(Slurm(time=None, memory=None), "name") | {"log_directory": None}
+    told = cluster_arguments(Slurm(time=None, memory=None), "name")
     del told["scheduler_options"]
     script = (
         pytest.importorskip("dask_jobqueue.slurm").SLURMJob("tcp://host:1", "worker", **told).job_script()
@@ -309,10 +310,10 @@ def test_dask_jobqueue_does_not_take_ctrl_c():
     pytest.importorskip("dask_jobqueue")
     code = """
 import signal
-from simlab.runs import slurm
-slurm.check_commands = lambda: None
+from simlab.runs import Slurm, slurm_pool
+slurm_pool.check_commands = lambda: None
 before = signal.getsignal(signal.SIGINT)
-slurm.SlurmPool(slurm.Slurm()).check()
+Slurm().start().check()
 import dask_jobqueue
 assert signal.getsignal(signal.SIGINT) is before
 """
