@@ -21,7 +21,7 @@ from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import backend_from
 from simlab.cli.main import main
 from simlab.pairs import paper
-from simlab.runs import Job, Ledger, Slurm, Task, Trajectories, collect
+from simlab.runs import Job, Ledger, Slurm, Task, Trajectories, collect, slurm_pool
 from simlab.runs.progress import gather
 from simlab.runs.slurm import cluster_arguments
 from simlab.runs.slurm_pool import SlurmPool
@@ -306,15 +306,11 @@ def test_without_the_extra_a_run_says_what_to_install(tmp_path, monkeypatch):
 
 
 @pytest.mark.processes
-def test_dask_jobqueue_does_not_take_ctrl_c():
+def test_dask_jobqueue_does_not_take_ctrl_c(monkeypatch):
     pytest.importorskip("dask_jobqueue")
-    code = """
-import signal
-from simlab.runs import Slurm, slurm_pool
-slurm_pool.check_commands = lambda: None
-before = signal.getsignal(signal.SIGINT)
-Slurm().start().check()
-import dask_jobqueue
-assert signal.getsignal(signal.SIGINT) is before
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
+        monkeypatch.delitem(sys.modules, name)  # to be imported as by the first run of a process
+    monkeypatch.setattr(slurm_pool, "check_commands", lambda: None)
+    before = signal.getsignal(signal.SIGINT)
+    SlurmPool(Slurm()).check()
+    assert "dask_jobqueue.runner" in sys.modules and signal.getsignal(signal.SIGINT) is before
