@@ -22,6 +22,7 @@ EXPERIMENTS = {
     "windows": "windows",
     "field": "field",
     "rules": "rules",
+    "audit": "auditing",
     "correctness": "correctness",
     "models": "models",
     "ceiling": "ceiling",

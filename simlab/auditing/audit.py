@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,11 @@ from simlab.auditing import diagnosis
 from simlab.auditing.calling import Misconduct, Sample, Stream
 from simlab.auditing.evidence import Evidence
 from simlab.auditing.instances import CONTEXTS, make_instances, sizes_of
-from simlab.auditing.martingale import log_mean
-from simlab.auditing.mistakes import INSTANCES as MISTAKE_INSTANCES
-from simlab.auditing.mistakes import looks_like
+from simlab.auditing.naming import INSTANCES as NAMED_BY
+from simlab.auditing.naming import looks_like
 from simlab.auditing.report import AuditReport, InstanceReport
-from simlab.auditing.resolution import MISS, calls_at_most, hidden, settled
+from simlab.auditing.resolution import LOOKS, MISS, calls_at_most, hidden, settled
+from simlab.auditing.weighing import weighed
 from simlab.checks import check_count, check_flag, check_number, shortened
 from simlab.errors import SimlabError
 
@@ -28,9 +28,6 @@ FIRST_CALLS, MOST_CALLS, GROWTH = 40, 4000, 1.6
 
 COMPANION_SHARE = 0.02
 """Calls that go on with an instance that is settled, so that the stream stays a mixture."""
-
-LOOKS = 10
-"""Looks among which the chance of a miss is shared."""
 
 SHARPENING_ROUNDS, SHARPENING_SECONDS = 16, 5.0
 """How much a verifier that has FAILed is played on, so that the report's numbers are good to look at."""
@@ -90,8 +87,16 @@ def audit(
     drafts, own, completion = (np.random.default_rng([seed, i]) for i in range(3))
     stream = Stream(verifier, instances, batched, time_limit, drafts, own)
     evidences = [Evidence(instance, law) for instance in instances]
-    goal = _Goal(false_alarm, resolution, law, seconds, progress)
-    return _Audit(stream, evidences, completion, goal).run()
+    goal = Goal(false_alarm, resolution, law, seconds, progress)
+    return Audit(stream, evidences, completion, goal).run()
+
+
+def looks() -> Iterator[int]:
+    """Calls on each open instance between two looks, as they follow each other."""
+    calls = FIRST_CALLS
+    while True:
+        yield calls
+        calls = min(math.ceil(calls * GROWTH), MOST_CALLS)
 
 
 def _checked_states(states) -> int | list[int]:
@@ -114,7 +119,7 @@ def _contexts(law: str | None, window: int, states: int | list[int]) -> int:
 
 
 @dataclass(frozen=True)
-class _Goal:
+class Goal:
     """What ends an audit."""
 
     false_alarm: float
@@ -128,10 +133,10 @@ class _Goal:
         return -math.log(self.false_alarm)
 
 
-class _Audit:
+class Audit:
     """One audit under way."""
 
-    def __init__(self, stream: Stream, evidences: list[Evidence], completion, goal: _Goal):
+    def __init__(self, stream: Stream, evidences: list[Evidence], completion, goal: Goal):
         self.stream, self.evidences, self.completion, self.goal = stream, evidences, completion, goal
         self.open = dict.fromkeys(range(len(evidences)), 0)  # instance -> calls at its last look
         self.before = 0
@@ -141,29 +146,42 @@ class _Audit:
         self.calls = 0  # up to the verdict, where the verifier is played on behind it
 
     def run(self) -> AuditReport:
-        calls = FIRST_CALLS
-        most = calls_at_most(self.goal.resolution, self.goal.threshold + math.log(1000))
         try:
-            while self.open:
-                for number, sample in self._play(self._counts(calls)).items():
-                    _check_accepted_are_drafted(sample, self.evidences[number].instance, number)
-                self.log_evidence = self._weigh()
-                if self.log_evidence >= self.goal.threshold:
-                    return self._failed()
-                self._settle()
-                self._tell()
-                if self.elapsed >= self.goal.seconds:
-                    return self._inconclusive(f"stopped after {self.elapsed:.0f} s")
-                if min((self.evidences[i].calls for i in self.open), default=0) >= most:
-                    return self._inconclusive("a bias near the resolution is neither seen nor excluded")
-                calls = min(math.ceil(calls * GROWTH), MOST_CALLS)
+            undecided = self.decide()
         except Misconduct as misconduct:
             return self._misconduct(misconduct)
         except KeyboardInterrupt:
             return self._inconclusive("stopped by Ctrl-C", interrupted=True)
         finally:
             self._tell(last=True)
+        if undecided:
+            return self._inconclusive(undecided)
+        if self.has_failed:
+            return self._failed()
         return self._report("PASS", self._passed_sentence())
+
+    def decide(self) -> str | None:
+        """Play until the verdict, `has_failed`; or why there is none. Raises Misconduct."""
+        most = calls_at_most(self.goal.resolution, self.goal.threshold + math.log(1000))
+        for calls in looks():
+            for number, sample in self._play(self._counts(calls)).items():
+                _check_accepted_are_drafted(sample, self.evidences[number].instance, number)
+            self.log_evidence, self.law_failed = weighed(self.evidences, self.goal.law)
+            if self.has_failed:
+                return None
+            self._settle()
+            self._tell()
+            if not self.open:
+                return None
+            if self.elapsed >= self.goal.seconds:
+                return f"stopped after {self.elapsed:.0f} s"
+            if min(self.evidences[i].calls for i in self.open) >= most:
+                return "a bias near the resolution is neither seen nor excluded"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the evidence is large enough."""
+        return self.log_evidence >= self.goal.threshold
 
     @property
     def elapsed(self) -> float:
@@ -190,21 +208,6 @@ class _Audit:
             kinds[sample.order + 1] = 2 * (sample.accepted > 0) + low[sample.emitted[:, 0]]
         self.before = int(kinds[-1])
         return {number: kinds[sample.order] for number, sample in samples.items()}
-
-    def _weigh(self) -> float:
-        """log of the one martingale: a weighted mean over instances, sides and positions."""
-        bias = [list(one.bias().values()) for one in self.evidences]
-        tilts = sum(one.pooled_tilts() for one in self.evidences)
-        unbiased = [(0.8, np.concatenate(bias)), (0.2, tilts.ravel())]
-        acceptance = []
-        if self.goal.law:
-            accepts = [list(one.accepts().values()) for one in self.evidences]
-            pooled = sum(one.pooled_acceptance() for one in self.evidences)
-            acceptance = [(0.4, np.concatenate(accepts)), (0.1, pooled.ravel())]
-            unbiased = [(weight / 2, logs) for weight, logs in unbiased]
-        parts = [math.log(weight) + float(log_mean(logs)) for weight, logs in unbiased + acceptance]
-        self.law_failed = bool(acceptance) and max(parts[2:]) > max(parts[:2])
-        return float(np.logaddexp.reduce(parts))
 
     def _settle(self) -> None:
         """Close the instances on which a bias of the resolution would have shown by now."""
@@ -239,7 +242,7 @@ class _Audit:
     def _sharpen(self) -> None:
         """Play on for the report's numbers, above all on the instances that show most."""
         strongest = sorted(range(len(self.evidences)), key=lambda i: -self.evidences[i].strength())
-        counts = dict.fromkeys(strongest, 50) | dict.fromkeys(strongest[:MISTAKE_INSTANCES], 500)
+        counts = dict.fromkeys(strongest, 50) | dict.fromkeys(strongest[:NAMED_BY], 500)
         self.calls = self.stream.calls
         end = time.monotonic() + SHARPENING_SECONDS
         try:

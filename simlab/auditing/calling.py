@@ -37,14 +37,15 @@ class Hung(BaseException):
 
 @dataclass
 class Sample:
-    """Calls on one instance: drafted (n, g); emitted (n, g + 1), -1 after the last token; accepted (n,);
-    order (n,) the call's number in the stream.
+    """Sequences of one instance: drafted (n, g); emitted (n, g + 1), -1 after the last token; accepted (n,);
+    order (n,), their numbers in the stream; slot (n,), their numbers in the batch, 0 where a call has one.
     """
 
     drafted: np.ndarray
     emitted: np.ndarray
     accepted: np.ndarray
     order: np.ndarray
+    slot: np.ndarray
 
 
 @dataclass
@@ -73,9 +74,10 @@ class Stream:
         batches = self._batches(owner, order) if self.batched else order[:, None]
         emitted = self._called(columns, owner, batches)
         self._check_arguments(drafted, arguments, owner)
-        stream = np.empty(len(owner), dtype=np.int64)
-        stream[np.concatenate(batches) if self.batched else order] = np.arange(len(owner))
-        return self._sorted(drafted, emitted, owner, stream)
+        stream, slot = np.empty(len(owner), dtype=np.int64), np.empty(len(owner), dtype=np.int64)
+        stream[np.concatenate(batches)] = np.arange(len(owner))
+        slot[np.concatenate(batches)] = np.concatenate([np.arange(len(batch)) for batch in batches])
+        return self._sorted(drafted, emitted, stream, slot)
 
     def _prepared(self, instance: Instance, count: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Draft tokens (n, g), and the arguments with rows of their own for every call."""
@@ -163,13 +165,13 @@ class Stream:
             if not (same and np.array_equal(targets, instance.target[places, at])):
                 raise self._changed(number)
 
-    def _sorted(self, drafted: dict, emitted: list, owner: np.ndarray, stream: np.ndarray) -> dict:
+    def _sorted(self, drafted: dict, emitted: list, stream: np.ndarray, slot: np.ndarray) -> dict:
         """Samples by instance; raises Misconduct for what is not a window's tokens."""
         found, start = {}, 0
         for number, tokens in drafted.items():
             part = slice(start, start + len(tokens))
             read = _read(emitted[part], self.instances[number], number)
-            found[number] = Sample(tokens, read, (read >= 0).sum(axis=1) - 1, stream[part])
+            found[number] = Sample(tokens, read, (read >= 0).sum(axis=1) - 1, stream[part], slot[part])
             start += len(tokens)
         return found
 

@@ -138,6 +138,21 @@ def structural_mistake(evidences: list[Evidence], threshold: float) -> str | Non
         for (side, at), log in evidence.bias().items():
             if at is not None and side != "output before":
                 logs[at] = max(logs[at], log)
-    if logs[window] >= threshold and (logs[:window] < threshold / 3).all():
+    if logs[window] >= threshold and (logs[:window] < 2 / 3 * threshold).all():
         return "bonus token only: a filter, temperature or row that the verified positions do not have"
-    return None
+    return _wrong_slots(evidences, threshold)
+
+
+def _wrong_slots(evidences: list[Evidence], threshold: float) -> str | None:
+    """Whether first tokens are right up to some sequence of a batch, and wrong from the next one on."""
+    logs = np.array(
+        [log_dirichlet(one.by_slot, one.instance.true_target[0, 0], CONCENTRATIONS[1]) for one in evidences]
+    ).max(axis=0)
+    wrong = logs >= threshold
+    if not wrong.any() or wrong[0]:
+        return None
+    first = int(wrong.argmax())
+    if (logs[:first] >= 2 / 3 * threshold).any():
+        return None
+    ordinal = ("second", "third", "fourth")[first - 1] if first < 4 else f"{first + 1}th"
+    return f"wrong rows of a batch: those of another sequence, from the {ordinal} sequence on"

@@ -62,6 +62,19 @@ def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (rng.random((len(rows), 1)) * sums[:, -1:] >= sums).sum(axis=-1)
 
 
+def completed(instance: Instance, emitted: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs with what is missing (-1) drawn from the target, and the context of each token: (n, g + 1)."""
+    tokens = emitted.copy()
+    contexts = np.zeros_like(tokens)
+    for i in range(tokens.shape[1]):
+        if i:
+            before = contexts[:, i - 1] * instance.states + tokens[:, i - 1]
+            contexts[:, i] = before % instance.draft.shape[1]
+        missing = tokens[:, i] < 0
+        tokens[missing, i] = draw(instance.true_target[i, contexts[missing, i]], rng)
+    return tokens, contexts
+
+
 def sizes_of(states: int | list[int]) -> tuple[int, int, int]:
     """(smallest, usual, largest) vocabulary: 2, states and 2 states, or of exactly the sizes in a list."""
     if isinstance(states, int):

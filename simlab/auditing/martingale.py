@@ -12,24 +12,31 @@ import numpy as np
 TILTS = np.array([s * t for t in (0.02, 0.05, 0.12, 0.3, 1.0) for s in (-1.0, 1.0)])
 """Alternatives of a single event: its odds are exp(tilt) times what they should be."""
 
-CONCENTRATIONS = (10.0, 300.0, 5000.0)
+CONCENTRATIONS = np.array([10.0, 300.0, 5000.0])
 """Alternatives of a distribution: Dirichlet about it, from far (10) to within some .01 (5000)."""
 
 
-def log_dirichlet(counts: np.ndarray, wanted: np.ndarray, concentration: float) -> np.ndarray:
+def log_dirichlet(counts: np.ndarray, wanted: np.ndarray, concentration) -> np.ndarray:
     """log of prod_j (n_j(cell) + K w(cell)) / (j - 1 + K) / w(cell), the Dirichlet mixture about `wanted`.
 
-    counts, wanted (..., cells) -> (...). Infinite where a cell of probability zero was seen. Theory: the
-    product does not depend on the order of the observations, so that counts are enough.
+    counts, wanted (..., cells) -> (...), or for several concentrations K (k, ...). Infinite where a cell of
+    probability zero was seen. Theory: the product does not depend on the order of the observations, so that
+    counts are enough.
     """
     from scipy.special import gammaln
 
-    mass = np.where(wanted > 0, wanted, 1.0)
-    gained = gammaln(counts + concentration * mass) - gammaln(concentration * mass) - counts * np.log(mass)
-    total = counts.sum(axis=-1)
-    logs = np.where(wanted > 0, gained, 0.0).sum(axis=-1)
-    logs -= gammaln(total + concentration) - gammaln(concentration)
-    return np.where(((wanted <= 0) & (counts > 0)).any(axis=-1), np.inf, logs)
+    several = np.atleast_1d(concentration)[:, None]
+    seen = counts > 0  # the others gain nothing, and many rows are never visited
+    number, mass = counts[seen], np.broadcast_to(wanted, counts.shape)[seen]
+    possible = np.where(mass > 0, mass, 1.0)
+    prior = several * possible
+    gained = np.zeros((len(several), *counts.shape))
+    gained[:, seen] = gammaln(number + prior) - gammaln(prior) - number * np.log(possible)
+    gained[:, seen & (wanted <= 0)] = np.inf
+    logs, total = gained.sum(axis=-1), counts.sum(axis=-1)
+    visited = total > 0
+    logs[:, visited] -= gammaln(total[visited] + several) - gammaln(several)
+    return logs if np.ndim(concentration) else logs[0]
 
 
 def log_tilted(counts: np.ndarray, wanted: np.ndarray, event: np.ndarray) -> np.ndarray:

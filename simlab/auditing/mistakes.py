@@ -1,64 +1,13 @@
-"""Mistakes that were shipped, as variations of token verification, and which of them an output looks like.
-
-Only names a failure: no verdict asks this module.
-"""
+"""Mistakes that were shipped, as variations of token verification: of many calls at once, on arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from simlab.auditing.evidence import Evidence
 from simlab.auditing.instances import Instance, draw
-
-CALLS = 8000
-"""Calls of each mistake on each instance that its output is compared on."""
-
-INSTANCES = 4
-"""How many instances, those with the strongest evidence, the comparison is made on."""
-
-ALIKE = 0.03
-"""The mean total variation, beyond that of chance, up to which an output looks like a mistake's."""
-
-LEAST = 0.01
-"""The least mean total variation from a right verifier that tells one mistake from another."""
-
-
-def looks_like(evidences: list[Evidence], rng: np.random.Generator) -> str | None:
-    """The mistake whose outputs are nearest to those seen, if they are near; else None."""
-    seen = [evidence for evidence in evidences if evidence.calls]
-    seen = sorted(seen, key=lambda one: -one.strength())[:INSTANCES]
-    distances = {name: _distance(seen, verify, rng) for name, verify in MISTAKES.items()}
-    right = _distance(seen, _right, rng)
-    name = min(distances, key=distances.get)
-    return name if LEAST < right and distances[name] < min(ALIKE, right / 2) else None
-
-
-def _distance(evidences: list[Evidence], verify: Callable, rng) -> float:
-    """Mean total variation between the outputs seen and a verifier's, by number accepted and token, less
-    what two samples of one distribution would show.
-    """
-    found = []
-    for evidence in evidences:
-        other = Evidence(evidence.instance, None)
-        _play(other, verify, rng)
-        for ours, theirs in zip(evidence.by_accepted[:2], other.by_accepted[:2], strict=True):
-            distance = np.abs(ours / ours.sum() - theirs / theirs.sum()).sum() / 2
-            mean = (ours + theirs) / (ours.sum() + theirs.sum())
-            chance = np.sqrt(mean * (1 / ours.sum() + 1 / theirs.sum()) / (2 * np.pi)).sum()
-            found.append(distance - chance)
-    return float(np.mean(found))
-
-
-def _play(evidence: Evidence, verify: Callable, rng: np.random.Generator) -> None:
-    from simlab.auditing.calling import Sample
-
-    instance = evidence.instance
-    drafted, draft, target = drafted_rows(instance, CALLS, rng)
-    emitted, accepted = verify(drafted, draft, target, rng)
-    nothing = np.zeros(CALLS, dtype=np.int64)
-    evidence.add(Sample(drafted, emitted, accepted, nothing), nothing, rng)
 
 
 def drafted_rows(instance: Instance, calls: int, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,51 +60,51 @@ def _with_rows(tokens, draft, target, rng, replacement=None, ratio=None, uniform
     return _verify(tokens, _ratio(tokens, draft, target) if ratio is None else ratio, last, uniforms)
 
 
-def _right(tokens, draft, target, rng):
+def right(tokens, draft, target, rng):
     return _with_rows(tokens, draft, target, rng)
 
 
-def _target_replacement(tokens, draft, target, rng):
+def target_replacement(tokens, draft, target, rng):
     return _with_rows(tokens, draft, target, rng, replacement=target[:, :-1])
 
 
-def _draft_replacement(tokens, draft, target, rng):
+def draft_replacement(tokens, draft, target, rng):
     return _with_rows(tokens, draft, target, rng, replacement=draft)
 
 
-def _shared_uniform(tokens, draft, target, rng):
+def shared_uniform(tokens, draft, target, rng):
     return _with_rows(tokens, draft, target, rng, uniforms=rng.random((len(tokens), 1)))
 
 
-def _all_accepted(tokens, draft, target, rng):
+def all_accepted(tokens, draft, target, rng):
     return _with_rows(tokens, draft, target, rng, ratio=np.ones(tokens.shape))
 
 
-def _none_accepted(tokens, draft, target, rng):
+def none_accepted(tokens, draft, target, rng):
     return _with_rows(tokens, draft, target, rng, ratio=np.zeros(tokens.shape))
 
 
-def _greedy_as_sampled(tokens, draft, target, rng):
+def greedy_as_sampled(tokens, draft, target, rng):
     tokens = draft.argmax(axis=-1)
     return _with_rows(tokens, draft, target, rng)
 
 
-def _sampled_as_greedy(tokens, draft, target, rng):
+def sampled_as_greedy(tokens, draft, target, rng):
     return _with_rows(tokens, np.eye(draft.shape[-1])[tokens], target, rng)
 
 
-def _swapped_rows(tokens, draft, target, rng):
+def swapped_rows(tokens, draft, target, rng):
     with np.errstate(divide="ignore"):
         ratio = 1 / _ratio(tokens, draft, target)
     return _with_rows(tokens, draft, target, rng, ratio=ratio)
 
 
-def _next_rows(tokens, draft, target, rng):
+def next_rows(tokens, draft, target, rng):
     moved = np.concatenate([target[:, 1:], target[:, -1:]], axis=1)
     return _with_rows(tokens, draft, moved, rng)
 
 
-def _reused_noise(tokens, draft, target, rng):
+def reused_noise(tokens, draft, target, rng):
     # Exponential clocks given which rings first: the winner at E, the others at draft * E + their own E.
     noise = rng.exponential(size=draft.shape)
     first = rng.exponential(size=tokens.shape)
@@ -166,7 +115,7 @@ def _reused_noise(tokens, draft, target, rng):
     return _verify(tokens, _ratio(tokens, draft, target), last, rng.random(tokens.shape))
 
 
-def _reused_uniform(tokens, draft, target, rng):
+def reused_uniform(tokens, draft, target, rng):
     uniforms = rng.random(tokens.shape)
     sums = np.cumsum(_residual(draft, target), axis=-1)
     again = np.minimum((uniforms[..., None] >= sums).sum(axis=-1), draft.shape[-1] - 1)
@@ -174,16 +123,74 @@ def _reused_uniform(tokens, draft, target, rng):
     return _verify(tokens, _ratio(tokens, draft, target), last, uniforms)
 
 
-MISTAKES: dict[str, Callable] = {
-    "the replacement is drawn from the target instead of the residual": _target_replacement,
-    "the replacement is drawn from the draft": _draft_replacement,
-    "one uniform decides at all positions": _shared_uniform,
-    "every draft token is accepted: a wrong count of accepted tokens": _all_accepted,
-    "every draft token is rejected, and the residual emitted": _none_accepted,
-    "a greedy draft is verified as if it were sampled": _greedy_as_sampled,
-    "a sampled draft is verified as if it were greedy": _sampled_as_greedy,
-    "the ratio is upside down: draft over target": _swapped_rows,
-    "wrong rows: the target's rows of the next position": _next_rows,
-    "the replacement reuses the noise that chose the rejected draft token": _reused_noise,
-    "the replacement reuses the uniform that rejected the draft token": _reused_uniform,
+def other_draft_rows(tokens, draft, target, rng, change):
+    return _with_rows(tokens, change(draft), target, rng)
+
+
+def other_verified_rows(tokens, draft, target, rng, change):
+    verified = np.concatenate([change(target[:, :-1]), target[:, -1:]], axis=1)
+    return _with_rows(tokens, draft, verified, rng)
+
+
+def other_bonus_row(tokens, draft, target, rng, change):
+    rows = np.concatenate([target[:, :-1], change(target[:, -1:])], axis=1)
+    return _with_rows(tokens, draft, rows, rng)
+
+
+def rows_of_another_sequence(tokens, draft, target, rng):
+    """Of three sequences that are verified together the third gets the target's rows of the second."""
+    rows = target.copy()
+    rows[2::3] = rows[1 : 1 + 3 * len(rows[2::3]) : 3]
+    return _with_rows(tokens, draft, rows, rng)
+
+
+def warmed(rows: np.ndarray, power: float) -> np.ndarray:
+    return _normalised(rows**power)
+
+
+def flattened(rows: np.ndarray, share: float) -> np.ndarray:
+    return (1 - share) * rows + share / rows.shape[-1]
+
+
+def filtered(rows: np.ndarray, least: float) -> np.ndarray:
+    return _normalised(rows * (rows >= least * rows.max(axis=-1, keepdims=True)))
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    return rows / rows.sum(axis=-1, keepdims=True)
+
+
+CHANGES = (
+    *(partial(warmed, power=power) for power in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
+    *(partial(warmed, power=power) for power in (1.1, 1.25, 1.4, 1.6, 1.8, 2.0)),
+    *(partial(flattened, share=share) for share in (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)),
+    *(partial(filtered, least=least) for least in (0.1, 0.2, 0.5)),
+)
+"""What temperature and filters make of rows, undone or done once too often, coarsely: near is near enough."""
+
+
+def _changed(verify: Callable) -> tuple[Callable, ...]:
+    return tuple(partial(verify, change=change) for change in CHANGES)
+
+
+MISSING_IN_THE_TEST = (
+    "the target's temperature or filter is missing in the test, but present for the bonus token"
+)
+MISSING_EVERYWHERE = "the target's temperature or filter is missing, at all positions"
+MISTAKES: dict[str, tuple[Callable, ...]] = {
+    "the replacement is drawn from the target instead of the residual": (target_replacement,),
+    "the replacement is drawn from the draft": (draft_replacement,),
+    "one uniform decides at all positions": (shared_uniform,),
+    "every draft token is accepted: a wrong count of accepted tokens": (all_accepted,),
+    "every draft token is rejected, and the residual emitted": (none_accepted,),
+    "a greedy draft is verified as if it were sampled": (greedy_as_sampled,),
+    "a sampled draft is verified as if it were greedy": (sampled_as_greedy,),
+    "the ratio is upside down: draft over target": (swapped_rows,),
+    "wrong rows: the target's rows of the next position": (next_rows,),
+    "the replacement reuses the noise that chose the rejected draft token": (reused_noise,),
+    "the replacement reuses the uniform that rejected the draft token": (reused_uniform,),
+    "ratio and residual use other draft rows than those that its tokens were drawn from: raw ones, before "
+    "temperature, top-k or top-p": _changed(other_draft_rows),
+    MISSING_IN_THE_TEST: _changed(other_verified_rows),
 }
+"""By the words of a report; variants of one mistake where it has a parameter."""

@@ -9,6 +9,9 @@ import numpy as np
 MISS = 0.01
 """The chance that a bias of the stated size would have looked smaller than it did."""
 
+LOOKS = 10
+"""Looks among which the chance of a miss is shared."""
+
 LEAST_EXPECTED = 5.0
 
 
@@ -59,3 +62,20 @@ def _chance(statistic: float, freedom: int, calls: int, size: float) -> float:
         return (1 - min(size, 1.0)) ** calls
     chance = float(chndtr(statistic, freedom, 4 * calls * size**2))
     return 0.0 if math.isnan(chance) else chance
+
+
+def least_calls_to_exclude(wanted: np.ndarray, size: float) -> int:
+    """Calls from which on a look excludes `size`, where the largest statistic of all rows is at its median.
+
+    wanted (rows, cells). The statistics are taken for independent chi-squares, with no rare cells.
+    """
+    from scipy.stats import chi2
+
+    freedoms = np.maximum((wanted > 0).sum(axis=1) - 1, 0)
+    medians = [chi2.ppf(0.5 ** (1 / len(wanted)), freedom) if freedom else 0.0 for freedom in freedoms]
+    low, high = 1, math.ceil(1000 / size**2)
+    while low < high:
+        calls = (low + high) // 2
+        chances = [_chance(*each, calls, size) for each in zip(medians, freedoms, strict=True)]
+        low, high = (low, calls) if max(chances) <= MISS / LOOKS else (calls + 1, high)
+    return low

@@ -162,7 +162,7 @@ def _answer(rule, drawn, draft, target, refuse) -> list[np.ndarray]:
         answer = rule(draft, target)
     except SimlabError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise refuse(f"raised {type(error).__name__}: {error}") from error
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise refuse(f"returned {_kind(answer)}; expected (accept, replacement)")
@@ -197,7 +197,7 @@ def _checked(proposed, accept, replacement, message) -> tuple[np.ndarray, np.nda
             if wrong.any():
                 index = first(wrong)
                 entry = ", ".join(map(str, index[1:]))
-                raise message(index[0], f"{what}[{entry}] = {part[index]:.6g}; expected {wanted}")
+                raise message(index[0], f"{what}[{entry}] = {part[index]:.12g}; expected {wanted}")
     proposed, accept, replacement = (np.clip(part, 0.0, 1.0) for part in parts.values())
     sums = proposed.sum(axis=1)
     if (np.abs(sums - 1) > ROUNDING).any():
@@ -236,9 +236,9 @@ def spelled(row: np.ndarray) -> str:
 
 
 def _kind(value) -> str:
-    if isinstance(value, np.ndarray) and value.ndim == 1:
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "biuf":
         return spelled(value)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.ndim != 1:
         return f"an array of shape {value.shape}"
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

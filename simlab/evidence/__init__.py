@@ -9,6 +9,7 @@ from simlab.evidence.conditional import known_flags_verdict, known_sums_verdict
 from simlab.evidence.interval import Interval, scaled_residuals
 from simlab.evidence.judging import Judging
 from simlab.evidence.mean import mean_interval, sample_mean_interval
+from simlab.evidence.median import median_interval
 from simlab.evidence.power import trajectories_to_notice
 from simlab.evidence.ratios import mean_ratio_interval
 from simlab.evidence.row_moments import most_second_moment, row_moments, sampled_moments
@@ -47,6 +48,7 @@ __all__ = [
     "mean_interval",
     "mean_ratio_interval",
     "mean_verdict",
+    "median_interval",
     "most_second_moment",
     "pmf_band",
     "pmf_verdict",

@@ -105,6 +105,7 @@ FIGURES = {
     "ceiling_batch": Told("The true ceiling of batch decoding", sentence="drafts at fresh positions of"),
     "ceiling_branching": Told("Chain, wide or deep", sentence="drafted tokens a call on"),
     "ceiling_worst": Told("How far below the optimum a rule can be", sentence="The least acceptance over"),
+    "audit": Told("What it takes to find a biased verifier", sentence="calls of an audit"),
     "correctness": Told(
         "Why one step is correct",
         "Accepted and replaced tokens add up to the target's distribution, token by token.",

@@ -105,8 +105,12 @@ class TopKRelaxed:
     """Relaxed acceptance (TensorRT-LLM): accept y if and only if it is among the target's k likeliest tokens
     and target(y) >= max target - delta; a rejected token is replaced by the target's likeliest one.
 
-    Of equally likely tokens the lower numbers come first. k: a whole number >= 1; delta: a finite number
-    >= 0. Raises SimlabError for anything else.
+    As `mtpRelaxedAcceptanceKernel` has it (cpp/tensorrt_llm/kernels/speculativeDecoding/mtpKernels.cu), which
+    is given probabilities and its greedy token. There drafts are greedy, delta is 0 unless the model thinks,
+    and the bonus token is the likeliest one; here tokens are drawn from the draft, delta always holds, and
+    the bonus token is the target's. Its own defaults are k = 1 and delta = 0, which is greedy; those here are
+    NVIDIA's advice for DeepSeek-R1. Of equally likely tokens the lower numbers come first. k: a whole number
+    >= 1; delta: a finite number >= 0. Raises SimlabError for anything else.
     """
 
     k: int = 10

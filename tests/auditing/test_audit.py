@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from simlab.errors import SimlabError
 from tests.auditing import verifiers
 
 CHEAP = {"resolution": 0.1}
+SEEDS = range(20) if os.environ.get("HYPOTHESIS_PROFILE") == "long" else range(1)
+"""All that a search by hand looks at: `HYPOTHESIS_PROFILE=long scripts/test tests/auditing`, ten minutes."""
 
 
 @pytest.mark.parametrize("verify", verifiers.RIGHT, ids=lambda one: one.__name__)
@@ -26,40 +29,75 @@ def test_a_right_verifier_passes(verify):
 @pytest.mark.statistical
 @pytest.mark.parametrize("verify", verifiers.RIGHT, ids=lambda one: one.__name__)
 def test_a_right_verifier_passes_whatever_the_seed(verify):
-    for seed in range(1, 21):
+    for seed in range(1, 1 + max(4, len(SEEDS))):
         assert simlab.audit(verify, seed=seed, window=1 + seed % 4, resolution=0.15).outcome == "PASS"
 
 
-@pytest.mark.parametrize("verify", verifiers.WRONG, ids=lambda one: one.__name__)
+NAMES = {
+    verifiers.replacement_from_target: "from the target instead of the residual",
+    verifiers.one_uniform: "one uniform",
+    verifiers.all_accepted: "wrong count",
+    verifiers.reused_noise: "reuses the noise",
+    verifiers.greedy_as_sampled: "greedy draft",
+    verifiers.own_noisy_drafts: "",
+    verifiers.raw_draft_rows: "other draft rows",
+    verifiers.temperature_in_the_bonus_only: "missing in the test, but present for the bonus token",
+    verifiers.filter_in_the_bonus_only: "bonus token only",
+}
+"""The mistakes that shipped, and what a report calls them; two do what an interface forbids."""
+
+
 @pytest.mark.statistical
-def test_a_shipped_mistake_fails(verify):
-    report = simlab.audit(verify, resolution=0.03)
-    assert report.outcome == "FAIL" and report.kind in ("bias", "not drafted"), report
-    assert report.instance in {one.name for one in report.instances}
-    if report.kind == "bias":
-        assert report.evidence >= 1e6 and report.accepted == report.position - 1
-        low, high = report.interval
-        assert 0 <= low <= report.total_variation <= high <= 1
-        assert report.wanted.sum() == pytest.approx(1) and report.seen.sum() == pytest.approx(1)
+@pytest.mark.parametrize("verify", verifiers.WRONG, ids=lambda one: one.__name__)
+def test_a_shipped_mistake_fails_and_is_named(verify):
+    for seed in SEEDS:
+        report = simlab.audit(verify, seed=seed, resolution=0.03)
+        assert report.outcome == "FAIL" and report.kind in ("bias", "not drafted"), report
+        assert report.instance in {one.name for one in report.instances}
+        assert NAMES[verify] in (report.mistake or "")
+        assert not report.mistake or report.mistake in report.sentence
+        if report.kind == "bias":
+            assert report.evidence >= 1e6 and report.accepted == report.position - 1
+            low, high = report.interval
+            assert 0 <= low <= report.total_variation <= high <= 1
+            assert report.wanted.sum() == pytest.approx(1) and report.seen.sum() == pytest.approx(1)
 
 
+def sharpened(tokens, draft, target, rng):
+    """Rows that a temperature of 0.5 has been taken from."""
+    rows = draft.astype(float) ** 0.5
+    return verifiers.token(tokens, rows / rows.sum(axis=1, keepdims=True), target, rng)
+
+
+def flattened(tokens, draft, target, rng):
+    return verifiers.token(tokens, 0.6 * draft + 0.4 / draft.shape[1], target, rng)
+
+
+def warmed_in_the_test(tokens, draft, target, rng):
+    warm = target.astype(float) ** 1.3
+    warm[-1] = target[-1]
+    return verifiers.token(tokens, draft, warm / warm.sum(axis=1, keepdims=True), rng)
+
+
+def warmed_everywhere(tokens, draft, target, rng):
+    warm = target.astype(float) ** 0.75
+    return verifiers.token(tokens, draft, warm / warm.sum(axis=1, keepdims=True), rng)
+
+
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("verify", "words"),
     [
-        (verifiers.replacement_from_target, "from the target instead of the residual"),
-        (verifiers.one_uniform, "one uniform"),
-        (verifiers.all_accepted, "wrong count"),
-        (verifiers.reused_noise, "reuses the noise"),
-        (verifiers.greedy_as_sampled, "greedy draft"),
-        (verifiers.filter_in_the_bonus_only, "bonus token only"),
+        (sharpened, "other draft rows"),
+        (flattened, "other draft rows"),
+        (warmed_in_the_test, "missing in the test, but present for the bonus token"),
+        (warmed_everywhere, "missing, at all positions"),
     ],
-    ids=lambda one: getattr(one, "__name__", ""),
 )
-@pytest.mark.statistical
-def test_the_report_names_the_mistake(verify, words):
-    report = simlab.audit(verify, resolution=0.03)
-    assert report.outcome == "FAIL" and words in report.mistake
-    assert report.mistake in report.sentence
+def test_rows_before_temperature_or_filters_are_named_whatever_they_were(verify, words):
+    for seed in range(1, 1 + max(2, len(SEEDS))):
+        report = simlab.audit(verify, window=2, seed=seed, resolution=0.03)
+        assert report.outcome == "FAIL" and words in report.mistake, report
 
 
 @pytest.mark.statistical
@@ -109,21 +147,24 @@ def test_a_batch_may_come_back_as_an_array_padded_with_minus_one():
 )
 @pytest.mark.statistical
 def test_sequences_of_a_batch_that_mix_fail(verify):
-    assert simlab.audit(verify, batched=True, resolution=0.03).outcome == "FAIL"
+    report = simlab.audit(verify, batched=True, resolution=0.03)
+    assert report.outcome == "FAIL"
+    if verify is verifiers.wrong_rows_from_the_third_sequence_on:
+        assert "wrong rows of a batch" in report.mistake and "from the third sequence on" in report.sentence
 
 
 @pytest.mark.statistical
 def test_a_small_bias_on_one_instance_is_found():
-    """Total variation .03 of the first token, on the instance with one-hot draft rows alone."""
+    """Total variation .06 of the first token, on the instance with one-hot draft rows alone."""
 
     def verifier(tokens, draft, target, rng):
-        if draft[0].max() == 1 and target[0].max() < 1 and rng.random() < 0.06:
+        if draft[0].max() == 1 and target[0].max() < 1 and rng.random() < 0.12:
             return [int(tokens[0])]
         return verifiers.token(tokens, draft, target, rng)
 
-    report = simlab.audit(verifier, window=1, resolution=0.02, states=[4])
+    report = simlab.audit(verifier, window=1, resolution=0.04, states=[4])
     assert report.outcome == "FAIL"
-    assert report.position == 1 and report.interval[0] < 0.06
+    assert report.position == 1 and report.interval[0] < 0.12
 
 
 @pytest.mark.parametrize("window", [1, 6])

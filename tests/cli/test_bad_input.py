@@ -171,7 +171,7 @@ def test_replacements_that_are_none(complaint, word, shown):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["experiment=fig99"], "no experiment 'fig99': known are bias, ceiling, correctness, drafts, "),
+        (["experiment=fig99"], "no experiment 'fig99': known are audit, bias, ceiling, correctness, "),
         (["trajectories=0"], "trajectories = 0"),
         (["trajectories=1.5"], "trajectories = 1.5"),
         (["seed=-1"], "seed = -1"),
