@@ -7,6 +7,9 @@ the calls of state m that started at s, and so have a = t - s accepted tokens, m
 F_m R starts calls at t + 1 in state after[m, a]; at a = g all are accepted, and F_m target starts calls in
 state after[m, g]. All that follows depends on (t, x, m, a) alone, so this is exact. A count n, of calls or of
 rejections, is carried along for its distribution.
+
+Of all (m, a, n) few can occur at one t, and those alone are kept, a row over x each. What leads to the same
+(m, n) at t + 1 is added up before it is multiplied by R or target, as these are linear.
 """
 
 from __future__ import annotations
@@ -17,14 +20,14 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.decoders import Remembering, longest_window
-from simlab.decoders.memory import memory_of
+from simlab.decoders.memory import Memory, memory_of
 from simlab.pairs.pair import ChainPair
 from simlab.theory.prediction import Prediction
 from simlab.theory.products import product
 from simlab.theory.windows.rules import steps
 
-TINY = 1e-25
-"""States and counts in which fewer calls start than this are left out: together less than a rounding."""
+TINY = 1e-30
+"""Rows with less mass than this are left out: all that there can be are together less than a rounding."""
 
 
 def predict(pair: ChainPair, decoder: Remembering) -> Prediction:
@@ -73,17 +76,20 @@ class _Sums(NamedTuple):
     rejections: np.ndarray
 
 
-class _Running(NamedTuple):
-    """The calls that started at one position and whose drafted tokens are all accepted so far.
+class _Calls(NamedTuple):
+    """Calls that are under way at t, a row for each that differs: (N,) its state, its accepted tokens and
+    what is counted so far, and (N, V) the mass by last token."""
 
-    states, windows: (m,), by falling window. least: the count of mass[:, 0]. mass: (m, n, V), F by state and
-    count.
-    """
-
-    states: np.ndarray
-    windows: np.ndarray
-    least: int
+    state: np.ndarray
+    accepted: np.ndarray
+    count: np.ndarray
     mass: np.ndarray
+
+    def part(self, which: np.ndarray) -> _Calls:
+        return _Calls(*(field[which] for field in self))
+
+    def __add__(self, other: _Calls) -> _Calls:
+        return _Calls(*map(np.concatenate, zip(self, other, strict=True)))
 
 
 def _follow(
@@ -96,51 +102,44 @@ def _follow(
     horizon, longest = pair.horizon, longest_window(decoder, pair.horizon)
     memory = memory_of(decoder, horizon)
     sums = _Sums(np.zeros(longest + 1), np.zeros(longest), np.zeros(longest), np.zeros(horizon))
-    # By state and count: the calls that start at t, and then at t + 1.
-    begun = np.zeros((len(memory.windows), horizon + 1, pair.states))
-    begun[0, 0] = pair.initial
-    running: list[_Running] = []  # entry a: the calls that started at t - a
+    begun = _Calls(*np.zeros((3, 1), np.int64), pair.initial[None])
+    running = begun.part([])
     for t, step in steps(pair):
-        running = [_started(begun, memory.windows), *running][: memory.after.shape[1]]
-        drafted = np.minimum(running[0].windows, horizon - 1 - t)
-        sums.exactly[:] += np.bincount(drafted, running[0].mass.sum(axis=(1, 2)), minlength=longest + 1)
-        for a, (states, windows, least, mass) in enumerate(running):
-            going = np.count_nonzero(windows > a) if t < horizon - 1 else 0
-            bonus = _product(mass[going:], step.target)
-            _add(begun, memory.after[states[going:], a], least + calls, bonus)
-            states, mass = states[:going], mass[:going]
-            replaced, kept = _product(mass, step.rejected), _product(mass, step.accepted)
-            if going:
-                _add(begun, memory.after[states, a], least + (calls | rejections), replaced)
-                sums.reached[a] += mass.sum()
-                sums.accepted[a] += kept.sum()
-                sums.rejections[t] += replaced.sum()
-            running[a] = _Running(states, windows[:going], least, kept)
-    return sums, begun.sum(axis=(0, 2))
+        drafted = np.minimum(memory.windows[begun.state], horizon - 1 - t)
+        sums.exactly[:] += np.bincount(drafted, begun.mass.sum(axis=1), minlength=longest + 1)
+        running += begun
+        is_going = (running.accepted < memory.windows[running.state]) & (t < horizon - 1)
+        going, ended = running.part(is_going), running.part(~is_going)
+        rejected = _product_of(_next(memory, going, calls | rejections), step.rejected)
+        begun = _merged(rejected + _product_of(_next(memory, ended, calls), step.target))
+        running = _Calls(going.state, going.accepted + 1, going.count, product(going.mass, step.accepted))
+        for found, mass in ((sums.reached, going.mass), (sums.accepted, running.mass)):
+            found[:] += np.bincount(going.accepted, mass.sum(axis=1), minlength=longest)
+        sums.rejections[t] = rejected.mass.sum()
+    return sums, np.bincount(begun.count, begun.mass.sum(axis=1), minlength=horizon + 1)
 
 
-def _started(begun: np.ndarray, windows: np.ndarray) -> _Running:
-    """The calls that start now, taken out of `begun`."""
-    by_state, by_count = begun.sum(axis=(1, 2)), begun.sum(axis=(0, 2))
-    states = np.flatnonzero(by_state > TINY)
-    states = states[np.argsort(-windows[states], kind="stable")]
-    counts = np.flatnonzero(by_count > TINY)
-    least, most = (int(counts[0]), int(counts[-1]) + 1) if len(counts) else (0, 1)
-    mass = begun[states, least:most]
-    begun[:, by_count > 0] = 0.0
-    return _Running(states, windows[states], least, mass)
+def _next(memory: Memory, over: _Calls, more: int) -> _Calls:
+    """The calls that follow those that are over, before their first token; the count is raised."""
+    state = memory.after[over.state, over.accepted]
+    return _merged(_Calls(state, np.zeros_like(state), over.count + more, over.mass))
 
 
-def _add(begun: np.ndarray, states: np.ndarray, least: int, mass: np.ndarray) -> None:
-    """Add each row of `mass`, (m, n, V), to its state in `begun`, from the count `least` on."""
+def _merged(begun: _Calls) -> _Calls:
+    """Calls that begin, a row for each state and count."""
     from scipy.sparse import csr_array
 
-    if not len(states):
-        return
-    found, which = np.unique(states, return_inverse=True)
-    of_state = csr_array((np.ones(len(states)), (which, np.arange(len(states)))), (len(found), len(states)))
-    summed = (of_state @ mass.reshape(len(states), -1)).reshape(len(found), *mass.shape[1:])
-    begun[found, least : least + mass.shape[1]] += summed
+    rows, base = len(begun.state), int(begun.count.max(initial=0)) + 1
+    found, which = np.unique(begun.state * base + begun.count, return_inverse=True)
+    of_row = csr_array((np.ones(rows), (which, np.arange(rows))), (len(found), rows))
+    mass = of_row @ begun.mass
+    kept = mass.sum(axis=1) > TINY
+    state, count = np.divmod(found[kept], base)
+    return _Calls(state, np.zeros_like(state), count, mass[kept])
+
+
+def _product_of(calls: _Calls, rows: np.ndarray) -> _Calls:
+    return calls._replace(mass=product(calls.mass, rows))
 
 
 def _product(mass: np.ndarray, rows: np.ndarray) -> np.ndarray:
