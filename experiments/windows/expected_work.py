@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.cost import CostModel
-from simlab.decoders import AdaptiveSpeculative, ConfidenceSpeculative, Decoder, Speculative
+from simlab.decoders import ConfidenceSpeculative, Decoder, Speculative
 from simlab.decoders.policy import Policy
 from simlab.evidence import Interval, Verdict
 from simlab.experiments.common.estimates import speedup_of, stacked
@@ -23,11 +23,11 @@ from simlab.experiments.common.outcome import Presentation
 from simlab.pairs import ChainPair
 from simlab.runs import Job
 from simlab.theory import (
-    best_threshold,
     expected_time,
     mean_acceptance,
     memoryless,
-    optimal_policy,
+    optimal_policy_and_time,
+    threshold_times,
     window_times,
 )
 
@@ -36,6 +36,12 @@ UNIT = CostModel(1.0, 1.0)
 
 REMEMBERED = functools.lru_cache(maxsize=256)
 """For what jobs and figures ask about one pair again: recursions of some ten milliseconds each."""
+
+LONGEST_PRODUCT = 8
+"""Products of confidences are looked at in windows of at most so many tokens: longer ones take seconds."""
+
+PRODUCTS = 16
+"""So many thresholds of products, about, are tried."""
 
 TIED = 1e-12
 """Times that agree to so much of them are one; then the first choice is taken, the smaller window."""
@@ -82,24 +88,47 @@ def window_work(pair: ChainPair, longest: int, shape: CostModel = UNIT) -> Work:
 @REMEMBERED
 def adaptive(pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT) -> tuple[Policy, float]:
     """The optimal policy at a cost ratio and its E[time] in target calls."""
-    cost = at_ratio(shape, ratio)
-    policy = optimal_policy(pair, cost, longest=longest)
-    time = _from_start(pair, expected_time(pair, AdaptiveSpeculative(policy), cost))
+    policy, time = optimal_policy_and_time(pair, at_ratio(shape, ratio), longest=longest)
     return policy, time / shape.alone
 
 
-@REMEMBERED
 def confident(
-    pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT
+    pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNIT, signal: str = "confidence"
 ) -> tuple[ConfidenceSpeculative, float]:
-    """Confident drafting at its best threshold, and its E[time] in target calls.
+    """Confident drafting at its best threshold, and its E[time] in target calls; nan if not looked for.
 
     It drafts at most the best fixed window, or a token where that is 0: tuned as an engine would be, the
-    window first. The threshold 0 is that fixed window, so it is never slower.
+    window first. The threshold 0, or for entropy the largest, is that fixed window, so it is never slower.
+    For "cumulative" it is looked for where that window is at most LONGEST_PRODUCT.
     """
     window = max(1, window_work(pair, longest, shape).best(ratio))
-    best = best_threshold(pair, at_ratio(shape, ratio), window)
-    return ConfidenceSpeculative(best.threshold, window), best.time / shape.alone
+    if signal == "cumulative" and window > LONGEST_PRODUCT:
+        return ConfidenceSpeculative(0.0, window, signal), np.nan
+    thresholds, work = threshold_work(pair, window, signal, shape)
+    best = work.best(ratio)
+    return ConfidenceSpeculative(float(thresholds[best]), window, signal), float(work.times(ratio)[best])
+
+
+def threshold_work(
+    pair: ChainPair, window: int, signal: str, shape: CostModel = UNIT
+) -> tuple[np.ndarray, Work]:
+    """The thresholds of a signal that are tried, (N,), rising, and their work."""
+    if signal != "cumulative":
+        thresholds, works = _threshold_works(pair, (window,), signal, shape)
+        return thresholds, works[0]
+    thresholds, works = _threshold_works(pair, tuple(range(1, LONGEST_PRODUCT + 1)), signal, shape)
+    return thresholds, works[window - 1]
+
+
+@REMEMBERED
+def _threshold_works(
+    pair: ChainPair, windows: tuple[int, ...], signal: str, shape: CostModel
+) -> tuple[np.ndarray, list[Work]]:
+    """The thresholds and the work of each window; of products all windows take one pass."""
+    costs = [at_ratio(shape, ratio) for ratio in (1.0, 2.0)]
+    thresholds, times = threshold_times(pair, costs, windows, signal, PRODUCTS)
+    at_one, at_two = times.T / shape.alone
+    return thresholds, [Work(*work) for work in zip(at_two - at_one, 2 * at_one - at_two, strict=True)]
 
 
 def decoder_work(pair: ChainPair, decoder: Decoder, shape: CostModel = UNIT) -> Work:

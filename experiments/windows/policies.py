@@ -54,6 +54,9 @@ CHOICES = {
 
 SIMULATED = ("adaptive", "confident")
 
+SIGNAL_OF = {"confident": "confidence", "entropy": "entropy", "cumulative": "cumulative"}
+"""The rules that stop within a call, each at its best threshold, and what they look at."""
+
 SOLID = {"adaptive": 4.0, "confident": 2.2, "fixed": THEORY_WIDTH, "default": THEORY_WIDTH}
 """Solid lines and their widths, as policies often do the same; the formula's window is dashed."""
 
@@ -126,12 +129,17 @@ def times_of(pair: ChainPair, ratio: float, longest: int, shape: CostModel = UNI
 def times_along(
     pair: ChainPair, ratios: Sequence[float], longest: int, choice: str, shape: CostModel = UNIT
 ) -> np.ndarray:
-    """E[time for T tokens] in target calls of one of `CHOICES` at cost ratios (R,), exact, (R,)."""
+    """E[time for T tokens] in target calls at cost ratios (R,), exact, (R,).
+
+    choice: one of `CHOICES` or of `SIGNAL_OF`; nan where `confident` does not look for it.
+    """
     if choice == "default":
         return decoder_work(pair, DEFAULT, shape).times(np.asarray(ratios))
-    if choice in SIMULATED:
-        rule = {"adaptive": adaptive, "confident": confident}[choice]
-        return np.array([rule(pair, ratio, longest, shape)[1] for ratio in ratios])
+    if choice == "adaptive":
+        return np.array([adaptive(pair, ratio, longest, shape)[1] for ratio in ratios])
+    if choice in SIGNAL_OF:
+        signal = SIGNAL_OF[choice]
+        return np.array([confident(pair, ratio, longest, shape, signal)[1] for ratio in ratios])
     times = np.array([window_work(pair, longest, shape).times(ratio) for ratio in ratios])
     if choice == "fixed":
         return times.min(axis=1)

@@ -3,8 +3,9 @@
 The rules have the settings that engines give them, whatever a drafted token costs: *last call* is Hugging
 Face's heuristic, *streak* moves the window by one after eleven equal outcomes, *moving average* follows that
 of the acceptance rate, *ladder* that of the accepted tokens (SGLang). Beside them the window that they start
-with, kept; and what can be had by tuning to the pair and its costs: the optimal adaptive windows and the
-best threshold of confidence, as in `windows_policies`.
+with, kept; and what can be had by tuning to the pair and its costs: the optimal adaptive windows, and the
+best thresholds of what rules that stop within a call look at, confidence as in `windows_policies`, the row's
+entropy (SVIP, AdaEDL without its drift) and the product of the confidences of the call.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import numpy as np
 
 from simlab.cost import CostModel
 from simlab.decoders import (
-    AdaptiveSpeculative,
     Autoregressive,
     Decoder,
     EmaSpeculative,
@@ -31,6 +31,7 @@ from simlab.experiments.common.measured import VERIFY
 from simlab.experiments.common.outcome import Exhibit, Presentation, rows
 from simlab.experiments.common.settings import Settings
 from simlab.experiments.windows.expected_work import (
+    LONGEST_PRODUCT,
     REMEMBERED,
     UNIT,
     at_ratio,
@@ -44,16 +45,15 @@ from simlab.experiments.windows.policies import CLAIMS, curve_ratios, times_alon
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_curves, draw_optimum
-from simlab.report.windowplot import draw_edges, draw_load_ticks, draw_series, plain_ratio_ticks
-from simlab.runs import Job
-from simlab.theory import (
-    best_threshold,
-    calls_by_drafted,
-    expected_time,
-    optimal_policy,
-    predict,
-    window_times,
+from simlab.report.windowplot import (
+    draw_dashes,
+    draw_edges,
+    draw_load_ticks,
+    draw_series,
+    plain_ratio_ticks,
 )
+from simlab.runs import Job
+from simlab.theory import calls_by_drafted, predict
 from simlab.traces import bundled, predict_trace
 
 START = 5
@@ -62,6 +62,8 @@ START = 5
 LINES = {
     "adaptive": "optimal adaptive windows",
     "confident": "confident, best threshold",
+    "entropy": "entropy, best threshold",
+    "cumulative": "product of confidences, best threshold",
     "start": f"window {START}, whatever it costs",
     "history": "last call: +2 or −1",
     "streak": "11 equal outcomes: ±1",
@@ -69,10 +71,15 @@ LINES = {
     "ladder": "average of accepted tokens: 1, 3 or 7",
 }
 """What is drawn, as the legend has it. The first is dark; of the others the order gives the colour in every
-panel."""
+panel, but for those of `DASHES`, which have the colour of confidence."""
 
-SIMULATED = ("history", "streak", "ladder")
-"""The other rule's distributions, which verdicts take, would cost seconds; its line is exact."""
+DASHES = {"entropy": (3, 1.5), "cumulative": (1, 1.5)}
+"""Rules that stop within a call as confidence does, and are often as fast."""
+
+SOLID = [name for name in LINES if name != "adaptive" and name not in DASHES]
+
+SIMULATED = ("history", "streak", "ema", "ladder")
+"""The rules with a memory; the best thresholds are other decoders at each cost ratio, and exact alone."""
 
 LOADS = (1, 4, 16, 64, 256)
 """Requests decoded together."""
@@ -93,8 +100,10 @@ CAPTION = (
     "accepted, 1 fewer after any other (Hugging Face). Streak: 1 more or fewer after 11 equal outcomes in a "
     "row. Moving average: the acceptance rate, nine parts old and one new; 1 more above 0.7, 1 fewer below "
     "0.4. Average of accepted tokens: four parts old and one new; 1, 3 or 7 tokens, 3 at first (SGLang). "
-    "These four know nothing of costs; the optimal adaptive windows and the threshold of confidence "
-    "are tuned to pair and cost. Lines are exact, markers simulated; below (a) simulated minus exact in "
+    "These four know nothing of costs. Tuned to pair and cost are the optimal adaptive windows and the "
+    "thresholds of confidence, of the root of the draft's entropy and of the product of the confidences in "
+    "a call, with the best fixed window as the longest; that of products only where this is at most "
+    "{product}. Lines are exact, markers simulated; below (a) simulated minus exact in "
     "half-widths of the interval. (a) {name}, T = {horizon}, against the cost ratio; dotted the settings' "
     "own, {ratio:g}. (b) The same against the number of requests decoded together, where verification takes "
     "what was fitted for an 8B model on an H100 (arXiv 2601.11580) and a drafted token {ratio:g} of one "
@@ -137,6 +146,7 @@ def present_rules(
         for panel, (along, lines) in panels.items()
         for rule, line in lines.items()
         for x, gain in zip(along, line, strict=True)
+        if not np.isnan(gain)
     ]
     points, verdicts = {}, []
     for name in SIMULATED:
@@ -146,7 +156,7 @@ def present_rules(
     figure = _draw(settings, options, panels, points)
     caption = CAPTION.format(
         longest=longest, start=min(START, longest), name=settings.pair_name, horizon=pair.horizon,
-        ratio=settings.cost.ratio,
+        ratio=settings.cost.ratio, product=LONGEST_PRODUCT,
     )  # fmt: skip
     exhibit = told.figure("windows_rules", caption, figure, table, jobs.values())
     return exhibit, verdicts, [_headline(settings, panels)]
@@ -160,24 +170,20 @@ def gains_by_ratio(
     best = times_along(pair, ratios.tolist(), longest, "fixed", shape) * shape.alone
     tuned = {
         choice: times_along(pair, ratios.tolist(), longest, choice, shape) * shape.alone
-        for choice in ("adaptive", "confident")
+        for choice in ("adaptive", "confident", "entropy", "cumulative")
     }
     return _gains(best, {**tuned, **_untuned(pair, costs, longest)})
 
 
 def gains_by_load(pair: ChainPair, ratio: float, longest: int) -> dict[str, np.ndarray]:
-    """The same at each of `LOADS`, with the measured times of verification."""
+    """The same at each of `LOADS`, with the measured times of verification.
+
+    These are affine in the tokens, so that a call costs a fixed time and so much for each drafted token: at
+    every load all is as at the cost ratio of the two.
+    """
     measured = CostModel(draft=1.0, target=VERIFY)
     costs = [CostModel(ratio * measured.alone, VERIFY, concurrency=load) for load in LOADS]
-    best, tuned = [], {"adaptive": [], "confident": []}
-    for cost in costs:
-        times = window_times(pair, cost, longest)
-        window = max(1, int(times.argmin()))
-        policy = AdaptiveSpeculative(optimal_policy(pair, cost, longest=longest))
-        best.append(times.min())
-        tuned["adaptive"].append(float(pair.initial @ expected_time(pair, policy, cost)[0]))
-        tuned["confident"].append(best_threshold(pair, cost, window).time)
-    return _gains(np.array(best), {**tuned, **_untuned(pair, costs, longest)})
+    return gains_by_ratio(pair, np.array([cost.call_time(1) / cost.alone - 1 for cost in costs]), longest)
 
 
 def gains_on_text(name: str, ratios: np.ndarray, longest: int) -> dict[str, np.ndarray]:
@@ -243,15 +249,17 @@ def _draw(settings: Settings, options: Options, panels: Mapping, points: Mapping
         (ratios, own), *rest = panels.values()
         simulated = np.array(options.ratios)
         curves = [
-            Curve(label, ratios, own[name], *((simulated, *points[name]) if name in points else ()))
-            for name, label in list(LINES.items())[1:]
+            Curve(LINES[name], ratios, own[name], *((simulated, *points[name]) if name in points else ()))
+            for name in SOLID
         ]
         draw_curves(upper, lower, curves, confidence=settings.confidence, log=True)
         for axes, (along, lines) in zip(others, rest, strict=True):
-            for series, (name, label) in enumerate(list(LINES.items())[1:]):
+            for series, name in enumerate(SOLID):
                 if name in lines:
-                    draw_series(axes, along, lines[name], label, series=series)
+                    draw_series(axes, along, lines[name], LINES[name], series=series)
         for axes, (along, lines) in zip([upper, others[0]], panels.values(), strict=False):
+            for name, dashes in DASHES.items():
+                draw_dashes(axes, along, lines[name], LINES[name], series=0, dashes=dashes)
             draw_optimum(axes, along, lines["adaptive"], LINES["adaptive"])
         titles = [f"(a) {settings.pair_name}", f"(b) {settings.pair_name}, under load"]
         titles += [f"({letter}) real text, {TEXTS[name]}" for letter, name in zip("cd", TEXTS, strict=True)]
@@ -276,7 +284,9 @@ def _headline(settings: Settings, panels: Mapping) -> str:
     """What each rule gains at the settings' own cost ratio and under the largest load."""
     (ratios, own), (loads, loaded), *_ = panels.values()
     at = int(np.flatnonzero(np.isclose(ratios, settings.cost.ratio, rtol=1e-12))[0])
-    told = ", ".join(f"{_signed(own[name][at])} ({label})" for name, label in LINES.items())
+    told = ", ".join(
+        f"{_signed(own[name][at])} ({label})" for name, label in LINES.items() if not np.isnan(own[name][at])
+    )
     most = ", ".join(f"{_signed(loaded[name][-1])} ({LINES[name]})" for name in rules_of(START))
     return (
         f"Rules in use, beyond the best fixed window at cost ratio {settings.cost.ratio:g}: {told}. With "

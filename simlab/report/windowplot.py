@@ -10,14 +10,14 @@ from simlab.report.draw import THEORY_WIDTH
 from simlab.report.style import NEUTRAL_COLOUR, THEORY_COLOUR, look
 
 
-def draw_dashes(axes, x, y, label: str, *, series: int | None) -> None:
+def draw_dashes(axes, x, y, label: str, *, series: int | None, dashes: tuple = (3, 1.5)) -> None:
     """A thin dashed line in the colour of its series: the same quantity by another route. x, y: (K,).
 
-    series: None for a grey line.
+    series: None for a grey line. dashes: points on and off.
     """
     colour = NEUTRAL_COLOUR if series is None else look(series)[0]
     axes.plot(
-        x, y, color=colour, linewidth=THEORY_WIDTH, linestyle=(0, (3, 1.5)), marker="", label=label,
+        x, y, color=colour, linewidth=THEORY_WIDTH, linestyle=(0, dashes), marker="", label=label,
         zorder=2.7,
     )  # fmt: skip
 

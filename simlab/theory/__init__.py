@@ -41,6 +41,7 @@ __all__ = [
     "optimal_acceptance",
     "optimal_loss",
     "optimal_policy",
+    "optimal_policy_and_time",
     "optimal_tree",
     "output_chain",
     "predict",
@@ -50,6 +51,7 @@ __all__ = [
     "single_token_tradeoff",
     "speed_of_light",
     "theorem3_expected_rejections",
+    "threshold_times",
     "win_rates",
     "window_times",
 ]
@@ -78,6 +80,7 @@ _HOMES = {
     "optimal_acceptance": "simlab.theory.many_drafts",
     "optimal_loss": "simlab.theory.bias.loss",
     "optimal_policy": "simlab.theory.windows",
+    "optimal_policy_and_time": "simlab.theory.windows",
     "optimal_tree": "simlab.theory.trees",
     "output_chain": "simlab.theory.dispatch",
     "predict": "simlab.theory.dispatch",
@@ -86,6 +89,7 @@ _HOMES = {
     "sequence_tradeoff": "simlab.theory.bias.front",
     "single_token_tradeoff": "simlab.theory.bias.loss",
     "theorem3_expected_rejections": "simlab.theory.horizon.theorem3",
+    "threshold_times": "simlab.theory.windows",
     "win_rates": "simlab.theory.bias.win_rate",
     "window_times": "simlab.theory.windows",
 }

@@ -35,7 +35,7 @@ from simlab.experiments.windows.expected_work import (
 from simlab.experiments.windows.options import options_of
 from simlab.pairs import bernoulli, dirichlet
 from simlab.report import style
-from simlab.theory import best_window, mean_acceptance, memoryless, optimal_policy, predict
+from simlab.theory import best_threshold, best_window, mean_acceptance, memoryless, optimal_policy, predict
 from simlab.traces import bundled, predict_trace
 from tests.experiments.points import point, simulated, table, told
 
@@ -246,7 +246,8 @@ def test_rules_are_held_against_the_best_fixed_window(outcome):
             assert point_.low < point_.simulated < point_.high
     assert set(own[own.kind == "simulated"].rule) == set(rules_in_use.SIMULATED)
     gains = own[own.kind == "curve"].set_index("rule").exact
-    assert (gains["adaptive"] >= -1e-9 and gains["confident"] >= -1e-9) or best == pair.horizon
+    tuned = gains[["adaptive", *windows_policies.SIGNAL_OF]]
+    assert (tuned >= -1e-9).all() or best == pair.horizon
     assert (gains[list(rules_in_use.rules_of(5))] <= gains["adaptive"] + 1e-9).all()
 
 
@@ -265,6 +266,11 @@ def test_rules_under_load_and_on_texts_are_those_of_their_costs():
         for name, decoder in decoders.items():
             exact = 100 * (best / cost.expected_time(predict(pair, decoder)) - 1)
             assert gains[name][place_] == pytest.approx(exact, abs=1e-9)
+        window = max(1, best_window(pair, cost, longest=4).window)
+        for name, signal in windows_policies.SIGNAL_OF.items():
+            time = best_threshold(pair, cost, window, signal).time
+            apart = 0.05 if name == "cumulative" else 1e-9  # other thresholds are tried
+            assert gains[name][place_] == pytest.approx(100 * (best / time - 1), abs=apart)
     text, cost = bundled("smollm2-skip-14"), CostModel(0.2, 1.0)
     (found,) = rules_in_use.gains_on_text("smollm2-skip-14", [0.2], 4)["history"]
     times = [cost.expected_time(predict_trace(text, Speculative(window, True))) for window in range(1, 5)]

@@ -25,6 +25,7 @@ from simlab.theory import (
     memoryless,
     optimal_policy,
     predict,
+    threshold_times,
     window_times,
 )
 from simlab.theory.windows import best, cumulative
@@ -244,6 +245,25 @@ def test_the_best_product_is_nearly_the_best_of_all(window):
         for threshold in np.linspace(0, 1, 60)
     ]
     assert found.time <= min(times) * (1 + 2e-3)
+
+
+@pytest.mark.parametrize("signal", ["confidence", "entropy", "cumulative"])
+@pytest.mark.parametrize("stationary", [True, False])
+def test_thresholds_of_many_windows_and_costs_are_those_of_each_alone(signal, stationary):
+    pair = dirichlet(6, 3, seed=5, stationary=stationary)
+    costs, windows = [CostModel(0.1, 1.0), CostModel(0.2, {1: 1.0, 3: 1.5}, draft_call=0.25)], [1, 3, 9]
+    thresholds, times = threshold_times(pair, costs, windows, signal, 6)
+    assert times.shape == (len(thresholds), 3, 2) and (np.diff(thresholds) > 0).all()
+    for (n, w, c), time in np.ndenumerate(times):
+        rule = ConfidenceSpeculative(float(thresholds[n]), windows[w], signal)
+        exact = pair.initial @ expected_time(pair, rule, costs[c])[0]
+        assert time == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("signal", ["confidence", "entropy", "cumulative"])
+def test_thresholds_where_no_token_can_be_drafted(signal):
+    found = best_threshold(dirichlet(1, 3), CostModel(0.1, 2.0), None, signal)
+    assert found.times == pytest.approx(np.full(len(found.thresholds), 2.0), rel=1e-12)
 
 
 def test_each_token_of_a_product_rule_is_verified_or_comes_straight_from_the_target():

@@ -6,10 +6,11 @@ from simlab.theory.windows.best import (
     best_threshold,
     best_window,
     mean_acceptance,
+    threshold_times,
     window_times,
 )
 from simlab.theory.windows.memory import calls_by_drafted
-from simlab.theory.windows.optimal import optimal_policy
+from simlab.theory.windows.optimal import optimal_policy, optimal_policy_and_time
 
 __all__ = [
     "BestThreshold",
@@ -19,5 +20,7 @@ __all__ = [
     "calls_by_drafted",
     "mean_acceptance",
     "optimal_policy",
+    "optimal_policy_and_time",
+    "threshold_times",
     "window_times",
 ]

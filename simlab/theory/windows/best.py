@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,15 +14,16 @@ from simlab.decoders.settings import LOG_STEP
 from simlab.pairs.pair import ChainPair, check_pair
 from simlab.theory.horizon.forward import rejections_per_position
 from simlab.theory.windows import backward
-from simlab.theory.windows.cumulative import costs_to_go, levels_of
+from simlab.theory.windows.cumulative import added_levels, costs_of_rules
 from simlab.theory.windows.optimal import TIE, check_planned
 from simlab.theory.windows.rules import Rules, confidence_rules, fixed_windows, root_entropies
+from simlab.theory.windows.thresholds import rule_times
 
 MOST_THRESHOLDS = 256
 """Where the draft has more distinct confidences than this, so many quantiles of them are tried."""
 
-LIMITS = 12
-"""So many thresholds of "cumulative" are tried at first, and around the best of them."""
+LIMITS = 32
+"""So many thresholds of "cumulative" are tried."""
 
 _BLOCK = 2**22
 """About how many numbers of all rules together are held at once."""
@@ -94,15 +96,16 @@ def best_threshold(
     for "confidence", 0 (never stop), every distinct confidence max_y draft[t, x, y], and 1 (stop wherever the
     draft is not certain); for "entropy", 0 (stop wherever it is not certain) and every distinct root of an
     entropy, of which the largest never stops. Where they are more than 256, as many quantiles of them. For
-    "cumulative" 0 and about 12 thresholds even in the root of their logarithm, then as many around the best
-    of them: the best rule may be missed by a little. Where the draft is certain somewhere every rule
-    drafts there:
-    `best_window` says whether drafting pays at all. Of thresholds whose times agree to 1e-13 of them the
+    "cumulative" 0 and 32 thresholds even in the root of their logarithm: the best rule may be missed by a
+    little. Where the draft is certain somewhere every rule drafts there: `best_window` says whether drafting
+    pays at all. Of thresholds whose times agree to 1e-13 of them the
     smallest. Raises SimlabError if it is not a pair or no cost, for a window below 1 and for another signal.
     """
     check_planned(pair, cost, True, None)
-    window = ConfidenceSpeculative(0.0, window, signal).window
-    thresholds, times = _threshold_times(pair, cost, window, signal)
+    decoder = ConfidenceSpeculative(0.0, window, signal)
+    window = max(longest_window(decoder, pair.horizon), 1)
+    thresholds, times = threshold_times(pair, [cost], [window], decoder.signal)
+    times = times[:, 0, 0]
     best = _first_least(times)
     alone = pair.horizon * cost.alone
     return BestThreshold(
@@ -110,21 +113,34 @@ def best_threshold(
     )
 
 
-def _threshold_times(
-    pair: ChainPair, cost: CostModel, window: int | None, signal: str
+def threshold_times(
+    pair: ChainPair, costs: Sequence[CostModel], windows: Sequence[int], signal: str, limits: int = LIMITS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The thresholds tried, rising, and the expected time of each."""
+    """The thresholds that `best_threshold` tries, and what they take with many windows at many costs.
+
+    windows: W rising whole numbers >= 1. Returns the thresholds, (N,), rising, of "cumulative" 0 and about
+    `limits` more, and E[time for T tokens] of ConfidenceSpeculative(threshold, window, signal) at each cost,
+    (N, W, C), in one pass. Raises SimlabError as `best_threshold` does.
+    """
+    for cost in costs:
+        check_planned(pair, cost, True, max(windows))
+    call_times = np.array([cost.call_time(np.arange(max(windows) + 1)) for cost in costs])
     if signal == "cumulative":
-        return _cumulative_times(pair, cost, window)
+        return _cumulative_times(pair, costs, np.asarray(windows), call_times, limits)
     if signal == "entropy":
         roots = _few(np.unique([root_entropies(rows) for rows in pair.draft_rows]))
         thresholds = np.unique(np.concatenate([[0.0], roots]))
     else:
         confidences = _few(np.unique([rows.max(axis=1) for rows in pair.draft_rows]))
         thresholds = np.unique(np.concatenate([[0.0], np.minimum(confidences, 1.0), [1.0]]))
-    block = max(1, _BLOCK // (pair.states * (pair.horizon if window is None else min(window, pair.horizon))))
+    block = max(1, _BLOCK // (pair.states * pair.horizon * len(windows)))
     parts = [
-        _times(pair, confidence_rules(pair, thresholds[start : start + block], window, signal), cost)
+        rule_times(
+            pair,
+            confidence_rules(pair, thresholds[start : start + block], None, signal),
+            np.asarray(windows),
+            call_times,
+        )
         for start in range(0, len(thresholds), block)
     ]
     return thresholds, np.concatenate(parts)
@@ -136,26 +152,16 @@ def _few(values: np.ndarray) -> np.ndarray:
     return values[np.linspace(0, len(values) - 1, MOST_THRESHOLDS).round().astype(int)]
 
 
-def _cumulative_times(pair: ChainPair, cost: CostModel, window: int | None) -> tuple[np.ndarray, np.ndarray]:
-    never = ConfidenceSpeculative(0.0, window, "cumulative")
-    added = np.rint(-np.log(pair.draft_rows.max(axis=-1)) / LOG_STEP)
-    most = max(float(np.median(added)), 1.0) * longest_window(never, pair.horizon)  # beyond few calls stop
-    times = {0.0: _times(pair, fixed_windows(pair, [window], True), cost)[0]}
-
-    def look(roots: np.ndarray) -> None:  # large limits take long and differ little: fewer of them
-        for limit in np.unique((most * np.clip(roots, 0, 1) ** 2).round().astype(int)):
-            threshold = math.exp(-limit * LOG_STEP)
-            if threshold not in times:
-                rule = levels_of(pair, ConfidenceSpeculative(threshold, window, "cumulative"))
-                if rule is not None:
-                    times[threshold] = costs_to_go(pair, rule, cost.call_time)[0] @ pair.initial
-
-    look(np.linspace(0, 1, LIMITS))
-    best = min(times, key=lambda threshold: (times[threshold], threshold))
-    middle = math.sqrt(-math.log(best) / LOG_STEP / most) if best else 1.0
-    look(middle + np.linspace(-1, 1, LIMITS) / (LIMITS - 1))
-    thresholds = sorted(times)
-    return np.array(thresholds), np.array([times[one] for one in thresholds])
+def _cumulative_times(
+    pair: ChainPair, costs: Sequence[CostModel], windows: np.ndarray, call_times: np.ndarray, many: int
+) -> tuple[np.ndarray, np.ndarray]:
+    most = max(float(np.median(added_levels(pair))), 1.0) * windows[-1]  # beyond few calls stop
+    limits = np.unique((most * np.linspace(0, 1, many) ** 2).round().astype(int))
+    columns = np.repeat(windows, len(costs)), np.tile(call_times, (len(windows), 1))
+    of_limits = costs_of_rules(pair, limits, *columns)[0] @ pair.initial
+    never = np.column_stack([_times(pair, fixed_windows(pair, windows, True), cost) for cost in costs])
+    times = np.concatenate([[never], of_limits[::-1].reshape(len(limits), *never.shape)])
+    return np.array([0.0, *(math.exp(-limit * LOG_STEP) for limit in limits[::-1])]), times
 
 
 def mean_acceptance(pair: ChainPair) -> float:

@@ -31,6 +31,13 @@ def optimal_policy(
     taken, so that rounding does not decide. Time O(T V^2 K) as matrix products, K the longest window. Raises
     SimlabError if it is not a pair or a cost, and for longest < 1.
     """
+    return optimal_policy_and_time(pair, cost, bonus, longest)[0]
+
+
+def optimal_policy_and_time(
+    pair: ChainPair, cost: CostModel, bonus: bool = True, longest: int | None = None
+) -> tuple[Policy, float]:
+    """`optimal_policy`, and its E[time for T tokens], which the recursion has found with it."""
     longest = check_planned(pair, cost, bonus, longest)
     horizon, states = pair.horizon, pair.states
     least = 0 if bonus else 1
@@ -49,7 +56,7 @@ def optimal_policy(
         later = times[chosen, np.arange(states)]
         if not bonus:
             values[0] = later
-    return Policy(windows, bonus)
+    return Policy(windows, bonus), float(later @ pair.initial)
 
 
 def check_planned(pair: ChainPair, cost: CostModel, bonus: bool, longest: int | None) -> int:
