@@ -88,7 +88,7 @@ def main(path: str, backend: str, workers: str, scale: str, what: str = "traject
     if backend.startswith("tcp:"):
         pool = Dask(backend)
     elif backend == "slurm":
-        pool = Slurm(int(workers), memory="500MB", interface="lo", logs=f"{path}.logs")
+        pool = Slurm(int(workers), memory="500MB", interface="lo", logs=f"{path}.logs", patience=120)
     else:
         pool = {"serial": Serial, "loky": lambda: Loky(int(workers))}[backend]()
     engine.FLUSH_SECONDS = 0.1  # many flushes in a run that is short,

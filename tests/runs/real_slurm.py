@@ -121,11 +121,14 @@ def _wait(condition, processes: list[subprocess.Popen], folder: Path) -> None:
 
 
 def _idle(environment: dict) -> bool:
-    states = subprocess.run(
-        ["sinfo", "--noheader", "--Node", "--format=%T"],
-        env=environment, capture_output=True, text=True, timeout=30, check=False,
-    ).stdout.split()  # fmt: skip
-    return states == ["idle", "idle"]
+    question = ["sinfo", "--noheader", "--Node", "--format=%T"]
+    try:
+        told = subprocess.run(
+            question, env=environment, capture_output=True, text=True, timeout=5, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return told.stdout.split() == ["idle", "idle"]
 
 
 def _end(processes: list[subprocess.Popen], configuration: Path) -> None:
