@@ -110,16 +110,27 @@ class _Step(NamedTuple):
 
 
 class _Steps:
-    """The steps of two chains, with rows that sum to 1, made when they are asked for."""
+    """The steps of two chains, with rows that sum to 1, made when they are asked for.
+
+    Two stationary chains have one step, made once.
+    """
 
     def __init__(self, output, target) -> None:
         self._output, self._target = output, target
+        self._same = len(output) > 0 and all(rows.strides[0] == 0 for rows in (output, target))
+        self._made: tuple[int, _Step] | None = None
         self.states = output.shape[-1]
 
     def __len__(self) -> int:
         return len(self._output)
 
     def __getitem__(self, t: int) -> _Step:
+        t = 0 if self._same else t
+        if self._made is None or self._made[0] != t:
+            self._made = t, self._make(t)
+        return self._made[1]
+
+    def _make(self, t: int) -> _Step:
         output, target = (
             rows / rows.sum(axis=-1, keepdims=True) for rows in (self._output[t], self._target[t])
         )
@@ -207,36 +218,45 @@ def _settled(grid: _Grid, future: _Future, length: int) -> tuple[np.ndarray, np.
 def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> float:
     """The upper bound. A cell at log ratio r with mass m holds k = m exp(r/2) and q = m exp(-r/2)."""
     cells, half = len(grid.ratios), np.exp(grid.ratios / 2)
-    mass = np.zeros((steps.states, cells))
-    mass[:, grid.zero] = initial
-    total = 0.0
+    now, new = _Masses(1, steps.states, cells, cells - 1), _Masses(1, steps.states, cells, cells - 1)
+    now.cells[0, :, grid.zero] = initial
+    total, seen = 0.0, None
     for t in range(len(steps) - 1):
-        output, target, live, shift = steps[t]
+        step = steps[t]
+        output, target, live, shift = step
+        if step is not seen:
+            indices = np.clip(shift / grid.step, -cells, cells)
+            whole = np.floor(indices).astype(np.int64)
+            part = indices - whole
+            weight = np.sqrt(output) * np.sqrt(target) / np.sinh(grid.step / 2)
+            weights = np.stack(
+                [weight * np.sinh((1 - part) * grid.step / 2), weight * np.sinh(part * grid.step / 2)]
+            )
+            come = [(rows, whole[rows, y], weights[:, rows, y]) for y, rows in _coming(live)]
+            beside = np.where(live, 0.0, output).sum(axis=1)
+            reached_k, reached_q = np.where(live, output, 0.0), np.where(live, target, 0.0)
+            up, down = np.clip(whole + 1, 0, cells), np.clip(-whole, 0, cells)
+            seen = step
         good, lost = _settled(grid, future, t + 1)
-        indices = np.clip(shift / grid.step, -cells, cells)
-        whole = np.floor(indices).astype(np.int64)
-        part = indices - whole
-        weight = np.sqrt(output) * np.sqrt(target) / np.sinh(grid.step / 2)
-        weights = weight * np.sinh((1 - part) * grid.step / 2), weight * np.sinh(part * grid.step / 2)
-        k_above = _sums_from(mass * half)
-        total += float(k_above[:, 0] @ np.where(live, 0.0, output).sum(axis=1))
-        over = np.clip(cells - 1 - whole, 0, cells)  # from this cell on the ratio leaves at the top
-        k_over = _moved(np.where(live, output, 0.0), k_above, over)
-        q_over = _moved(np.where(live, target, 0.0), _sums_from(mass / half), over)
+        mass = now.cells[0]
+        total += float((mass @ half) @ beside)
+        top, bottom = slice(cells - up.max(), None), slice(0, down.max())
+        k_over = (reached_k * _last(mass[:, top] * half[top], up)).sum(axis=0)  # leaves at the top
+        q_over = (reached_q * _last(mass[:, top] / half[top], up)).sum(axis=0)
         kept = np.where(good, 1.0, half[-1] ** 2)  # what is not at an infinite ratio, or settled
         total += float(np.maximum(k_over - q_over * kept, 0.0).sum())
-        under = np.clip(-whole, 0, cells)  # below this cell it leaves at the bottom
-        k_under = _moved(np.where(live, output, 0.0), _sums_below(mass * half), under)
-        windows = _windows(mass, cells - 1)
-        for y in range(steps.states):
-            rows = np.flatnonzero(live[:, y])
-            both = np.array([side[rows, y] for side in weights]) @ windows[rows, cells - whole[rows, y]]
-            mass[y, :-1] = both[0]
-            mass[y, -1] = 0.0
-            mass[y, 1:] += both[1]
-        mass[:, -1] += np.where(good, 0.0, q_over * half[-1])
-        mass[:, 0] += np.where(lost, 0.0, k_under / half[0])
-        mass[mass < NEGLIGIBLE] = 0.0
+        k_under = (reached_k * _last((mass[:, bottom] * half[bottom])[:, ::-1], down)).sum(axis=0)
+        later = new.cells[0]
+        for y, (rows, by, parts) in enumerate(come):
+            lower, upper = parts @ now.moved(rows, by)[0]
+            later[y, :-1] = lower
+            later[y, -1] = 0.0
+            later[y, 1:] += upper
+        later[:, -1] += np.where(good, 0.0, q_over * half[-1])
+        later[:, 0] += np.where(lost, 0.0, k_under / half[0])
+        later *= later >= NEGLIGIBLE
+        now, new = new, now
+    mass = now.cells[0]
     return total + _last_step(steps[len(steps) - 1], mass * half, mass / half)
 
 
@@ -247,30 +267,32 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) ->
     is, never whether it holds.
     """
     cells = len(grid.ratios)
-    k = np.zeros((steps.states, cells))
-    k[:, grid.zero] = initial
-    q = k.copy()
-    total = 0.0
+    now, new = _Masses(2, steps.states, cells, cells), _Masses(2, steps.states, cells, cells)  # k and q
+    now.cells[:, :, grid.zero] = initial
+    total, seen = 0.0, None
     for t in range(len(steps) - 1):
-        output, target, live, shift = steps[t]
+        step = steps[t]
+        output, target, live, shift = step
+        if step is not seen:
+            whole = np.rint(np.clip(shift / grid.step, -cells, cells)).astype(np.int64)
+            weights = np.where(live, np.stack([output, target]), 0.0)
+            come = [(rows, whole[rows, y], weights[:, None, rows, y]) for y, rows in _coming(live)]
+            beside = np.where(live, 0.0, output).sum(axis=1)
+            up, down = np.clip(whole, 0, cells), np.clip(-whole, 0, cells)
+            seen = step
         good, lost = _settled(grid, future, t + 1)
-        beyond = np.zeros((2, steps.states))
-        whole = np.rint(np.clip(shift / grid.step, -cells, cells)).astype(np.int64)
-        total += float(k.sum(axis=1) @ np.where(live, 0.0, output).sum(axis=1))
-        over, under = np.clip(cells - whole, 0, cells), np.clip(-whole, 0, cells)
-        for masses, rows, at_top in ((k, output, beyond[0]), (q, target, beyond[1])):
-            weights = np.where(live, rows, 0.0)
-            at_top[:] = _moved(weights, _sums_from(masses), over)
-            at_bottom = _moved(weights, _sums_below(masses), under)
-            windows = _windows(masses, cells)
-            for y in range(steps.states):
-                come = np.flatnonzero(live[:, y])
-                masses[y] = weights[come, y] @ windows[come, cells - whole[come, y]]
-            masses[:, -1] += np.where(good, 0.0, at_top)
-            masses[:, 0] += np.where(lost, 0.0, at_bottom)
-            masses[masses < NEGLIGIBLE] = 0.0
+        masses, later = now.cells, new.cells
+        total += float(masses[0].sum(axis=1) @ beside)
+        beyond = (weights * _last(masses[..., cells - up.max() :], up)).sum(axis=1)
+        below = (weights * _last(masses[..., : down.max()][..., ::-1], down)).sum(axis=1)
+        for y, (rows, by, parts) in enumerate(come):
+            later[:, y] = (parts @ now.moved(rows, by))[:, 0]
+        later[..., -1] += np.where(good, 0.0, beyond)
+        later[..., 0] += np.where(lost, 0.0, below)
+        later *= later >= NEGLIGIBLE
         total += float(np.maximum(beyond[0] - beyond[1], 0.0) @ good)
-    return total + _last_step(steps[len(steps) - 1], k, q)
+        now, new = new, now
+    return total + _last_step(steps[len(steps) - 1], *now.cells)
 
 
 def _last_step(step: _Step, k: np.ndarray, q: np.ndarray) -> float:
@@ -281,24 +303,26 @@ def _last_step(step: _Step, k: np.ndarray, q: np.ndarray) -> float:
     return total
 
 
-def _windows(masses: np.ndarray, width: int) -> np.ndarray:
-    """(V, .., width): entry [x, G + n] is row x moved down by n cells, 0 from outside; a view of a copy."""
-    padded = np.pad(masses, ((0, 0), (masses.shape[1], masses.shape[1])))
-    return np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
+def _coming(live: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """For each next token the last tokens that it may come after."""
+    return [(y, np.flatnonzero(column)) for y, column in enumerate(live.T)]
 
 
-def _sums_from(masses: np.ndarray) -> np.ndarray:
-    """(V, G + 1): entry [x, i] is the sum of row x from cell i on."""
-    sums = np.zeros((len(masses), masses.shape[1] + 1))
-    np.cumsum(masses[:, ::-1], axis=1, out=sums[:, 1:])
-    return sums[:, ::-1]
+class _Masses:
+    """N masses in each cell of each last token, and zeros around them. cells: (N, V, G)."""
+
+    def __init__(self, masses: int, states: int, cells: int, width: int) -> None:
+        padded = np.zeros((masses, states, 3 * cells))
+        self.cells = padded[..., cells : 2 * cells]
+        self._windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=-1)
+
+    def moved(self, rows: np.ndarray, by: np.ndarray) -> np.ndarray:
+        """These rows, each moved up by so many cells, as many as `width`: (N, rows, width), copied."""
+        return self._windows[:, rows, self.cells.shape[-1] - by]
 
 
-def _sums_below(masses: np.ndarray) -> np.ndarray:
-    """(V, G + 1): entry [x, i] is the sum of row x before cell i."""
-    return _sums_from(masses[:, ::-1])[:, ::-1]
-
-
-def _moved(weights: np.ndarray, sums: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """For each next token y the sum over x of weights[x, y] sums[x, indices[x, y]], (V,)."""
-    return (weights * np.take_along_axis(sums, indices, axis=1)).sum(axis=0)
+def _last(masses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The sum of the last lengths[x, y] cells of row x, (.., V, V), of masses (.., V, N)."""
+    sums = np.zeros((*masses.shape[:-1], masses.shape[-1] + 1))
+    np.cumsum(masses[..., ::-1], axis=-1, out=sums[..., 1:])
+    return np.take_along_axis(sums, np.broadcast_to(lengths, (*masses.shape[:-1], lengths.shape[1])), axis=-1)
