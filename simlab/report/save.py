@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simlab.errors import SimlabError
-from simlab.report.formulas import typeset_once
+from simlab.report.formulas import fonts_found_once, plain_numbers, titles_stay, typeset_once
 from simlab.report.style import style
 
 if TYPE_CHECKING:
@@ -130,10 +130,14 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
     typeset_once()
     png, svg, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
     told = "\n".join(f"{key}: {value}" for key, value in metadata.items())
-    with style():  # the salt of the SVG's ids and the resolution are looked up when drawing
+    with style(), fonts_found_once():  # the salt of the ids and the resolution are looked up when drawing
+        plain_numbers(figure)
+        titles_stay(figure)
         _place(figure)
         figure.dpi = matplotlib.rcParams["savefig.dpi"]
-        FigureCanvasAgg(figure).print_png(png, metadata={"Title": name, **metadata, "Software": "simlab"})
+        FigureCanvasAgg(figure).print_png(
+            png, metadata={"Title": name, **metadata, "Software": "simlab"}, pil_kwargs={"compress_level": 3}
+        )
         origin = {"Title": name, "Description": told, "Creator": "simlab", "Date": None}
         FigureCanvasSVG(figure).print_svg(svg, metadata=origin)
         if "pdf" in further:
