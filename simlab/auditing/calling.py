@@ -11,7 +11,7 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -193,7 +193,10 @@ def _rows(answer, count: int, calls: int) -> list:
 
 
 def _unpadded(row):
-    row = np.asarray(row)
+    try:
+        row = np.asarray(row)
+    except ValueError:  # of lists of several lengths: `_read` says what is wrong
+        return row
     if row.ndim != 1 or row.dtype.kind not in "iu" or not (row < 0).any():
         return row
     end = int((row < 0).argmax())
@@ -204,18 +207,18 @@ def _read(emitted: list, instance: Instance, number: int) -> np.ndarray:
     """Tokens (n, g + 1), -1 after the last; raises Misconduct naming the first call that went wrong."""
     most = instance.window + 1
     found = np.full((len(emitted), most), -1, dtype=np.int64)
+    sizes = np.zeros(len(emitted), dtype=np.int64)
     for i, one in enumerate(emitted):
         try:
-            tokens = one.tolist() if hasattr(one, "tolist") else list(one)
-            found[i, : len(tokens)] = tokens
-            right = 1 <= len(tokens) <= most and all(
-                type(x) is int or isinstance(x, np.integer) for x in tokens
-            )
-        except (TypeError, ValueError, OverflowError):
+            tokens = one.tolist() if hasattr(one, "tolist") else one
+            sizes[i] = len(tokens)
+            found[i, : sizes[i]] = tokens
+            right = isinstance(tokens, Sequence) and 1 <= sizes[i] <= most
+            right = right and all(type(x) is int or isinstance(x, np.integer) for x in tokens)
+        except Exception:  # whatever a strange object does when it is looked at
             right = False
         if not right:
             raise Misconduct("shape", _shape_sentence(one, most), number)
-    sizes = np.array([len(one) for one in emitted])
     inside = np.arange(most) < sizes[:, None]
     outside = inside & ((found < 0) | (found >= instance.states))
     if outside.any():

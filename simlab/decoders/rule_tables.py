@@ -220,6 +220,8 @@ def _numbers(value, what: str, shapes: tuple, refuse) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     try:
+        if np.iscomplexobj(value):
+            raise TypeError("complex")
         found = np.array(value, dtype=float)
     except (TypeError, ValueError) as error:
         raise refuse(f"{what} = {_kind(value)}; expected numbers") from error

@@ -26,6 +26,11 @@ def after(calls, misdeed):
     return verifier
 
 
+class Strange:
+    def tolist(self):
+        raise RuntimeError("not on this device")
+
+
 def _raise(*_):
     raise RuntimeError("no more\nuniforms")
 
@@ -53,6 +58,10 @@ def _write(tokens, draft, target, rng):
         (lambda *_: 1, "shape", "whole numbers"),
         (lambda *_: [0.5], "shape", "0.5"),
         (lambda *_: "0", "shape", "whole numbers"),
+        (lambda *_: (x for x in [0]), "shape", "generator"),
+        (lambda *_: {0: 1}, "shape", "{0: 1}"),
+        (lambda *_: [True], "shape", "[True]"),
+        (lambda *_: Strange(), "shape", "whole numbers"),
         (lambda *_: np.array([1.0]), "shape", "whole numbers"),
         (lambda *_: [2**70], "shape", "whole numbers"),
         (lambda *_: [8], "vocabulary", "token 8"),

@@ -114,6 +114,9 @@ WRONG = {
         "replacement of token 1 that puts mass on nothing",
     ),
     "text": (lambda p, q: ("many", q), "accept = 'many'; expected numbers"),
+    "an array of text": (lambda p, q: (np.array(["a"] * 4), q), r"accept = array\(.*; expected numbers"),
+    "complex numbers": (lambda p, q: (q + 0j, q), r"accept = array\(.*; expected numbers"),
+    "leaves": (lambda p, q: exec("raise SystemExit(3)"), "raised SystemExit: 3"),
     "raises": (lambda p, q: 1 / 0, "raised ZeroDivisionError"),
     "changes its arguments": (lambda p, q: (p.sort(), q), "raised ValueError"),
     "random": (
