@@ -146,6 +146,8 @@ def task_options(decoder: Decoder) -> dict:
     So two functions with the same answers are one task, and a changed one is another. Raises SimlabError for
     a rule that has met no pair, and as `decoder_options` does.
     """
+    if isinstance(decoder, BlockSpeculative):
+        return {**decoder_options(decoder), "sampler": 2}  # the first one drew other numbers
     if not isinstance(decoder, RuleSpeculative):
         return decoder_options(decoder)
     if not isinstance(decoder.rule, RuleTables):

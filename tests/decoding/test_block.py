@@ -13,6 +13,7 @@ from hypothesis import given
 
 from simlab.decoders import Autoregressive, BlockSpeculative, Speculative
 from simlab.decoding import build_tables, simulate_batch
+from simlab.decoding.block.chances import bounded_chances
 from simlab.decoding.simulate import record_paths, starting_from
 from simlab.errors import SimlabError
 from simlab.evidence import marginals_verdict, mean_verdict, pmf_verdict
@@ -130,12 +131,17 @@ def spoilt(chains, change, window=2):
 
 
 def test_catches_spoilt_tables(dense):
-    """On the production kernels: ratios a tenth too large, the excess of another pair, a bonus of the draft,
-    a window that is one short."""
+    """On the production kernels: ratios a tenth too large, chances, corrections or rows of another pair, a
+    bonus of the draft, a window that is one short."""
     other = build_tables(as_pair(*rational_chains(3, 3, seed=13, zeros=0.0)), BlockSpeculative(2))
     assert not spoilt(dense, lambda tables: tables)
     assert spoilt(dense, lambda tables: replace(tables, ratios=tables.ratios * 1.1))
-    assert spoilt(dense, lambda tables: replace(tables, excess=other.excess))
+    for name in ("bounds", "residual"):
+        assert spoilt(dense, lambda tables, name=name: replace(tables, **{name: getattr(other, name)}))
+    assert spoilt(dense, lambda tables: replace(deciding_nothing(tables), rows=other.rows))
+    assert spoilt(
+        dense, lambda tables: replace(tables, distances=1 + 0 * tables.distances, target=tables.draft)
+    )
     assert spoilt(dense, lambda tables: replace(tables, target=tables.draft))
     shorter = build_tables(as_pair(*dense), BlockSpeculative(1))
     assert spoilt(dense, lambda tables: shorter)
@@ -213,19 +219,40 @@ def test_the_same_counts_however_the_batch_is_made():
     assert windowed.target_calls.shape == one.target_calls.shape
 
 
-@pytest.mark.parametrize(
-    "pair", [paper(20), corpus(horizon=9), ChainPair.stationary(*[np.eye(3)] * 2, np.eye(3)[0], 5)]
-)
-def test_cells_of_chances_decide_as_the_exact_chances(pair):
-    """With cells that decide nothing every chance is computed; with some that are wrong the counts differ."""
-    tables = build_tables(pair, BlockSpeculative(5))
-    none, zeros = np.full_like(tables.excess.chances, 65535 << 16), np.zeros_like(tables.excess.chances)
-    one, exact, never = (
-        simulate_batch(replace(tables, excess=tables.excess._replace(chances=chances)), 2000, seeded(2))
-        for chances in (tables.excess.chances, none, zeros)
+def deciding_nothing(tables):
+    """Cells of chances that leave every position to be asked to the exact chance."""
+    return replace(tables, bounds=np.full_like(tables.bounds, 65535 << 16))
+
+
+@pytest.mark.parametrize("window", [1, 2, None])
+def test_exact_chances_follow_the_oracle_too(window):
+    """Without cells, and so do corrections from either table of proposals alone, and from none."""
+    chains = rational_chains(3, 3, seed=11, zeros=0.3)
+    tables, distribution = (
+        deciding_nothing(build_tables(as_pair(*chains), BlockSpeculative(window))),
+        joint_distribution(*chains, BlockSpeculative(window)),
     )
-    assert one == exact
-    assert (one == never) == (pair.states == 3)  # identical models accept all at the window's end
+    # Proposed from p target where p < distances: everywhere, nowhere; and shifted rows propose in vain.
+    for distance in (2.0, 0.0):
+        paths = record_paths(replace(tables, distances=tables.distances * 0 + distance), N, seeded(7))
+        assert not mismatches(distribution, outcomes(paths.tokens, paths.rejected))
+
+
+@pytest.mark.parametrize("states", [1, 3, 7, 300])
+def test_cells_of_chances_hold_the_chance(states):
+    """Between the ends of a cell too; from sums of the rows, which find nothing by cells."""
+    draft, target = np.random.default_rng(states).dirichlet(np.full(states, 0.3), size=(2, 1, 1))
+    bounds, distances = bounded_chances(draft, target)
+    assert distances[0, 0] == pytest.approx(np.maximum(target - draft, 0).sum(), abs=1e-12)
+    cells = bounds.size - 1
+    shares = np.append((np.arange(cells) + np.linspace(0, 0.999, 7)[:, None]).ravel() / cells, 1.0)
+    masses = np.maximum(shares[:, None] * target[0] - draft[0], 0.0).sum(axis=1)
+    chances = np.divide(masses, masses + 1 - shares, out=np.ones_like(masses), where=shares < 1)
+    found = bounds[0, (shares * cells).astype(int)]
+    assert (chances * 65536 >= (found & 65535) - 1e-6).all() or states == 1
+    assert ((chances * 65536 <= (found >> 16)) | (found >> 16 == 65535)).all()
+    width = (found >> 16).astype(int) - (found & 65535)
+    assert states < 7 or np.median(width) < 65536 * 8 / cells  # and decide most
 
 
 def test_too_many_drafted_tokens_are_refused():

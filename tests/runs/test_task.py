@@ -114,6 +114,7 @@ def test_every_change_changes_the_id():
         (BatchSpeculative(4), "a75874ec605f4c1e"),
         (BiasedSpeculative(0.1), "ebd2fd03db0b9368"),
         (TreeSpeculative(6), "30d7fa1ccf0a8d8e"),
+        (BlockSpeculative(4), "ab10bee9ffd825b6"),  # of the second sampler
     ],
     ids=str,
 )

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.decoding.block.drafting import token_of
-from simlab.decoding.core.bits import U
-from simlab.decoding.core.randomness import fill
+from simlab.decoding.core.bits import U0, U
+from simlab.decoding.core.chunks import CHUNK, draw, padded
 from simlab.jit import compiled
 
 
@@ -54,13 +53,18 @@ def new_ends(window):
 
 
 @compiled
-def begin(initial, size, start, state, words, lanes, tally):
+def begin(initial, size, start, state, scratch, lanes, tally):
     """Start `size` trajectories: draw their initial tokens."""
-    fill(state, words, size)
-    states = U(tally.tokens.shape[1])
+    for first in range(U0, size, U(CHUNK)):
+        count = min(U(CHUNK), size - first)
+        for j in range(padded(count)):
+            scratch.origins[j] = np.uint16(0)
+        draw(initial, scratch.origins, U(tally.tokens.shape[1]), count, scratch, state, scratch.tokens)
+        for j in range(count):
+            lanes.last[first + j] = scratch.tokens[j]
     for lane in range(size):
-        lanes.last[lane] = np.uint16(token_of(initial.entries, initial.lows, U(0), states, words[lane]))
-    lanes.time[:], lanes.rejections[:], lanes.calls[:], lanes.drafted[:] = 0, 0, 0, 0
+        lanes.time[lane] = lanes.rejections[lane] = lanes.calls[lane] = np.uint16(0)
+        lanes.drafted[lane] = np.uint32(0)
     if tally.path_initial.size > 0:
         for lane in range(size):
             tally.path_initial[start + lane] = lanes.last[lane]
@@ -69,14 +73,15 @@ def begin(initial, size, start, state, words, lanes, tally):
 @compiled
 def waiting_at(t, size, lanes, windows):
     """List the trajectories whose next call starts at t, with their last tokens; returns their number."""
-    time, last, running, tokens = lanes.time, lanes.last, windows.running, windows.tokens[0]
+    time, last, running = lanes.time, lanes.last, windows.running
+    tokens, shares = windows.tokens[0], windows.shares[0]
     now, found = np.uint16(t), U(0)
     for lane in range(size):
         running[found] = np.uint32(lane)
         found += U(time[lane] == now)
     for j in range(found):
         tokens[j] = last[running[j]]
-    windows.shares[0, :found] = 1.0
+        shares[j] = 1.0
     return found
 
 

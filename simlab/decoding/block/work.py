@@ -7,12 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simlab.decoding.core.chunks import CHUNK, WHOLE
 from simlab.decoding.core.randomness import BATCH
 from simlab.jit import compiled
-
-CHUNK = 1024
-"""Calls taken through one loop after another together: so few that what the loops hand on stays in the L1
-cache; a multiple of the words that come in a batch."""
 
 
 class Windows(NamedTuple):
@@ -21,7 +18,7 @@ class Windows(NamedTuple):
     running: uint32 (L,), their trajectories. tokens: uint16 (K + 1, L) and shares: float64 (K + 1, L), the
     start's last token and the drafted ones, and the running ratios. undecided, decided: uint32 (L,), calls by
     whether verifying has found what they accept. edges: uint64 (K + 2,), edges[i] of the decided ones accept
-    at least i tokens.
+    at least i tokens. ends: uint16 (L,), of the decided calls the tokens behind the accepted ones.
     """
 
     running: np.ndarray
@@ -30,40 +27,38 @@ class Windows(NamedTuple):
     undecided: np.ndarray
     decided: np.ndarray
     edges: np.ndarray
+    ends: np.ndarray
 
 
 class Work(NamedTuple):
-    """Buffers of CHUNK elements each, but for `words`: random ones for all calls."""
+    """Buffers of the loops, of CHUNK elements where it does not say L."""
 
-    words: np.ndarray  # uint64
-    chosen_words: np.ndarray  # uint64: those of the calls that end
-    uppers: np.ndarray  # uint32: the upper halves of words
-    slots: np.ndarray  # uint32
-    coins: np.ndarray  # uint16
     indices: np.ndarray  # uint32: where something is looked up
-    entries: np.ndarray  # uint32: what was found there
-    ties: np.ndarray  # uint16: 1 where the first bits do not decide
-    chosen: np.ndarray  # uint32: those where they do not
+    bounds: np.ndarray  # uint32: the bounds of chances found there
     going: np.ndarray  # uint16: 1 where a call stays undecided
-    factors: np.ndarray  # float64: target/draft of tokens
-    shares: np.ndarray  # float64: running ratios
-    masses: np.ndarray  # float64: sums of the excess
-    positive: np.ndarray  # uint32: how many tokens of a row have any
-    found: np.ndarray  # uint32: the one of them that is drawn
-    origins: np.ndarray  # uint16: last tokens
-    drawn: np.ndarray  # uint16: tokens behind them
+    factors: np.ndarray  # float64 (L,): target/draft of tokens
+    shares: np.ndarray  # float64 (L,): running ratios of calls
+    words: np.ndarray  # uint64 (L,): random
+    rows: np.ndarray  # uint64 (L,): the rows from which corrected tokens are drawn, of all steps
+    weights: np.ndarray  # uint64 (L,): their rows of target/draft
+    wanted: np.ndarray  # uint32 (L,): the decided calls that want a corrected token
+    places: np.ndarray  # uint64 (L,): where the proposed tokens' alias entries lie
+    entries: np.ndarray  # uint32 (L,): these entries
+    drawn: np.ndarray  # uint16 (L,): the proposed tokens
 
 
 @compiled
 def new_windows(size, longest):
-    """Room for `size` calls with windows of so many tokens."""
+    """Room for `size` calls with windows of so many tokens, and some more that pad loops."""
+    room = size + WHOLE
     return Windows(
-        np.zeros(size, np.uint32),
-        np.zeros((longest + 1, size), np.uint16),
-        np.zeros((longest + 1, size)),
-        np.zeros(size, np.uint32),
-        np.zeros(size, np.uint32),
+        np.zeros(room, np.uint32),
+        np.zeros((longest + 1, room), np.uint16),
+        np.zeros((longest + 1, room)),
+        np.zeros(room, np.uint32),
+        np.zeros(room, np.uint32),
         np.zeros(longest + 2, np.uint64),
+        np.zeros(room, np.uint16),
     )
 
 
@@ -71,21 +66,16 @@ def new_windows(size, longest):
 def new_work(size):
     """Buffers for one run with up to so many calls at once."""
     return Work(
-        np.zeros((max(size, CHUNK) + BATCH) // BATCH * BATCH, np.uint64),
-        np.zeros(CHUNK, np.uint64),
         np.zeros(CHUNK, np.uint32),
         np.zeros(CHUNK, np.uint32),
         np.zeros(CHUNK, np.uint16),
-        np.zeros(CHUNK, np.uint32),
-        np.zeros(CHUNK, np.uint32),
-        np.zeros(CHUNK, np.uint16),
-        np.zeros(CHUNK, np.uint32),
-        np.zeros(CHUNK, np.uint16),
-        np.zeros(CHUNK),
-        np.zeros(CHUNK),
-        np.zeros(CHUNK),
-        np.zeros(CHUNK, np.uint32),
-        np.zeros(CHUNK, np.uint32),
-        np.zeros(CHUNK, np.uint16),
-        np.zeros(CHUNK, np.uint16),
+        np.zeros(max(size, CHUNK)),
+        np.zeros(max(size, CHUNK)),
+        np.zeros((size + BATCH) // BATCH * BATCH, np.uint64),
+        np.zeros(size, np.uint64),
+        np.zeros(size, np.uint64),
+        np.zeros(size, np.uint32),
+        np.zeros(size, np.uint64),
+        np.zeros(size, np.uint32),
+        np.zeros(size, np.uint16),
     )

@@ -147,7 +147,8 @@ def usable(weights, otherwise):
     for y in range(weights.size):
         if weights[y] > 0.0:
             return
-    weights[:] = otherwise
+    for y in range(weights.size):  # numba takes seconds to compile weights[:] = otherwise
+        weights[y] = otherwise[y]
 
 
 def residual_table(draft: np.ndarray, target: np.ndarray) -> AliasTable:
