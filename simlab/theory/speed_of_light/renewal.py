@@ -42,6 +42,9 @@ CERTAIN = 1e-14
 ACCURACY = 1e-4
 """How far above its limit for h -> 0 the bound is to lie, in tokens, for smooth distributions."""
 
+BLOCK = 128
+"""Cells of the lattice that are found together."""
+
 DOUBLINGS = 3
 """Capacities share a lattice with those to the next power of 2^DOUBLINGS, whichever of them are asked for."""
 
@@ -86,12 +89,7 @@ def _thresholds(law: Law, entropy: float, log_capacity: float) -> tuple[np.ndarr
         width, cells = _lattice(entropy, reach)
         renewals = _renewals(_step_masses(law, width, cells))
         thresholds = width * np.arange(cells)
-        # sum_{k <= j} e^{(k-j)h} u_k by its recursion, for which no power overflows
-        grown = np.empty(cells)
-        total = 0.0
-        for j in range(cells):
-            total = total * math.exp(-width) + renewals[j]
-            grown[j] = total
+        grown = _grown(renewals, width)
         if grown[-1] >= math.exp(log_capacity - thresholds[-1]):
             return thresholds, np.cumsum(renewals) - grown
         reach *= 1.5
@@ -146,11 +144,31 @@ def _dirichlet_cells(law: Dirichlet, edges: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _renewals(steps: np.ndarray) -> np.ndarray:
-    """u_0, u_1, ..: u + delta_0 = 1 / (1 - f) as power series."""
-    backwards = steps[::-1].copy()
+    """u_0, u_1, ..: u + delta_0 = 1 / (1 - f) = v as power series, found by blocks.
+
+    v_k = v_0 sum_{j<k} f_{k-j} v_j. In a block that starts at s the part of the sum with j < s, b_i, is a
+    correlation. The rest is a renewal equation again, solved by v itself: v_{s+i} = sum_{m<=i} v_{i-m} b_m.
+    No term is negative.
+    """
     found = np.empty(len(steps))
     found[0] = 1 / (1 - steps[0])
-    for k in range(1, len(steps)):
-        found[k] = backwards[len(steps) - 1 - k : len(steps) - 1] @ found[:k] * found[0]
+    for k in range(1, min(BLOCK, len(steps))):
+        found[k] = steps[k:0:-1] @ found[:k] * found[0]
+    for start in range(BLOCK, len(steps), BLOCK):
+        size = min(BLOCK, len(steps) - start)
+        before = np.correlate(steps[1 : start + size], found[start - 1 :: -1][:start], "valid")
+        found[start : start + size] = np.convolve(found[:size], before)[:size]
     found[0] -= 1
     return found
+
+
+def _grown(renewals: np.ndarray, width: float) -> np.ndarray:
+    """sum_{k <= j} e^{(k-j)h} u_k for all j, by blocks in which no power overflows."""
+    grown, block = np.empty(len(renewals)), max(1, min(BLOCK, int(100 / width)))
+    shrinking, total = np.exp(-width * np.arange(block)), 0.0
+    for start in range(0, len(renewals), block):
+        some = renewals[start : start + block]
+        factors = shrinking[: len(some)]
+        grown[start : start + block] = factors * (np.cumsum(some / factors) + total * math.exp(-width))
+        total = grown[start + len(some) - 1]
+    return grown
