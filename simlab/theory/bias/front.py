@@ -220,15 +220,15 @@ def _masses(slopes, ratios, target, proposed, multipliers, steps) -> tuple[np.nd
     wanted = np.stack([ratios[np.searchsorted(row, multipliers)] for row in slopes])  # a_y / target(y)
     below = np.concatenate([np.zeros((states, steps)), wanted[:, : len(multipliers) - steps]], axis=1)
     wanted[:, -1] = np.inf  # from multiplier 0 on any mass is welcome
-    every = np.arange(states)
-    goal = np.where(target > 0, target, 1.0)[:, None, :]
-    has_target = (target > 0)[:, None, :]
+    below, wanted = below.T.copy(), wanted.T.copy()  # a multiplier's are looked up together
+    goal = target[:, None, :]
 
     def at(index: np.ndarray) -> np.ndarray:
-        least = np.where(has_target, goal * below[every, index[..., None]], 0.0)
-        most = wanted[every, index[..., None]]
-        most = np.where(has_target | (most == np.inf), goal * most, 0.0)
-        return np.minimum(most, np.maximum(least, proposed))
+        least = np.take(below, index, axis=0)
+        least *= goal
+        most = np.take(wanted, index, axis=0)
+        np.multiply(most, goal, out=most, where=most < np.inf)
+        return np.minimum(most, np.maximum(least, proposed, out=least), out=most)
 
     low = np.zeros(proposed.shape[:2], np.int64)
     high = np.full_like(low, len(multipliers) - 1)
@@ -287,4 +287,11 @@ def _hull(lines: np.ndarray) -> np.ndarray:
     slopes, where = np.unique(lines[0], return_inverse=True)
     least = np.full(len(slopes), np.inf)
     np.minimum.at(least, where, lines[1])
-    return np.array(_convex(list(zip(slopes.tolist(), least.tolist(), strict=True)))).T
+    points = np.array([slopes, least])
+    while True:  # what is not below the line between its neighbours is no corner: all such leave at once
+        (x, y), (across, up) = points, points[:, 1:] - points[:, :-1]
+        turns = across[:-1] * (y[2:] - y[:-2]) - up[:-1] * (x[2:] - x[:-2])
+        corners = np.concatenate([[True], turns > 0, [True]])[: len(x)]
+        if corners.all():
+            return points
+        points = points[:, corners]
