@@ -11,6 +11,7 @@ from simlab.decoding.core.tables import AliasTable, alias_table, initial_table, 
 from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +33,9 @@ class AutoregressiveTables:
         _sample(self.initial, self.target, U(trajectories), U(block), state, tally)
 
 
-def bytes_per_row(pair: ChainPair, decoder: Autoregressive) -> int:
+def bytes_per_row(size: PairSize, decoder: Autoregressive) -> int:
     """What the tables take for each of their S * V rows."""
-    return 8 * pair.states
+    return 8 * size.states
 
 
 def tables(pair: ChainPair, decoder: Autoregressive) -> AutoregressiveTables:

@@ -52,6 +52,7 @@ from simlab.decoding.core.tables import (
 from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +92,9 @@ class BatchTables:
         )
 
 
-def bytes_per_row(pair: ChainPair, decoder: BatchSpeculative) -> int:
+def bytes_per_row(size: PairSize, decoder: BatchSpeculative) -> int:
     """What the tables take for each of their S * V rows."""
-    return 40 * pair.states + 16 * (decoder.drafts - 1)
+    return 40 * size.states + 16 * (decoder.drafts - 1)
 
 
 def tables(pair: ChainPair, decoder: BatchSpeculative) -> BatchTables:

@@ -50,6 +50,7 @@ from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, n
 from simlab.decoding.counts import DEVIATION_LEVELS
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 RESIDUAL, TARGET, DRAFT = 0, 1, 2
 """The distributions that replace a rejected token."""
@@ -91,9 +92,9 @@ class BiasedTables:
         )
 
 
-def bytes_per_row(pair: ChainPair, decoder: BiasedSpeculative) -> int:
+def bytes_per_row(size: PairSize, decoder: BiasedSpeculative) -> int:
     """What the tables take for each of their S * V rows."""
-    return 32 * pair.states
+    return 32 * size.states
 
 
 def tables(pair: ChainPair, decoder: BiasedSpeculative) -> BiasedTables:

@@ -36,6 +36,7 @@ from simlab.decoding.core.tables import AliasTable, initial_table, step_of
 from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 
 class RankedTable(NamedTuple):
@@ -69,9 +70,9 @@ class TreeTables:
         _sample(self.initial, self.target, self.forest, U(trajectories), U(block), state, tally)
 
 
-def bytes_per_row(pair: ChainPair, decoder: TreeSpeculative) -> int:
+def bytes_per_row(size: PairSize, decoder: TreeSpeculative) -> int:
     """What the tables take for each of their S * V rows, but for the trees, which `grow_forest` checks."""
-    return 16 * pair.states
+    return 16 * size.states
 
 
 def tables(pair: ChainPair, decoder: TreeSpeculative) -> TreeTables:

@@ -46,6 +46,7 @@ from simlab.decoding.core.tables import (
 from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +80,9 @@ class MemoryTables:
         _sample(self.initial, self.drafts, spare, rule, U(trajectories), U(block), state, tally)
 
 
-def bytes_per_row(pair: ChainPair, decoder: Remembering) -> int:
+def bytes_per_row(size: PairSize, decoder: Remembering) -> int:
     """What the tables take for each of their S * V rows."""
-    return 32 * pair.states
+    return 32 * size.states
 
 
 def tables(pair: ChainPair, decoder: Remembering) -> MemoryTables:

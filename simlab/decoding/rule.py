@@ -30,11 +30,13 @@ from simlab.decoding.core.tables import (
 )
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 
-def bytes_per_row(pair: ChainPair, decoder: RuleSpeculative) -> int:
-    """What the tables take for each of their S * V rows, those of the rule included."""
-    return (32 + 24 + (8 * pair.states if decoder.rule.replacement.ndim == 4 else 0)) * pair.states
+def bytes_per_row(size: PairSize, decoder: RuleSpeculative) -> int:
+    """What the tables take for each of their S * V rows, those of the rule included while it is asked."""
+    by_rejected = getattr(getattr(decoder.rule, "replacement", None), "ndim", 3) == 4
+    return (112 + (8 * size.states if by_rejected else 0)) * size.states
 
 
 def tables(pair: ChainPair, decoder: RuleSpeculative) -> BiasedTables | windows.WindowTables:

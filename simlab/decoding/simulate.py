@@ -15,6 +15,7 @@ from simlab.decoding.core.tables import AliasTable, check_size, initial_table, m
 from simlab.decoding.core.tally import Room, Tally, new_tally
 from simlab.decoding.counts import OPTIONAL, Counts
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 SAMPLERS = {
     "autoregressive": "simlab.decoding.autoregressive",
@@ -35,6 +36,8 @@ what the tables take for each of their S * V rows."""
 BLOCK, LARGE_BLOCK = 2**16, 2**18
 """Trajectories that go through one step before the next. Where a step's tables do not fit the L2 cache, more
 of them share the price of fetching the tables from memory."""
+SCRATCH = 3
+"""Arrays (V, V) that samplers hold of one step while they build its tables, at most."""
 LARGE_STEP = 2**20
 """Bytes of one step's records and residual from which the large block pays."""
 
@@ -80,11 +83,19 @@ def build_tables(pair: ChainPair, decoder: Decoder) -> Tables:
     """
     check_finite(decoder)
     sampler, decoder = module_for(decoder, SAMPLERS, "sampler"), on_pair(decoder, pair)
-    needed = check_size(pair, sampler.bytes_per_row(pair, decoder))
+    needed = table_bytes(PairSize.of(pair), decoder)
+    check_size(pair, needed)
     try:
         return sampler.tables(pair, decoder)
     except MemoryError as error:
         raise memory_error(needed) from error
+
+
+def table_bytes(size: PairSize, decoder: Decoder) -> int:
+    """About how many bytes `build_tables` takes for a pair of this size, with what it needs while it builds;
+    trees of drafted tokens come on top, and are checked as they grow."""
+    sampler = module_for(decoder, SAMPLERS, "sampler")
+    return size.steps * size.states * sampler.bytes_per_row(size, decoder) + SCRATCH * size.rows
 
 
 def _sample(tables: Tables, trajectories: int, seed: np.random.SeedSequence, recorded: int = 0):

@@ -31,6 +31,7 @@ from simlab.decoding.core.tables import (
 from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, new_block, note
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +54,9 @@ class SpeculativeTables:
         _sample(self.initial, self.drafts, self.residual, U(trajectories), U(block), state, tally)
 
 
-def bytes_per_row(pair: ChainPair, decoder: Speculative) -> int:
+def bytes_per_row(size: PairSize, decoder: Speculative) -> int:
     """What the tables take for each of their S * V rows."""
-    return 24 * pair.states
+    return 24 * size.states
 
 
 def tables(pair: ChainPair, decoder: Speculative) -> SpeculativeTables:

@@ -64,6 +64,7 @@ from simlab.decoding.core.tally import Room, Tally, count_block, first_tokens, n
 from simlab.errors import SimlabError
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 Decoder = Speculative | AdaptiveSpeculative | ConfidenceSpeculative
 
@@ -120,9 +121,9 @@ class WindowTables:
         )
 
 
-def bytes_per_row(pair: ChainPair, decoder: Decoder) -> int:
+def bytes_per_row(size: PairSize, decoder: Decoder) -> int:
     """What the tables take for each of their S * V rows, but for the limits."""
-    return (32 if decoder.has_bonus else 24) * pair.states
+    return (32 if decoder.has_bonus else 24) * size.states
 
 
 def tables(pair: ChainPair, decoder: Decoder) -> WindowTables:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.checks import physical_memory
 from simlab.decoding.core.alias import acceptance_threshold, pack_row, pack_rows
 from simlab.decoding.core.bits import LOW32, U16, U32
 from simlab.errors import SimlabError
 from simlab.jit import compiled
+from simlab.memory import available_memory, gibibytes
 from simlab.pairs.pair import ChainPair
 
 LARGEST = 65535
@@ -47,32 +47,31 @@ def distinct_steps(pair: ChainPair) -> int:
     return max(len(pair.draft_rows), len(pair.target_rows))
 
 
-def check_size(pair: ChainPair, bytes_per_row: int) -> int:
-    """The bytes that tables with S * V rows need.
-
-    Raises SimlabError where the samplers' 16-bit fields or this machine's memory are too small for them.
-    """
+def check_size(pair: ChainPair, needed: int) -> None:
+    """Raises SimlabError where the samplers' 16-bit fields or the memory there is are too small for a pair
+    and tables of so many bytes."""
     if pair.states > LARGEST + 1:
         raise SimlabError(f"V = {pair.states}: simulate takes at most {LARGEST + 1} tokens")
     if pair.horizon > LARGEST:
         raise SimlabError(f"T = {pair.horizon}: simulate takes at most {LARGEST} steps")
-    needed = distinct_steps(pair) * pair.states * bytes_per_row
     check_memory(needed)
-    return needed
 
 
 MEND = "fewer tokens, steps or drafts, or a stationary pair"
 
 
 def check_memory(needed: int, mend: str = MEND) -> None:
-    """Raises SimlabError where this machine's memory is too small for so many bytes."""
-    if needed > physical_memory():
+    """Raises SimlabError where so many more bytes are not available."""
+    if needed > available_memory():
         raise memory_error(needed, mend)
 
 
 def memory_error(needed: int, mend: str = MEND) -> SimlabError:
     """The error for tables that do not fit."""
-    return SimlabError(f"the sampler's tables need {needed / 2**30:.1f} GiB, more than there is: give {mend}")
+    return SimlabError(
+        f"the sampler's tables need {gibibytes(needed)}, more than there is "
+        f"({gibibytes(available_memory())} available): give {mend}"
+    )
 
 
 def alias_table(chain: np.ndarray) -> AliasTable:

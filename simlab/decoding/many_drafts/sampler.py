@@ -32,6 +32,7 @@ from simlab.decoding.many_drafts.verifying import rule_tables, verify
 from simlab.decoding.many_drafts.work import new_work
 from simlab.jit import compiled
 from simlab.pairs.pair import ChainPair
+from simlab.pairs.size import PairSize
 
 BYTES = {"recursive": 40, "k-seq": 48, "optimal": 40, "match": 32, "greedy": 32}
 """By rule, about so many bytes for each token of a row, and class."""
@@ -78,12 +79,12 @@ class MultiDraftTables:
         tally.nodes_by_position[:] = tally.drafted_by_position * np.diff(self.sizes.astype(np.int64))
 
 
-def bytes_per_row(pair: ChainPair, decoder: MultiDraftSpeculative) -> int:
+def bytes_per_row(size: PairSize, decoder: MultiDraftSpeculative) -> int:
     """About what the tables take for each of their S * V rows."""
-    longest = longest_window(decoder, pair.horizon)
+    longest = longest_window(decoder, size.horizon)
     classes = len(set(decoder.drafts[:longest])) or 1
     tries = 16 * max(decoder.drafts) * (decoder.rule in ("recursive", "k-seq") and decoder.replacement)
-    return (BYTES[decoder.rule] * classes + 8 * decoder.bonus) * pair.states + tries
+    return (BYTES[decoder.rule] * classes + 8 * decoder.bonus) * size.states + tries
 
 
 def tables(pair: ChainPair, decoder: MultiDraftSpeculative) -> MultiDraftTables:

@@ -91,13 +91,18 @@ def chains_total_variation(output, target, initial, *, cells: int | None = None)
         exact = _enumerated(steps, initial, future)
         if exact is not None:
             return Bracket(exact, exact)
-        cells = int(np.clip(WORK / (len(steps) * steps.states**2), LEAST_CELLS, MOST_CELLS))
+        cells = cells_for(len(steps), steps.states)
     grid = _grid(steps, initial, future, cells)
     # Each step sums V masses and at its ends all cells; logarithms and weights are right to a few ulps.
     allowance = len(steps) * (steps.states + len(grid.ratios) + 100) * np.finfo(float).eps
     low = _merged(steps, initial, grid, future) - allowance
     high = _split(steps, initial, grid, future) + allowance
     return Bracket(float(max(low, 0.0)), float(min(high, 1.0)))
+
+
+def cells_for(horizon: int, states: int) -> int:
+    """How many cells of the ratio take about WORK."""
+    return int(np.clip(WORK / (horizon * states**2), LEAST_CELLS, MOST_CELLS))
 
 
 class _Step(NamedTuple):
