@@ -1,7 +1,4 @@
-"""Checks of single numbers that a user gives: the value, as a plain Python number, or one clear line.
-
-And what they are checked against: the memory there is.
-"""
+"""Checks of single numbers that a user gives: the value, as a plain Python number, or one clear line."""
 
 from __future__ import annotations
 
@@ -82,11 +79,3 @@ def _fits(value: Real) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number too large for a float
         return False
-
-
-def physical_memory() -> float:
-    """Bytes that this machine has; infinite where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from simlab.errors import SimlabError
+
+UNASKED = 2**26
+"""Up to so many bytes nobody looks whether they fit."""
 
 WORTH_TELLING = 2**30
 """Bytes from which a command says, before it starts, how much memory it will take."""
@@ -21,18 +24,13 @@ def gibibytes(number: float) -> str:
 def check_fits(what: str, needed: float, mend: str) -> None:
     """Raises SimlabError where so many more bytes are not available.
 
-    what: e.g. "the sampler's tables need"; mend: what to give, e.g. "fewer tokens".
+    what: e.g. "the sampler's tables need"; mend: what is expected instead, e.g. "fewer tokens".
     """
-    if needed > (there_is := available_memory()):
+    if needed > UNASKED and needed > (there_is := available_memory()):
         raise SimlabError(
-            f"{what} {gibibytes(needed)}, more than there is ({gibibytes(there_is)} available): give {mend}"
+            f"{what} {gibibytes(needed)} of memory, more than there is ({gibibytes(there_is)} available); "
+            f"expected {mend}"
         )
-
-
-def spelled(parts: Mapping[str, float]) -> str:
-    """The parts of a need that count, in words: "pair 3.0 GiB, exact numbers 0.2 GiB"."""
-    told = {name: number for name, number in parts.items() if number >= 2**30 / 20}
-    return ", ".join(f"{name} {gibibytes(number)}" for name, number in told.items())
 
 
 def available_memory(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> float:
@@ -111,6 +109,4 @@ def _cached_files(path: Path) -> float:
     except OSError:
         return 0.0
     stat = {entry[0]: float(entry[1]) for entry in entries if len(entry) == 2}
-    return sum(
-        stat.get(f"total_{name}", stat.get(name, 0.0)) for name in ("inactive_file", "active_file")
-    )
+    return sum(stat.get(f"total_{name}", stat.get(name, 0.0)) for name in ("inactive_file", "active_file"))

@@ -51,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _answered(arguments: list[str]) -> int:
     try:
-        with _one_blas_thread():
+        from simlab.cli.waiting import shown_waiting
+
+        with _one_blas_thread(), shown_waiting():
             code = _dispatch(arguments)
             print(end="", flush=True)
             return code

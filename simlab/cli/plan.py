@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simlab.cli.config.compose import compose_points, taken_out
 from simlab.cli.config.settings import cost_from, figures_from, file_from, output_from, pair_from
+from simlab.cli.memory import check_plan
 from simlab.cli.output.documents import plain
 from simlab.errors import SimlabError
 from simlab.file_names import LONGEST_OF_FILES, name_of
@@ -117,6 +118,8 @@ def _plans(words: list[str]) -> tuple[list[WindowPlan], Path, list[str]]:
         own["log"] = read_logs([value if value == PIPE else file_from("log", value) for value in own["log"]])
     points = compose_points(others)
     output, further = output_from(points[0]), figures_from(points[0])  # mistakes in them before any plan
+    if source == "pair":
+        check_plan(points)
     plans = []
     for point in points:
         settings["cost"] = cost_from(point)

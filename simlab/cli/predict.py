@@ -11,6 +11,7 @@ import numpy as np
 
 from simlab.cli.config.compose import compose_points, taken_out
 from simlab.cli.config.settings import cost_from, decoder_from, pair_from, sampling_from, written_file_from
+from simlab.cli.memory import check_predict
 from simlab.cli.output.prediction_rows import BY_POSITION, NUMBERS, QUANTILES, column_order, prediction_row
 from simlab.cli.output.tables import text_table
 from simlab.cost import CostModel
@@ -118,7 +119,9 @@ def main(words: list[str]) -> int:
     as_json = "--json" in words
     own, words = taken_out([word for word in words if word != "--json"], ["csv"])
     path = written_file_from("csv", own["csv"]) if own else None
-    points = [_point(config) for config in compose_points(words)]
+    configs = compose_points(words)
+    check_predict(configs, as_json)
+    points = [_point(config) for config in configs]
     if path is not None:
         _write(path, points)
     if as_json:

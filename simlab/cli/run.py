@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import backend_from, output_from, settings_from, shard_from
+from simlab.cli.memory import check_run
 from simlab.cli.output.documents import OUTCOME, TIMING, outcome_document, plain, timing_document, to_json
 from simlab.cli.output.verdict_tables import check_table, verdict_table
 from simlab.cli.process import ignore_signals
@@ -77,9 +78,11 @@ def _execute(experiments: Sequence[Sequence[dict]], report: Path | None, show_ou
     from simlab.cli.presenting import Presenters
     from simlab.runs import Interrupted, Ledger, Loky, collect, show
     from simlab.runs.shard import WHOLE
+    from simlab.runs.work import SHARED
 
     output = output_from(experiments[0][0])
     backend = backend_from(experiments[0][0])
+    check_run([config for configs in experiments for config in configs])
     points = [[settings_from(config) for config in configs] for configs in experiments]
     names = [some[0].experiment for some in points]
     plans = [experiment_module(name).plan(some) for name, some in zip(names, points, strict=True)]
@@ -100,7 +103,8 @@ def _execute(experiments: Sequence[Sequence[dict]], report: Path | None, show_ou
             ordered.append(shown[0])
             show_outcome(*shown)
 
-    processes = backend.workers if isinstance(backend, Loky) else 1
+    one_copy = any(job.subject.nbytes >= SHARED for plan in plans for job in plan.jobs)
+    processes = backend.workers if isinstance(backend, Loky) and not one_copy else 1
     presenters = Presenters(list(zip(names, plans, strict=True)), processes, done)
     try:
         with _ledger_warnings_as_lines(), Ledger(output / "ledger.sqlite") as ledger, presenters:

@@ -15,6 +15,7 @@ from pathlib import Path
 from simlab.checks import as_integer, check_count
 from simlab.cli.config.compose import compose_points
 from simlab.cli.config.settings import decoder_from, figures_from, output_from, pair_from
+from simlab.cli.memory import check_pair
 from simlab.cli.output.documents import plain
 from simlab.cli.output.trajectory import WIDTH, trajectory_text, visible
 from simlab.decoders import (
@@ -26,6 +27,7 @@ from simlab.decoders import (
 from simlab.errors import SimlabError
 from simlab.file_names import LONGEST_OF_FILES, name_of
 from simlab.pairs import ChainPair, make_pair
+from simlab.pairs.size import pair_size
 from simlab.reference import Trajectory, trace_one
 
 USAGE = """usage: simlab show [key=value ...] [--json]
@@ -103,14 +105,14 @@ def _pair(config: dict, words: list[str]) -> tuple[str, dict, ChainPair]:
     """The generator's name and options, and the pair, no longer than HORIZON if no horizon is given, unless
     a policy or a draft from a file says how long it is."""
     name, options = pair_from(config)
-    pair = make_pair(name, **options)
     told = any(word.lstrip("+").startswith("pair.horizon=") for word in words)
     decoder = config["decoder"]
     from_file = decoder.get("policy", "optimal") != "optimal" or decoder.get("assumed_draft") is not None
-    if not told and pair.horizon > HORIZON and not from_file:
+    size = pair_size(name, options)
+    if not told and size is not None and size.horizon > HORIZON and not from_file:
         options["horizon"] = HORIZON
-        pair = make_pair(name, **options)
-    return name, options, pair
+    check_pair(name, options)
+    return name, options, make_pair(name, **options)
 
 
 def _check_fits(pair: ChainPair, decoder: Decoder) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from simlab.checks import check_count, check_number, check_path
 from simlab.errors import SimlabError
+from simlab.memory import check_fits
 from simlab.pairs.pair import ChainPair
 
 LEAST_CHARACTERS = 1000
@@ -53,6 +54,7 @@ def corpus(
     text = _closed(read_text(path))
     tokens, line_break = _encode(text, max_states)
     states = int(tokens.max()) + 1
+    check_fits("pair corpus takes", 24.0 * states**2, f"max_states below {states}")
     seen = tokens[: max(1, round(draft_fraction * len(tokens)))]
     target = _bigram_rows(tokens, states, smoothing, "target")
     if draft_model == "bigram":

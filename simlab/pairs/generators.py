@@ -10,7 +10,11 @@ import numpy as np
 
 from simlab.checks import check_count, check_number, check_path
 from simlab.errors import SimlabError
+from simlab.memory import check_fits
 from simlab.pairs.pair import ChainPair
+
+HELD = {"softmax": 5, "mixture": 4, "corpus": 3}
+"""Chains that a generator holds at once; 2, the pair itself, where it is not named."""
 
 
 def paper(horizon: int = 50, states: int = 7, seed: int = 10) -> ChainPair:
@@ -19,7 +23,7 @@ def paper(horizon: int = 50, states: int = 7, seed: int = 10) -> ChainPair:
     r = RandomState(seed); draft = r.rand(T, V, V); target = r.rand(T, V, V); rows normalised. With the
     defaults E[N_rej] = 16.4049; the paper prints 16.41 for T = 50 and does not publish how it drew its rows.
     """
-    horizon, states, random = _shape_and_random(horizon, states, seed)
+    horizon, states, random = _shape_and_random("paper", horizon, states, seed)
     draft = random.rand(horizon, states, states)
     target = random.rand(horizon, states, states)
     return _pair(_normalised(draft), _normalised(target), horizon)
@@ -34,7 +38,7 @@ def dirichlet(
     stationary: bool = False,
 ) -> ChainPair:
     """Independent rows from symmetric Dirichlet distributions, one concentration (> 0) for each model."""
-    horizon, states, random = _shape_and_random(horizon, states, seed)
+    horizon, states, random = _shape_and_random("dirichlet", horizon, states, seed, stationary)
     chains = []
     for name, value in (("draft", draft_concentration), ("target", target_concentration)):
         concentration = check_number(f"{name}_concentration", value, above=0.0)
@@ -57,7 +61,7 @@ def softmax(
     Target logits are logit_scale * N(0, 1); draft logits are the same plus draft_noise * N(0, 1); each is
     divided by its model's temperature (> 0). draft_noise = 0 leaves temperature as the only difference.
     """
-    horizon, states, random = _shape_and_random(horizon, states, seed)
+    horizon, states, random = _shape_and_random("softmax", horizon, states, seed, stationary)
     scale = check_number("logit_scale", logit_scale, least=0.0)
     noise = check_number("draft_noise", draft_noise, least=0.0)
     cold = {
@@ -83,7 +87,7 @@ def mixture(
     Target and noise are independent Dirichlet(concentration) rows, the same for every blur, so that
     TV(draft, target) = blur * TV(noise, target) exactly, row by row.
     """
-    horizon, states, random = _shape_and_random(horizon, states, seed)
+    horizon, states, random = _shape_and_random("mixture", horizon, states, seed, stationary)
     concentration = check_number("concentration", concentration, above=0.0)
     blur = check_number("blur", blur, least=0.0, most=1.0)
     steps = _steps(horizon, stationary)
@@ -113,6 +117,7 @@ def uniform(states: int = 24, target_states: int = 12, horizon: int = 1) -> Chai
     """
     horizon, states = check_count("horizon", horizon), check_count("states", states)
     target_states = check_count("target_states", target_states, most=states)
+    _check_room("uniform", 1, states)
     draft = np.full(states, 1.0 / states)
     target = np.where(np.arange(states) < target_states, 1.0 / target_states, 0.0)
     return _memoryless(draft, target, horizon)
@@ -149,10 +154,19 @@ def _steps(horizon: int, stationary: bool) -> int:
     return 1 if stationary else horizon
 
 
-def _shape_and_random(horizon, states, seed) -> tuple[int, int, np.random.RandomState]:
+def _shape_and_random(
+    name: str, horizon, states, seed, stationary=False
+) -> tuple[int, int, np.random.RandomState]:
     horizon, states = check_count("horizon", horizon), check_count("states", states)
     seed = check_count("seed", seed, least=0, most=2**32 - 1)
+    _check_room(name, _steps(horizon, stationary), states)
     return horizon, states, np.random.RandomState(seed)
+
+
+def _check_room(name: str, steps: int, states: int) -> None:
+    """Raises SimlabError, before anything is built, where the pair does not fit into memory."""
+    needed = HELD.get(name, 2) * 8.0 * steps * states**2
+    check_fits(f"pair {name} takes", needed, f"fewer states than {states}, or fewer steps than {steps}")
 
 
 def _dirichlet_rows(random, concentration: float, steps: int, states: int, name: str) -> np.ndarray:

@@ -12,14 +12,12 @@ import numpy as np
 from simlab.errors import SimlabError
 from simlab.pairs.catalogue import GENERATORS
 from simlab.pairs.corpus import alphabet
+from simlab.pairs.generators import HELD
 from simlab.pairs.pair import ChainPair
 from simlab.pairs.processing import processing_settings
 
 SMALL_ALPHABET = 2048
 """Up to so many tokens of a text nobody needs to count them for want of memory."""
-
-BUILDING = {"softmax": 5.0, "mixture": 4.0}
-"""Chains of the pair's size that a generator holds at once; 2, the pair itself, where it is not named."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,13 @@ def pair_size(name: str, options: Mapping) -> PairSize | None:
         defaults = inspect.signature(GENERATORS[name]).parameters
         settings = {key: options.get(key, one.default) for key, one in defaults.items()}
         draft_steps, target_steps, states, horizon = _shape(name, settings)
-    except (SimlabError, KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile):
+    except (SimlabError, KeyError, TypeError, ValueError, AttributeError, OSError, zipfile.BadZipFile):
         return None
     if min(draft_steps, target_steps, states, horizon) < 1:
         return None
     rows = 8 * states**2
     nbytes = (draft_steps + target_steps) * rows
-    building = max(nbytes, BUILDING.get(name, 2.0) * max(draft_steps, target_steps) * rows)
+    building = max(nbytes, HELD.get(name, 2) * max(draft_steps, target_steps) * rows)
     if any(value is not None for value in processing.values()):
         building = max(building, 2 * nbytes)  # the rows before and after
     return PairSize(states, horizon, max(draft_steps, target_steps), nbytes, building)

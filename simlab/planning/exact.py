@@ -14,6 +14,7 @@ from simlab.decoders import (
     StreakSpeculative,
 )
 from simlab.pairs.pair import ChainPair, check_pair
+from simlab.pairs.size import PairSize
 from simlab.planning.window_plan import WindowPlan
 from simlab.planning.windows import (
     WindowChoice,
@@ -22,6 +23,7 @@ from simlab.planning.windows import (
     longer_remark,
     shown_windows,
 )
+from simlab.progress import stepping
 from simlab.theory import (
     best_threshold,
     expected_time,
@@ -30,6 +32,8 @@ from simlab.theory import (
     optimal_policy,
     window_times,
 )
+from simlab.theory.sizes import predict_bytes, rules_bytes
+from simlab.theory.windows.best import MOST_THRESHOLDS
 
 LOOKED_AT = 64
 """The longest window looked at if none is asked for; the time grows with its square."""
@@ -40,8 +44,9 @@ CONFIDENT = 8
 BLOCK = 4
 """The longest window of block verification: the exact number grows dear with it."""
 
-DEAR = 10**5
-"""Above so many rows times tokens the exact number of block verification takes more than some ten seconds."""
+DEAR, MANY = 10**5, 2 * 10**8
+"""Above so many rows times tokens, and so many drafted prefixes that would be followed one by one, the exact
+number of block verification takes more than some ten seconds."""
 
 
 def plan_pair(pair: ChainPair, cost: CostModel, choice: WindowChoice) -> WindowPlan:
@@ -79,7 +84,7 @@ def _remarks(pair: ChainPair, choice: WindowChoice, best: int, speedups: np.ndar
     """speedups: of all windows looked at, from 0."""
     longest, looked_at = pair.horizon - 1, len(speedups) - 1
     remarks = [] if longest else ["a horizon of 1 has no room for a drafted token"]
-    if best and _is_dear(pair):
+    if best and _is_dear(_steps(pair), pair.states, best):
         remarks.append(
             "block verification is left out, as it would take long here: simlab predict decoder=block"
         )
@@ -109,8 +114,21 @@ def _times(pair: ChainPair, cost: CostModel, longest: int) -> np.ndarray:
     return window_times(pair, cost, longest) if longest else np.array([pair.horizon * cost.alone])
 
 
-def _is_dear(pair: ChainPair) -> bool:
-    return max(len(pair.draft_rows), len(pair.target_rows)) * pair.states**2 > DEAR
+def plan_bytes(size: PairSize) -> float:
+    """About how many bytes a plan from a pair of this size takes at most, beside the pair."""
+    thresholds = rules_bytes(size, min(MOST_THRESHOLDS, size.states * size.steps) + 2, CONFIDENT)
+    memory = predict_bytes(size, StreakSpeculative())
+    block = 0.0 if _is_dear(size.steps, size.states, BLOCK) else predict_bytes(size, BlockSpeculative(BLOCK))
+    return max(thresholds, rules_bytes(size, LOOKED_AT, LOOKED_AT), memory, block)
+
+
+def _is_dear(steps: int, states: int, best: int) -> bool:
+    rows = steps * states**2
+    return rows > DEAR and rows * sum(float(states) ** i for i in range(min(best, BLOCK))) > MANY
+
+
+def _steps(pair: ChainPair) -> int:
+    return max(len(pair.draft_rows), len(pair.target_rows))
 
 
 def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[dict]:
@@ -119,31 +137,52 @@ def _others(pair: ChainPair, cost: CostModel, best: int, longest: int) -> list[d
     def time_of(decoder: Decoder) -> float:
         return float(expected_time(pair, decoder, cost)[0] @ pair.initial)
 
-    acceptance = mean_acceptance(pair)
-    guess = int(memoryless.best_window(acceptance, cost, longest=longest))
-    guessed = time_of(Speculative(guess, bonus=True)) if guess else pair.horizon * cost.alone
-    rules = [("memoryless formula", f"acceptance {acceptance:.4f}, so window {guess}", guessed)]
-    if best:  # where drafting does not pay, neither does it in blocks
-        if not _is_dear(pair):
-            block = min(best, BLOCK)
-            rules.append(("block verification", f"window {block}", time_of(BlockSpeculative(block))))
-    windows = {min(window, longest) for window in ((best, 2 * best) if best else (CONFIDENT,))}
-    found = {window: best_threshold(pair, cost, window) for window in sorted(windows)}
-    window = min(found, key=lambda window: found[window].time)
-    rules.append(
-        ("confidence", f"threshold {found[window].threshold:.4g}, window {window}", found[window].time)
-    )
-    for name, rule, moves in (
-        ("history", HistorySpeculative, "+2 if all were accepted, else -1"),
-        ("streak", StreakSpeculative, "+1 or -1 after 11 equal outcomes"),
-    ):
+    def memoryless_guess():
+        acceptance = mean_acceptance(pair)
+        guess = int(memoryless.best_window(acceptance, cost, longest=longest))
+        guessed = time_of(Speculative(guess, bonus=True)) if guess else pair.horizon * cost.alone
+        return "memoryless formula", f"acceptance {acceptance:.4f}, so window {guess}", guessed
+
+    def in_blocks():
+        block = min(best, BLOCK)
+        return "block verification", f"window {block}", time_of(BlockSpeculative(block))
+
+    def confident():
+        windows = {min(window, longest) for window in ((best, 2 * best) if best else (CONFIDENT,))}
+        found = {
+            window: best_threshold(pair, cost, window)
+            for window in stepping(sorted(windows), "thresholds of confidence")
+        }
+        window = min(found, key=lambda window: found[window].time)
+        return (
+            "confidence",
+            f"threshold {found[window].threshold:.4g}, window {window}",
+            found[window].time,
+        )
+
+    def remembering(name, rule, moves):
         decoder = rule(start=min(rule.start, longest), longest=min(rule.longest, longest))
-        rules.append((name, f"from {decoder.start}, {moves}", time_of(decoder)))
-    policy = optimal_policy(pair, cost, longest=longest)
-    setting = f"by position and token, 0 to {policy.longest}"
-    rules.append(("optimal policy", setting, time_of(AdaptiveSpeculative(policy))))
+        return name, f"from {decoder.start}, {moves}", time_of(decoder)
+
+    def optimal():
+        policy = optimal_policy(pair, cost, longest=longest)
+        return (
+            "optimal policy",
+            f"by position and token, 0 to {policy.longest}",
+            time_of(AdaptiveSpeculative(policy)),
+        )
+
+    rules = [
+        memoryless_guess,
+        # Where drafting does not pay, neither does it in blocks.
+        *[in_blocks] * bool(best and not _is_dear(_steps(pair), pair.states, best)),
+        confident,
+        lambda: remembering("history", HistorySpeculative, "+2 if all were accepted, else -1"),
+        lambda: remembering("streak", StreakSpeculative, "+1 or -1 after 11 equal outcomes"),
+        optimal,
+    ]
     alone = pair.horizon * cost.alone
     return [
         {"rule": rule, "setting": setting, "time_per_token": time / pair.horizon, "speedup": alone / time}
-        for rule, setting, time in rules
+        for rule, setting, time in (find() for find in stepping(rules, "other rules for how much to draft"))
     ]

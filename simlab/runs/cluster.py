@@ -6,6 +6,7 @@ they report, so that progress is told and Ctrl-C is heard whatever the cluster d
 
 from __future__ import annotations
 
+import math
 import queue
 import re
 import threading
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 from simlab.checks import check_count
 from simlab.errors import SimlabError
 from simlab.laws import Law
+from simlab.memory import gibibytes
 from simlab.pairs.pair import ChainPair
 from simlab.runs.build import build, differences
-from simlab.runs.plan import Parcel
+from simlab.runs.plan import Job, Parcel
 from simlab.runs.pool import Outcome
 from simlab.runs.processes import safe_path, signals_blocked
 from simlab.runs.work import Done, simulate_batches
@@ -58,19 +60,24 @@ class Dask:
             )
 
     def start(self) -> ClusterPool:
-        if self.address is None:
-            opened, name = (lambda: _local_cluster(self.workers)), "the local Dask cluster"
-        else:
-            opened, name = (lambda: self.address), f"the Dask scheduler at {self.address}"
-        return ClusterPool(opened, name, PATIENCE)
+        if self.address is not None:
+            return ClusterPool(lambda: self.address, f"the Dask scheduler at {self.address}", PATIENCE)
+        pool = ClusterPool(
+            lambda: _local_cluster(self.workers, processes=not pool.one_copy),
+            "the local Dask cluster",
+            PATIENCE,
+        )
+        return pool
 
 
 @dataclass(frozen=True)
 class _Workers:
-    """What a look at the cluster saw: its workers, and the threads of those known to run our code."""
+    """What a look at the cluster saw: its workers, the threads of those known to run our code, and the least
+    of their limits of memory, in bytes."""
 
     present: int
     threads: int
+    limit: float
 
 
 class ClusterPool:
@@ -81,6 +88,7 @@ class ClusterPool:
     waits.
     """
 
+    one_copy = False
     parcel_seconds = 0.5  # a task costs the scheduler and the wire some milliseconds
     mend = "start workers (dask worker ADDRESS)"
     memory_setting = "dask worker --memory-limit"
@@ -96,6 +104,7 @@ class ClusterPool:
         self._messages: queue.SimpleQueue = queue.SimpleQueue()
         self._subjects: OrderedDict[str, object] = OrderedDict()
         self._present = self._threads = 0
+        self._limit = math.inf
         self._had_workers = False
         self._alone_since = 0.0
 
@@ -170,7 +179,7 @@ class ClusterPool:
         self._had_workers |= seen.threads > 0
         if self._present and not seen.present:
             self._alone_since = time.monotonic()
-        self._present, self._threads = seen.present, seen.threads
+        self._present, self._threads, self._limit = seen.present, seen.threads, seen.limit
         while self._pending and self._had_workers:
             self._send(self._pending.pop(0))
 
@@ -185,6 +194,7 @@ class ClusterPool:
 
     def _send(self, parcel: Parcel) -> None:
         number, task = self._sent, parcel.job.task
+        self._check_limit(parcel.job)
         self._sent += 1
         future = self._client.submit(
             simulate_as,
@@ -198,6 +208,15 @@ class ClusterPool:
         )
         self._futures[number] = (parcel, future)
         future.add_done_callback(lambda done: self._fetch(number, done))
+
+    def _check_limit(self, job: Job) -> None:
+        needed = job.subject.nbytes + job.task.table_bytes(job.subject)
+        if needed > self._limit:
+            raise SimlabError(
+                f"task {job.task.id[:12]} takes {gibibytes(needed)} of memory in a worker of {self._name}, "
+                f"and one has a limit of {gibibytes(self._limit)}; expected a larger --memory-limit of dask "
+                "worker (one with many threads shares what it has), fewer tokens, or a shorter horizon"
+            )
 
     def _fetch(self, number: int, future) -> None:
         """Bring what a task came to, in Dask's own thread for callbacks."""
@@ -246,14 +265,14 @@ class ClusterPool:
         try:
             with signals_blocked(), safe_path():  # what is started inherits both
                 client = self._client = self._connect()
-            checked: set[str] = set()
+            checked: dict[str, float] = {}  # limits of memory by worker
             while True:
                 threads = client.nthreads() if client.status == "running" else None
                 if threads is None:
                     raise self._gone()
                 self._report(threads, checked)
                 if new := [worker for worker in threads if worker not in checked]:
-                    checked.update(check_builds(client, new))
+                    checked.update(memory_limits(client, check_builds(client, new)))
                     self._report(threads, checked)
                 self.tend()
                 if self._closing.wait(_LOOK_SECONDS if threads else _FIRST_LOOK_SECONDS):
@@ -263,9 +282,10 @@ class ClusterPool:
         except Exception as error:
             self._messages.put(self._gone(error))
 
-    def _report(self, threads: dict[str, int], checked: set[str]) -> None:
-        known = sum(number for worker, number in threads.items() if worker in checked)
-        self._messages.put(_Workers(len(threads), known))
+    def _report(self, threads: dict[str, int], checked: dict[str, float]) -> None:
+        known = [worker for worker in threads if worker in checked]
+        limit = min((checked[worker] for worker in known), default=math.inf)
+        self._messages.put(_Workers(len(threads), sum(threads[worker] for worker in known), limit))
 
     def _connect(self):
         from distributed import Client
@@ -320,6 +340,17 @@ def check_builds(client, workers: list[str]) -> list[str]:
     return [worker for worker, answer in asked.items() if isinstance(answer, dict)]
 
 
+def memory_limits(client, workers: list[str]) -> dict[str, float]:
+    """The limit of memory, in bytes, of each of these workers that answers; math.inf where it has none."""
+    asked = client.run(memory_limit, workers=workers, on_error="return") if workers else {}
+    return {worker: limit for worker, limit in asked.items() if isinstance(limit, float)}
+
+
+def memory_limit(dask_worker) -> float:
+    """A Dask worker's own limit; Dask fills the argument in."""
+    return float(getattr(dask_worker.memory_manager, "memory_limit", None) or math.inf)
+
+
 def _other(worker: str, told: str) -> str:
     return (
         f"{worker} of the Dask cluster runs other code ({told}), so that its numbers would be wrong: install "
@@ -341,11 +372,16 @@ def check_dask(extra: str) -> None:
     warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
 
 
-def _local_cluster(workers: int):
+def _local_cluster(workers: int, processes: bool):
+    """So many processes, or one worker with so many threads in this process, over one copy of everything."""
     from distributed import LocalCluster
 
     return LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
+        n_workers=workers if processes else 1,
+        threads_per_worker=1 if processes else workers,
+        processes=processes,
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
     )
 
 

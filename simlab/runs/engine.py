@@ -30,7 +30,7 @@ from simlab.runs.serial import Serial
 from simlab.runs.slurm import Slurm
 from simlab.runs.stopping import Trajectories
 from simlab.runs.task import Task
-from simlab.runs.work import release_large_tables
+from simlab.runs.work import SHARED, release_large_tables
 
 Backend = Serial | Loky | Dask | Slurm
 
@@ -107,6 +107,7 @@ def collect(
     """
     plan = Plan(list(jobs), ledger, slots=1)
     pool = (backend or Serial()).start()
+    pool.one_copy = any(job.task.table_bytes(job.subject) >= SHARED for job in plan.waiting)
     finished = False
     with _CtrlC() as ctrl_c:
         try:

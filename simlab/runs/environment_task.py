@@ -57,6 +57,10 @@ class EnvironmentTask(Numbered):
     def tables_key(self) -> tuple[int, ...]:
         return self.capacities
 
+    def table_bytes(self, law: Law) -> int:
+        """About how many bytes its tables take: those of the distribution."""
+        return law.nbytes
+
     def build_tables(self, law: Law):
         from simlab.decoding.environments.sampler import environment_tables  # here, as in Task
 

@@ -21,12 +21,14 @@ class Outcome:
 class Pool(Protocol):
     """slots: parcels under way when all workers are busy. in_flight: parcels under way now. parcel_seconds:
     how long a parcel should take. waiting: for whom the parcels under way wait, in words; "" where they are
-    worked at.
+    worked at. one_copy: set before the first parcel where some task's tables are so large (SHARED) that the
+    workers of this machine must share them.
     """
 
     slots: int
     parcel_seconds: float
     waiting: str
+    one_copy: bool
 
     @property
     def in_flight(self) -> int: ...

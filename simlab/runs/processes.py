@@ -3,7 +3,8 @@
 The samplers hold no lock of the interpreter, so threads compute side by side from the first moment, over one
 copy of the tables. Processes take a second of a core each to start, but beyond a few cores the threads' turns
 in the interpreter would begin to tell. So a run begins with a thread a worker, and where enough work is left
-processes take the place of all threads but one.
+processes take the place of all threads but one; not where tables are so large that each process's own copy
+would tell (SHARED), or where the processes would not fit into memory.
 
 joblib.Parallel would be the shorter way to the processes, but it does nothing while they start, and starts
 none where there is one beside the calling process. So the parcels go to the executor beneath it.
@@ -21,12 +22,16 @@ from dataclasses import dataclass
 
 from simlab.checks import check_count
 from simlab.errors import SimlabError
+from simlab.memory import available_memory
 from simlab.runs.plan import PARCEL_SECONDS, Parcel
 from simlab.runs.pool import Outcome, simulate_here
-from simlab.runs.work import ready, simulate_batches, start_process
+from simlab.runs.work import SHARED, ready, simulate_batches, start_process
 
 WORTH_STARTING = 20.0
 """Seconds of one core's work left that are worth starting processes for."""
+
+PROCESS_BYTES = 160 << 20
+"""About what a process takes before it has any tables."""
 
 SMALL = 1 << 16
 """Bytes of a pair or distribution that travels with every parcel; a larger one travels when a process asks
@@ -61,6 +66,7 @@ class ProcessPool:
 
     parcel_seconds = PARCEL_SECONDS
     waiting = ""
+    one_copy = False
 
     def __init__(self, workers: int) -> None:
         self.slots = _QUEUED * workers
@@ -96,7 +102,7 @@ class ProcessPool:
         self._seconds_left = seconds
 
     def wait(self, seconds: float) -> Outcome | None:
-        if self._workers > 1 and self._executor is None and self._seconds_left > WORTH_STARTING:
+        if self._executor is None and self._seconds_left > WORTH_STARTING and self._has_room():
             self._start_processes()
         try:
             parcel, answer, executor = self._messages.get(timeout=seconds)
@@ -135,6 +141,10 @@ class ProcessPool:
     def _work(self) -> None:
         while (parcel := self._parcels.get()) is not None and not self._closed:
             self._messages.put((parcel, simulate_here(parcel), None))
+
+    def _has_room(self) -> bool:
+        processes = 0 if self.one_copy else self._workers - 1
+        return 0 < processes * (PROCESS_BYTES + SHARED) < available_memory()
 
     def _start_processes(self) -> None:
         executor = worker_processes(self._workers - 1)

@@ -22,6 +22,7 @@ class SerialPool:
     slots = 1
     parcel_seconds = PARCEL_SECONDS
     waiting = ""
+    one_copy = True
 
     def __init__(self) -> None:
         self._parcel: Parcel | None = None

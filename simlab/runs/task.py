@@ -37,7 +37,8 @@ class Numbered:
 
     A kind says besides: `unit`, what it counts; `work`, one of them in trajectories, roughly, for the time
     that is left; `tables_key`, what its tables depend on beside its subject (a pair or a distribution); and
-    how tables are built, a batch is simulated, and counts begin, are summed up and are recognised as its own.
+    how many bytes its tables take, how they are built, a batch is simulated, and counts begin, are summed up
+    and are recognised as its own.
     """
 
     seed: int
@@ -107,6 +108,13 @@ class Task(Numbered):
     @property
     def tables_key(self) -> Decoder:
         return self.decoder
+
+    def table_bytes(self, pair: ChainPair) -> int:
+        """About how many bytes its tables on the pair take."""
+        from simlab.decoding.simulate import table_bytes
+        from simlab.pairs.size import PairSize
+
+        return table_bytes(PairSize.of(pair), self.decoder)
 
     def build_tables(self, pair: ChainPair):
         from simlab.decoding import build_tables  # here: who only plans need not wait for the compiler

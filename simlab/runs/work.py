@@ -17,6 +17,11 @@ import numpy as np
 
 from simlab.runs.task import Numbered
 
+SHARED = 64 << 20
+"""Bytes of a task's tables from which the workers of one machine are threads over one copy of them: copies in
+processes of their own would take the memory as often, and batches with such tables are so long that the
+interpreter, which threads take turns in, does not matter."""
+
 TABLES_KEPT = 256 << 20
 """Bytes of tables that a process keeps beside those it needs right now."""
 
@@ -52,6 +57,7 @@ def _tables_of(task: Numbered, digest: str, subject):
         if key not in _tables:
             if subject is None:
                 return None
+            _drop_old(keep=0, room=task.table_bytes(subject))
             _tables[key] = task.build_tables(subject)
         _tables.move_to_end(key)
         _drop_old(keep=1)
@@ -64,9 +70,9 @@ def release_large_tables() -> None:
         _drop_old(keep=0)
 
 
-def _drop_old(keep: int) -> None:
+def _drop_old(keep: int, room: int = 0) -> None:
     sizes = {key: _bytes(tables) for key, tables in _tables.items()}
-    while len(_tables) > keep and sum(sizes.values()) > TABLES_KEPT:
+    while len(_tables) > keep and sum(sizes.values()) + room > TABLES_KEPT:
         key, _ = _tables.popitem(last=False)
         del sizes[key]
 

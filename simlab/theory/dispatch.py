@@ -23,7 +23,9 @@ from simlab.checks import shortened
 from simlab.cost import CostModel, check_cost
 from simlab.decoders import Decoder, module_for
 from simlab.errors import SimlabError
+from simlab.memory import check_fits
 from simlab.pairs.pair import ChainPair, check_pair
+from simlab.pairs.size import PairSize
 from simlab.theory.prediction import Prediction
 
 THEORIES = {
@@ -42,6 +44,10 @@ THEORIES = {
 """By algorithm, the module with its theory, imported when it is asked for."""
 
 
+LARGE = 2**24
+"""Bytes of a pair from which it is asked whether its numbers fit into memory."""
+
+
 def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
     """The exact distribution of N_rej, of the target calls and of each token, for any decoder.
 
@@ -49,11 +55,17 @@ def predict(pair: ChainPair, decoder: Decoder) -> Prediction:
     of Proposition 1; BiasedSpeculative: own, see `horizon.forward`; windows, blocks and trees: own, see
     `windows.forward`, `block` and `trees.calls`, for their time and memory too. Time O(T^2 V^2) as matrix
     products; `expected_rejections_per_position` is O(T V^2). Memory beyond the pair: about seven (V, V)
-    arrays and six (T+1, V), and the (T, V, V) of the output chain where it is not the target. Raises
-    SimlabError if the arguments are not a ChainPair and a decoder with a theory, and for a policy of another
-    pair.
+    arrays and six (T+1, V), and the (T, V, V) of the output chain where it is not the target; decoders
+    differ (`simlab.theory.sizes`). Raises SimlabError if the arguments are not a ChainPair and a decoder with
+    a theory, for a policy of another pair, and where a large pair's numbers do not fit into memory.
     """
-    return _theory(pair, decoder).predict(pair, decoder)
+    theory = _theory(pair, decoder)
+    if pair.nbytes > LARGE:
+        from simlab.theory.sizes import predict_bytes  # it asks modules of the theory that ask this one
+
+        needed = predict_bytes(PairSize.of(pair), decoder)
+        check_fits("exact numbers take", needed, "fewer states, fewer steps, or a stationary pair")
+    return theory.predict(pair, decoder)
 
 
 def expected_rejections_per_position(pair: ChainPair, decoder: Decoder) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from simlab.aliases import ByPlace, old_name
 from simlab.decoders import Decoder, decoder_label, drafted_by_calls
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.call_rates import CallRates
 from simlab.theory.horizon.divergence import sequence_divergence
 from simlab.theory.products import product
@@ -159,6 +160,6 @@ def within_calls(mean: float, horizon: int) -> float:
 def marginals(chain: np.ndarray, initial: np.ndarray) -> np.ndarray:
     """P(token t = y), (T, V), of a chain (T, V, V) from the distribution (V,) of x_0."""
     found, now = np.empty(chain.shape[:2]), initial
-    for t, rows in enumerate(chain):
-        found[t] = now = product(now, rows)
+    for t in stepping(range(len(chain)), "the distribution of each token"):
+        found[t] = now = product(now, chain[t])
     return found

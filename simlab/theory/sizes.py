@@ -13,26 +13,28 @@ import numpy as np
 from simlab.decoders import Decoder, entry_for, longest_window
 from simlab.decoders.memory import memory_of
 from simlab.pairs.size import PairSize
-from simlab.theory.bias.total_variation import cells_for
-
-_PLANNED = 65  # windows that a plan looks at, and thresholds of confidence: `simlab.planning.exact`
-_THRESHOLDS = 258
-_BLOCK = 2**22  # numbers of all rules together, `windows.best`
+from simlab.theory.bias.total_variation import ENUMERATED, cells_for
+from simlab.theory.windows.best import ALL_RULES
 
 
 def predict_bytes(size: PairSize, decoder: Decoder) -> float:
-    """About how many bytes `predict` takes at most, what it returns included; with a biased decoder
-    `sequence_total_variation` too."""
+    """About how many bytes `predict` takes at most, what it returns included."""
     rows = entry_for(decoder, BYTES, "estimate of memory")(size, decoder)
     return rows + 6 * _by_time(size)
 
 
-def plan_bytes(size: PairSize) -> float:
-    """About how many bytes an exact plan takes at most (`simlab.planning.exact`)."""
-    rules = min(_THRESHOLDS, size.states * size.steps + 2, _BLOCK / (8 * size.states))
-    thresholds = 3 * rules * _by_time(size)
-    streak = 8.0 * 6 * 10 * size.states * min(4 * size.horizon, 1000)
-    return 6 * size.rows + max(thresholds, streak)
+def total_variation_bytes(size: PairSize, decoder: Decoder) -> float:
+    """About how many bytes `sequence_total_variation` takes at most: none for an unbiased decoder."""
+    if not decoder.is_biased:
+        return 0.0
+    grid = 12 * 8.0 * size.states * cells_for(size.horizon, size.states)
+    return size.chain + 16 * size.rows + grid + ENUMERATED * 64
+
+
+def rules_bytes(size: PairSize, rules: int, longest: int) -> float:
+    """About how many bytes the times of so many rules with windows up to `longest` take at most
+    (`windows.best`)."""
+    return 6 * size.rows + 3 * min(rules, max(1, ALL_RULES / (longest * size.states))) * _by_time(size)
 
 
 def _by_time(size: PairSize) -> int:
@@ -53,11 +55,7 @@ def _batch(size: PairSize, decoder: Decoder) -> float:
 
 
 def _biased(size: PairSize, decoder: Decoder) -> float:
-    return size.chain + max(7 * size.rows, 16 * size.rows + _bracket(size)) + 6 * _counts(size)
-
-
-def _bracket(size: PairSize) -> float:
-    return 8.0 * 12 * size.states * cells_for(size.horizon, size.states) + 2.0**26
+    return size.chain + 7 * size.rows + 6 * _counts(size)
 
 
 def _windows(size: PairSize, decoder: Decoder) -> float:
@@ -84,7 +82,7 @@ def _tree(size: PairSize, decoder: Decoder) -> float:
 
 
 def _rule(size: PairSize, decoder: Decoder) -> float:
-    return 14 * size.chain + max(2 * size.rows, 4 * size.rows + _bracket(size))
+    return 14 * size.chain + 2 * size.rows
 
 
 def _rule_windows(size: PairSize, decoder: Decoder) -> float:

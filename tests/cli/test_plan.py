@@ -263,6 +263,8 @@ def test_block_verification_is_left_out_where_it_is_dear_and_that_is_told(plan, 
     words = ["pair=paper", "pair.horizon=5", "longest=2"]
     assert "block verification  window 2" in plan(*words)
     monkeypatch.setattr("simlab.planning.exact.DEAR", 5 * 7 * 7 - 1)
+    assert "block verification  window 2" in plan(*words)  # so few prefixes are followed in no time
+    monkeypatch.setattr("simlab.planning.exact.MANY", 5 * 7 * 7 * 8 - 1)
     printed = plan(*words)
     assert "block verification is left out" in printed and "optimal policy" in printed
 

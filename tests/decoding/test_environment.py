@@ -401,8 +401,8 @@ def test_capacities_that_are_none(capacities, message):
 
 
 def test_what_does_not_fit_says_what_it_would_take(monkeypatch):
-    monkeypatch.setattr("simlab.decoding.environments.sampler.physical_memory", lambda: 2**30)
-    with pytest.raises(SimlabError, match="capacity = 100000000: a search needs 1.5 GiB, more than there is"):
+    monkeypatch.setattr("simlab.memory.available_memory", lambda: 2**30)
+    with pytest.raises(SimlabError, match="= 100000000: a search needs 1.5 GiB of memory, more than"):
         environment_tables(Zipf(), [100_000_000])
 
 

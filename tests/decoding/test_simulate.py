@@ -169,7 +169,7 @@ def test_refusals_are_one_clear_line(monkeypatch):
     with pytest.raises(SimlabError, match="T = 65536"):
         build_tables(ChainPair.stationary(one, one, np.ones(1), 65_536), Speculative())
     with pytest.raises(SimlabError, match=r"need 1\.5 GiB"):
-        monkeypatch.setattr("simlab.decoding.core.tables.physical_memory", lambda: 2**30)
+        monkeypatch.setattr("simlab.memory.available_memory", lambda: 2**30)
         build_tables(pair, BatchSpeculative(7_200_000))
 
 
@@ -178,7 +178,7 @@ def test_no_memory_is_one_clear_line(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr("simlab.decoding.speculative.draft_table", exhausted)
-    with pytest.raises(SimlabError, match="GiB, more than there is"):
+    with pytest.raises(SimlabError, match="GiB of memory, more than there is"):
         build_tables(paper(2), Speculative())
 
 

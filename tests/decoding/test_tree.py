@@ -406,7 +406,7 @@ def test_target_calls_add_up_and_belong_to_trees():
 @pytest.mark.parametrize("stationary", [False, True], ids=["changing", "stationary"])
 def test_trees_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypatch, horizon, stationary):
     """A capacity may be any number: what counts is how many sequences there are."""
-    monkeypatch.setattr("simlab.decoding.core.tables.physical_memory", lambda: 2**28)
+    monkeypatch.setattr("simlab.memory.available_memory", lambda: 2**28)
     pair = paper(horizon)
     if stationary:
         pair = ChainPair.stationary(pair.draft[0], pair.target[0], pair.initial, horizon)
@@ -414,7 +414,7 @@ def test_trees_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypa
     if horizon == 1:
         build_tables(pair, TreeSpeculative(10**15))
     else:
-        with pytest.raises(SimlabError, match=r"need [0-9.]+ GiB, .* a smaller capacity"):
+        with pytest.raises(SimlabError, match=r"need [0-9.]+ GiB of memory, .* a smaller capacity"):
             build_tables(pair, TreeSpeculative(10**15))
 
 

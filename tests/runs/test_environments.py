@@ -135,10 +135,9 @@ def test_mistakes_are_one_line(make, message):
 def test_an_error_in_a_worker_names_its_task():
     law = Zipf(4)
     some = EnvironmentTask(law, (2**31 - 1,))
-    import simlab.decoding.environments.sampler as environment
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "physical_memory", lambda: 2**30)
+        patch.setattr("simlab.memory.available_memory", lambda: 2**30)
         with pytest.raises(
             SimlabError, match=rf"task {some.id[:12]} \(environments of law=zipf, .*needs 32.0 GiB"
         ):

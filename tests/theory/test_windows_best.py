@@ -284,7 +284,7 @@ def test_the_product_of_one_row_is_its_confidence():
 
 def test_products_that_need_more_memory_than_there_is_are_refused(monkeypatch):
     pair = dirichlet(4, 3)
-    monkeypatch.setattr("simlab.theory.windows.cumulative.physical_memory", lambda: 1e4)
+    monkeypatch.setattr("simlab.theory.windows.cumulative.available_memory", lambda: 1e4)
     with pytest.raises(SimlabError, match="larger threshold or a smaller window"):
         predict(pair, ConfidenceSpeculative(0.1, None, "cumulative"))
 

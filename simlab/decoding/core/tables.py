@@ -14,7 +14,7 @@ from simlab.decoding.core.alias import acceptance_threshold, pack_row, pack_rows
 from simlab.decoding.core.bits import LOW32, U16, U32
 from simlab.errors import SimlabError
 from simlab.jit import compiled
-from simlab.memory import available_memory, gibibytes
+from simlab.memory import check_fits, gibibytes
 from simlab.pairs.pair import ChainPair
 
 LARGEST = 65535
@@ -62,15 +62,13 @@ MEND = "fewer tokens, steps or drafts, or a stationary pair"
 
 def check_memory(needed: int, mend: str = MEND) -> None:
     """Raises SimlabError where so many more bytes are not available."""
-    if needed > available_memory():
-        raise memory_error(needed, mend)
+    check_fits("the sampler's tables need", needed, mend)
 
 
 def memory_error(needed: int, mend: str = MEND) -> SimlabError:
-    """The error for tables that do not fit."""
+    """The error for tables that turned out not to fit."""
     return SimlabError(
-        f"the sampler's tables need {gibibytes(needed)}, more than there is "
-        f"({gibibytes(available_memory())} available): give {mend}"
+        f"the sampler's tables need {gibibytes(needed)} of memory, more than there is; expected {mend}"
     )
 
 

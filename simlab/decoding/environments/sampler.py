@@ -34,14 +34,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.checks import check_count, physical_memory
+from simlab.checks import check_count
 from simlab.decoding.core.alias import alias_row
 from simlab.decoding.environments.counts import UNITS, EnvironmentCounts, check_capacities, in_order
 from simlab.decoding.environments.elementary import exp
 from simlab.decoding.environments.variates import gamma, new_stream, normal, uniform
-from simlab.errors import SimlabError
 from simlab.jit import compiled
 from simlab.laws import Dirichlet, Law, Softmax, law_identity
+from simlab.memory import check_fits
 
 DIRICHLET, SOFTMAX, ROWS = 0, 1, 2
 _SLACK = (
@@ -85,11 +85,7 @@ def environment_tables(law: Law, capacities: Sequence[int]) -> EnvironmentTables
     law_identity(law)
     capacities = check_capacities(capacities)
     needed = 8 * (2 * capacities[-1] + law.states)
-    if needed > physical_memory():
-        raise SimlabError(
-            f"capacity = {capacities[-1]}: a search needs {needed / 2**30:.1f} GiB, more than there is: "
-            "give a smaller capacity"
-        )
+    check_fits(f"capacity = {capacities[-1]}: a search needs", needed, "a smaller capacity")
     return EnvironmentTables(_law_tables(law), np.array(capacities, np.int64))
 
 

@@ -49,6 +49,7 @@ import numpy as np
 from simlab.checks import check_count, check_number
 from simlab.decoders import Speculative
 from simlab.pairs.pair import ChainPair, check_pair
+from simlab.progress import stepping
 from simlab.theory.bias.total_variation import chains_total_variation
 from simlab.theory.horizon.forward import rejections_per_position
 
@@ -193,7 +194,7 @@ def _point(pair: ChainPair, weight: float, ratios: np.ndarray) -> FrontPoint:
     loss = np.tile(np.maximum(1.0 - ratios, 0.0), (states, 1))
     replaced = np.zeros_like(loss)
     heights = [_hull(_ends(weight))] * states  # slopes, and h there, of the lines kept
-    for t in reversed(range(pair.horizon)):
+    for t in stepping(range(pair.horizon)[::-1], "the front of sequences"):
         draft = pair.draft[t] / pair.draft[t].sum(axis=1, keepdims=True)
         target = pair.target[t] / pair.target[t].sum(axis=1, keepdims=True)
         slopes = np.diff(replaced + weight * loss, axis=1) / np.diff(ratios)

@@ -32,6 +32,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import Decoder, RuleSpeculative
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.dispatch import output_chain
 from simlab.theory.products import NEGLIGIBLE
 
@@ -42,6 +43,9 @@ WORK = 2e8
 """About how many cells all transitions of all steps together move, for a second's work."""
 
 LEAST_CELLS, MOST_CELLS = 32, 20_000
+
+
+WHAT = "total variation"
 
 
 class Bracket(NamedTuple):
@@ -154,7 +158,7 @@ class _Future(NamedTuple):
 def _future(steps: _Steps) -> _Future:
     least = np.zeros((len(steps) + 1, steps.states))
     largest = np.zeros_like(least)
-    for t in reversed(range(len(steps))):
+    for t in stepping(range(len(steps))[::-1], WHAT):
         output, target, live, shift = steps[t]
         down = np.where(live, shift + least[t + 1], -np.inf)  # where only the target can go on
         up = np.where(live, shift + largest[t + 1], np.inf)
@@ -168,7 +172,7 @@ def _enumerated(steps: _Steps, initial: np.ndarray, future: _Future) -> float | 
     last = np.flatnonzero(initial)
     k = q = initial[last]
     total = 0.0
-    for t in range(len(steps)):
+    for t in stepping(range(len(steps)), WHAT):
         ratio = np.log(k) - np.log(q)
         above = ratio + future.least[t, last] >= 0  # k >= q whatever follows: [k - q]_+ is k - q for good
         open_ = ~above & (ratio + future.largest[t, last] > 0)
@@ -202,7 +206,7 @@ def _grid(steps: _Steps, initial: np.ndarray, future: _Future, cells: int) -> _G
     least = np.where(initial > 0, 0.0, np.inf)
     largest = -least
     bottom = top = 0.0
-    for t in range(len(steps) - 1):
+    for t in stepping(range(len(steps) - 1), WHAT):
         _, _, live, shift = steps[t]
         least = np.where(live, least[:, None] + shift, np.inf).min(axis=0)
         largest = np.where(live, largest[:, None] + shift, -np.inf).max(axis=0)
@@ -226,7 +230,7 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> 
     now, new = _Masses(1, steps.states, cells, cells - 1), _Masses(1, steps.states, cells, cells - 1)
     now.cells[0, :, grid.zero] = initial
     total, seen = 0.0, None
-    for t in range(len(steps) - 1):
+    for t in stepping(range(len(steps) - 1), WHAT):
         step = steps[t]
         output, target, live, shift = step
         if step is not seen:
@@ -275,7 +279,7 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) ->
     now, new = _Masses(2, steps.states, cells, cells), _Masses(2, steps.states, cells, cells)  # k and q
     now.cells[:, :, grid.zero] = initial
     total, seen = 0.0, None
-    for t in range(len(steps) - 1):
+    for t in stepping(range(len(steps) - 1), WHAT):
         step = steps[t]
         output, target, live, shift = step
         if step is not seen:

@@ -30,6 +30,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import Decoder
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.bias.total_variation import Bracket
 from simlab.theory.dispatch import output_chain
 
@@ -153,7 +154,7 @@ def _moments(pair: ChainPair, chains) -> tuple[np.ndarray, np.ndarray]:
     """P(the score is finite) and E[score; finite] given x_0, (C, V) each."""
     shares = np.ones((len(chains), pair.states))
     means = np.zeros_like(shares)
-    for t in reversed(range(pair.horizon)):
+    for t in stepping(range(pair.horizon)[::-1], "the win rate"):
         score = _scores(pair.target[t])
         for c, chain in enumerate(chains):
             live = np.where(pair.target[t] > 0, chain[t], 0.0)
@@ -165,7 +166,7 @@ def _moments(pair: ChainPair, chains) -> tuple[np.ndarray, np.ndarray]:
 def _same(pair: ChainPair, first, second) -> np.ndarray:
     """P(both responses are one and the same, with a finite score) given x_0, (V,)."""
     same = np.ones(pair.states)
-    for t in reversed(range(pair.horizon)):
+    for t in stepping(range(pair.horizon)[::-1], "the win rate"):
         same = np.where(pair.target[t] > 0, first[t] * second[t], 0.0) @ same
     return same
 
@@ -194,7 +195,7 @@ def _period(pair: ChainPair, chains, indices) -> tuple[float, float]:
 def _range(pair: ChainPair, chains) -> float:
     """The largest difference of two finite scores after any x_0."""
     least, largest = np.zeros(pair.states), np.zeros(pair.states)
-    for t in reversed(range(pair.horizon)):
+    for t in stepping(range(pair.horizon)[::-1], "the win rate"):
         live = (pair.target[t] > 0) & np.any([chain[t] > 0 for chain in chains], axis=0)
         score = _scores(pair.target[t])
         least = np.min(score + least, axis=1, where=live, initial=np.inf)
@@ -213,7 +214,7 @@ def _characteristic(pair: ChainPair, chains, frequencies) -> np.ndarray:
         some = frequencies[start : start + block]
         value = np.ones((len(chains), len(some), pair.states), kind)
         kernels = None
-        for t in reversed(range(pair.horizon)):
+        for t in stepping(range(pair.horizon)[::-1], "the win rate"):
             if kernels is None or not stationary:
                 live = np.array([np.where(pair.target[t] > 0, chain[t], 0.0) for chain in chains])
                 kernels = _powers(_scores(pair.target[t]), some) * live[:, None]

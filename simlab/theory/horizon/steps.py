@@ -9,8 +9,11 @@ import numpy as np
 
 from simlab.decoders import BatchSpeculative, BiasedSpeculative, Decoder, RuleSpeculative, entry_for
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.kernels import batch_rejected, biased_rejected, over_accepted, speculative_rejected
 from simlab.theory.rules.kernels import verified
+
+WHAT = "the distribution of rejections"
 
 
 class Step(NamedTuple):
@@ -34,7 +37,7 @@ def steps(pair: ChainPair, decoder: Decoder) -> Iterator[Step]:
         yield from _by_rule(pair, decoder)
         return
     split, step = entry_for(decoder, SPLITS, "theory"), None
-    for t in range(pair.horizon):
+    for t in stepping(range(pair.horizon), WHAT):
         if step is None or not pair.is_stationary:
             step = split(pair.draft[t], pair.target[t], decoder)
         yield step
@@ -49,7 +52,7 @@ def distinct_steps(pair: ChainPair, decoder: Decoder) -> int:
 
 def _by_rule(pair: ChainPair, decoder: RuleSpeculative) -> Iterator[Step]:
     kernels = verified(decoder.rule, pair.target_rows)
-    for t in range(pair.horizon):
+    for t in stepping(range(pair.horizon), WHAT):
         step = kernels.at(t)
         yield Step(step.output, step.rejected, step.rejected)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from simlab.decoders import MultiDraftSpeculative, call_sizes, longest_window
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.many_drafts.acceptance import acceptance
 from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE, product
@@ -65,7 +66,7 @@ def costs_to_go(pair: ChainPair, decoder: MultiDraftSpeculative, call_time: Call
     times = call_time(call_sizes(decoder, longest_window(decoder, horizon)))
     found = np.zeros((horizon + 1, pair.states))
     later: dict[int, np.ndarray] = {}  # by start, what is to come of a call that has come to t + 1
-    for t in reversed(range(horizon)):
+    for t in stepping(range(horizon)[::-1], "expected times"):
         value = {}
         for start in range(max(0, t - len(decoder.drafts)), t + 1):
             positions = _positions(pair, decoder, start)
@@ -113,7 +114,7 @@ def _distribution(pair: ChainPair, decoder, kernels: _Kernels, *, of_calls: bool
     """P(n target calls) or P(n rejections), (T+1,)."""
     starts = pair.initial[None]  # (n, V): calls that start at t, by what was counted before
     under_way: dict[tuple, np.ndarray] = {}  # (n, V) each, by the numbers of children to come
-    for t in range(pair.horizon):
+    for t in stepping(range(pair.horizon), "the distributions of calls and rejections"):
         if not decoder.bonus:
             starts = _sum(starts, (under_way.pop((), starts[:0]), int(of_calls)))
         ahead = decoder.drafts[: _positions(pair, decoder, t)]
@@ -173,7 +174,7 @@ def _means(pair: ChainPair, decoder: MultiDraftSpeculative, kernels: _Kernels) -
     reached, accepted = np.zeros((2, longest))
     now = np.array(pair.initial)
     under_way: dict[int, np.ndarray] = {}  # by start
-    for t in range(pair.horizon):
+    for t in stepping(range(pair.horizon), "the distributions of calls and rejections"):
         over = [start for start in under_way if start + _positions(pair, decoder, start) == t]
         finished = sum((under_way.pop(start) for start in over), np.zeros(pair.states))
         if not decoder.bonus:

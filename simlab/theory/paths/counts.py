@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from simlab.checks import physical_memory
 from simlab.errors import SimlabError
 from simlab.jit import compiled
+from simlab.memory import available_memory
 from simlab.theory.paths.memory import follow_counts
 from simlab.theory.paths.rules import MemoryRule, PathRule
 
@@ -43,7 +43,7 @@ def count_pmf(
         follow_counts(accept, rule.windows, rule.after, offsets, weights, int(of_calls), pmf)
         return pmf
     rows = int(_rows_kept(rule.drafted, offsets, int(rule.bonus)))
-    if 8 * rows * longest > physical_memory() / 2:
+    if 8 * rows * longest > available_memory() / 2:
         raise SimlabError(
             f"texts of {longest} tokens: the distribution of counts takes {8e-9 * rows * longest:.1f} GB; "
             "give a shorter window or shorter texts"

@@ -21,6 +21,7 @@ import math
 import numpy as np
 
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.bias.total_variation import Bracket, chains_total_variation
 from simlab.theory.products import NEGLIGIBLE
 from simlab.theory.windows.rules import Rules
@@ -91,7 +92,7 @@ def _longer(pair: ChainPair, rules: Rules, t: int, last, vectors, q) -> tuple:
 def _prefixes(pair: ChainPair, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
     """(output's, target's) probabilities of x_0 and all sequences that either can give, (n,) each."""
     prefixes = _starts(pair, rules)
-    for t in range(pair.horizon):
+    for t in stepping(range(pair.horizon), "the output of a biased rule"):
         prefixes = _longer(pair, rules, t, *prefixes)
     _, vectors, q = prefixes
     return vectors.sum(axis=1), q
@@ -104,7 +105,7 @@ def _merged(pair: ChainPair, rules: Rules) -> float:
     cells = int(np.clip(WORK / size, LEAST_CELLS, MOST_CELLS))
     last, vectors, q = _starts(pair, rules)
     total = 0.0
-    for t in range(pair.horizon):
+    for t in stepping(range(pair.horizon), "the output of a biased rule"):
         last, vectors, q = _longer(pair, rules, t, last, vectors, q)
         k = vectors.sum(axis=1)
         total += float(k[q <= NEGLIGIBLE].sum())  # what the target (hardly) gives stays, to rounding
@@ -131,7 +132,7 @@ def _most(pair: ChainPair, rules: Rules, cells: int | None) -> float:
         return min(1.0, _summed(pair, rules))
     shape = (pair.horizon, pair.states, many, pair.states, many)
     output, target = np.zeros(shape), np.zeros(shape)
-    for t in range(pair.horizon):
+    for t in stepping(range(pair.horizon), "the output of a biased rule"):
         step, goal, new = rules.verified.at(t), pair.target[t], _window(rules, t + 1)
         given = step.output > 0
         share = np.divide(step.accepted, step.output, out=np.ones_like(goal), where=given)

@@ -25,16 +25,20 @@ def costs_to_go(pair: ChainPair, rules: Rules, call_time: Callable) -> Iterator[
     horizon and no confidence stops them. Source: own.
     """
     rule, end, first = _columns(rules)
+    by_end = np.argsort(end, kind="stable")
+    reach, ends = int(np.max(end - first, initial=0)), end[by_end]
     index = np.full((len(rules.windows), pair.horizon + 1), -1)
     index[rule, end] = np.arange(len(rule))
     value = np.zeros((len(rule), pair.states))  # W_e(t + 1, x)
-    times = call_time(np.arange(int(np.max(end - first, initial=0)) + 1))
+    times = call_time(np.arange(reach + 1))
     drafts = None if rules.thresholds is None else _Drafts(len(rules.windows), pair.states, times)
     later = np.zeros((len(rules.windows), pair.states))
     which, token = np.arange(len(later))[:, None], np.arange(pair.states)
     for t, step in steps(pair, backwards=True, verified=rules.verified):
-        alive = np.flatnonzero((first <= t) & (end > t))
-        over = np.flatnonzero(end == t)
+        # Those that end at t, and up to the longest window behind it: never all columns of a long horizon.
+        at, behind, far = np.searchsorted(ends, (t, t + 1, t + reach + 1))
+        over, near = by_end[at:behind], by_end[behind:far]
+        alive = np.sort(near[first[near] <= t])
         stopped = rules.stopped(step.draft)
         replaced, fresh = product(later, step.rejected.T), product(later, step.target.T)
         value[alive] = product(value[alive], step.accepted.T) + replaced[rule[alive]]

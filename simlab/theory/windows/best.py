@@ -12,6 +12,7 @@ from simlab.cost import CostModel
 from simlab.decoders import ConfidenceSpeculative, Speculative, longest_window
 from simlab.decoders.settings import LOG_STEP
 from simlab.pairs.pair import ChainPair, check_pair
+from simlab.progress import stepping
 from simlab.theory.horizon.forward import rejections_per_position
 from simlab.theory.windows import backward
 from simlab.theory.windows.cumulative import added_levels, costs_of_rules
@@ -25,7 +26,7 @@ MOST_THRESHOLDS = 256
 LIMITS = 32
 """So many thresholds of "cumulative" are tried."""
 
-_BLOCK = 2**22
+ALL_RULES = 2**22
 """About how many numbers of all rules together are held at once."""
 
 
@@ -67,10 +68,10 @@ def window_times(
     longest = check_planned(pair, cost, bonus, longest)
     alone = pair.horizon * cost.alone
     windows = np.arange(1, longest + 1)
-    block = max(1, _BLOCK // (pair.states * (longest + 1)))
+    block = max(1, ALL_RULES // (pair.states * (longest + 1)))
     parts = [
         _times(pair, fixed_windows(pair, windows[start : start + block], bool(bonus)), cost)
-        for start in range(0, longest, block)
+        for start in stepping(range(0, longest, block), "times of windows")
     ]
     return np.concatenate([[alone], *parts])
 
@@ -133,7 +134,7 @@ def threshold_times(
     else:
         confidences = _few(np.unique([rows.max(axis=1) for rows in pair.draft_rows]))
         thresholds = np.unique(np.concatenate([[0.0], np.minimum(confidences, 1.0), [1.0]]))
-    block = max(1, _BLOCK // (pair.states * pair.horizon * len(windows)))
+    block = max(1, ALL_RULES // (pair.states * pair.horizon * len(windows)))
     parts = [
         rule_times(
             pair,
@@ -141,7 +142,7 @@ def threshold_times(
             np.asarray(windows),
             call_times,
         )
-        for start in range(0, len(thresholds), block)
+        for start in stepping(range(0, len(thresholds), block), "times of thresholds")
     ]
     return thresholds, np.concatenate(parts)
 

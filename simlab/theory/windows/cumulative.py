@@ -27,11 +27,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.checks import physical_memory
 from simlab.decoders import ConfidenceSpeculative, Windowed, longest_window
 from simlab.decoders.settings import LOG_STEP
 from simlab.errors import SimlabError
+from simlab.memory import available_memory
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE, product
 from simlab.theory.windows.rules import Means, Step, steps
@@ -84,7 +85,7 @@ def _check_memory(pair: ChainPair, levels: Levels, limits: int = 1) -> None:
     """Raises SimlabError where the kernels take more than half of the memory there is."""
     needed = 8.0 * (levels.limit + 1) * pair.states * (3 * pair.states + 3 * levels.longest)
     needed += 16.0 * len(levels.added) * limits * levels.longest * pair.states**2
-    if needed > physical_memory() / 2:
+    if needed > available_memory() / 2:
         raise SimlabError(
             f"cumulative with {levels.limit + 1:,} products and {levels.longest} tokens in the window takes "
             f"{needed / 1e9:.1f} GB; give a larger threshold or a smaller window"
@@ -164,7 +165,7 @@ def _forward(
     starting = np.zeros((horizon + 1, most_counted, states))  # calls that start at s, by count and last token
     starting[0, 0] = pair.initial
     rows = dict(steps(pair))
-    for start in range(horizon):
+    for start in stepping(range(horizon), "the calls of a rule of confidence"):
         now, here = starting[start], calls[start % len(calls)]
         found.starts[start] = now.sum(axis=0)
         most = min(longest, horizon - 1 - start)
@@ -208,7 +209,8 @@ def _backwards(pair: ChainPair, levels: Levels, limits: np.ndarray) -> Iterator[
         yield from ((start, rows[start], same) for start in reversed(range(pair.horizon)))
         return
     ahead = _drafted_ahead(levels, limits, reversed(rows.items()))
-    for start, at_least in zip(reversed(range(pair.horizon)), ahead, strict=True):
+    starts = stepping(range(pair.horizon)[::-1], "what calls do by their start")
+    for start, at_least in zip(starts, ahead, strict=True):
         yield start, rows[start], Calls(*_kernels(rows, levels, limits, start), at_least)
 
 

@@ -80,7 +80,8 @@ def distribution(pair: ChainPair, rules: Rules, *, of_calls: bool) -> np.ndarray
     starts = Counted(0, np.array(pair.initial)[None])  # calls that start at t, by what was counted before
     verified: dict[int, Counted] = {}  # F_e
     nothing = Counted(0, np.zeros((0, pair.states)))
-    for t, step in steps(pair, verified=rules.verified):
+    what = "the distribution of target calls" if of_calls else "the distribution of rejections"
+    for t, step in steps(pair, verified=rules.verified, what=what):
         if not rules.bonus and t in verified:
             starts = total(starts, verified.pop(t).raised(int(of_calls)))
         ends = t + rules.drafted(t)[0]

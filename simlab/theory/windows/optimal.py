@@ -44,7 +44,7 @@ def optimal_policy_and_time(
     windows = np.zeros((horizon, states), np.int64)
     values = np.zeros((longest + 1, states))  # W_k(t + 1, x), k = 0..K
     later = np.zeros(states)
-    for t, step in steps(pair, backwards=True):
+    for t, step in steps(pair, backwards=True, what="the optimal policy"):
         most = min(longest, horizon - t - bonus)
         values[1:] = product(values[:-1], step.accepted.T) + product(later, step.rejected.T)
         if bonus:

@@ -27,6 +27,7 @@ from simlab.decoders import (
 from simlab.decoders.settings import SAME
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 from simlab.theory.kernels import speculative_rejected
 from simlab.theory.rules.kernels import Verified, verified
 
@@ -130,14 +131,14 @@ class Step(NamedTuple):
 
 
 def steps(
-    pair: ChainPair, backwards: bool = False, verified: Verified | None = None
+    pair: ChainPair, backwards: bool = False, verified: Verified | None = None, what: str = "expected numbers"
 ) -> Iterator[tuple[int, Step]]:
     """(t, the step at t) for all t, upwards or downwards; a stationary pair's step is made once.
 
-    verified: the kernels of another rule than speculative decoding's.
+    verified: the kernels of another rule than speculative decoding's. what: is computed, in words.
     """
-    step = None
-    for t in reversed(range(pair.horizon)) if backwards else range(pair.horizon):
+    step, times = None, range(pair.horizon)
+    for t in stepping(times[::-1] if backwards else times, what):
         if verified is not None:
             accepted, rejected, _ = verified.at(t)
             yield t, Step(pair.draft[t], pair.target[t], accepted, rejected)
