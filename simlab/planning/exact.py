@@ -116,7 +116,7 @@ def _times(pair: ChainPair, cost: CostModel, longest: int) -> np.ndarray:
 
 def plan_bytes(size: PairSize) -> float:
     """About how many bytes a plan from a pair of this size takes at most, beside the pair."""
-    thresholds = rules_bytes(size, min(MOST_THRESHOLDS, size.states * size.steps) + 2, CONFIDENT)
+    thresholds = rules_bytes(size, min(MOST_THRESHOLDS, size.states * size.steps) + 2, 2 * CONFIDENT)
     memory = predict_bytes(size, StreakSpeculative())
     block = 0.0 if _is_dear(size.steps, size.states, BLOCK) else predict_bytes(size, BlockSpeculative(BLOCK))
     return max(thresholds, rules_bytes(size, LOOKED_AT, LOOKED_AT), memory, block)

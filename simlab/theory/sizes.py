@@ -34,7 +34,8 @@ def total_variation_bytes(size: PairSize, decoder: Decoder) -> float:
 def rules_bytes(size: PairSize, rules: int, longest: int) -> float:
     """About how many bytes the times of so many rules with windows up to `longest` take at most
     (`windows.best`)."""
-    return 6 * size.rows + 3 * min(rules, max(1, ALL_RULES / (longest * size.states))) * _by_time(size)
+    together = min(rules, max(1, ALL_RULES / (min(longest, size.horizon) * size.states)))
+    return 6 * size.rows + 3 * 8 * together * size.states * (size.horizon + min(longest, size.horizon))
 
 
 def _by_time(size: PairSize) -> int:

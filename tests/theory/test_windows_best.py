@@ -191,7 +191,7 @@ def test_longest_is_a_limit_and_changes_nothing_else(bonus):
 def test_rules_are_split_into_blocks_without_a_trace(monkeypatch):
     pair, cost = paper(9), CostModel(0.1, 1.0)
     whole, thresholds = window_times(pair, cost), best_threshold(pair, cost, 4)
-    monkeypatch.setattr(best, "_BLOCK", 2 * 7 * 9)
+    monkeypatch.setattr(best, "ALL_RULES", 2 * 7 * 9)
     np.testing.assert_allclose(window_times(pair, cost), whole, rtol=1e-14)
     np.testing.assert_allclose(best_threshold(pair, cost, 4).times, thresholds.times, rtol=1e-14)
 
