@@ -14,7 +14,13 @@ from simlab.planning.logs.identities import identities
 from simlab.planning.logs.piece import Piece
 from simlab.planning.logs.reading import Reading, check_falling, padded_sum
 
-HEADS = re.compile(rb"""accepted_tokens_per_head\\?["']?\s*[:=]\s*\[([\d,\s]+)\]""")
+USUAL = re.compile(
+    rb"\baccepted_tokens: (\d{1,15}), [^\n{}]{0,99}?\brejected_tokens: (\d{1,15}), [^\n{}]{0,400}?"
+    rb"accepted_tokens_per_head: \[(\d+(?:, ?\d+)*)\]"
+)
+"""FastDeploy's own order, which is read without a look at each line."""
+
+HEADS = re.compile(rb"""accepted_tokens_per_head\\?["']?\s*[:=]\s*\[(\s*\d+(?:\s*,\s*\d+)*[\s,]*)\]""")
 ALL = re.compile(rb"""\baccepted_tokens\\?["']?\s*[:=]\s*(\d+)""")
 REJECTED = re.compile(rb"""\brejected_tokens\\?["']?\s*[:=]\s*(\d+)""")
 
@@ -32,23 +38,52 @@ class Heads:
         self.odd = 0
 
     def feed(self, piece: Piece) -> None:
-        for match, begin, _ in piece.objects(HEADS):
-            heads = [int(number) for number in match[1].split(b",") if number.strip()]
-            if not heads or not heads[0]:
-                continue
-            check_falling("accepted_tokens_per_head", np.array(heads))
-            before = piece.text[begin : match.start()]
-            found = ([*pattern.finditer(before)][-1:] for pattern in (ALL, REJECTED))
-            self._add(heads, *(int(last[0][1]) if last else None for last in found))
+        rows = self._usual(piece)
+        if rows is None:
+            rows = []
+            for match, begin, _ in piece.objects(HEADS):
+                before = piece.text[begin : match.start()]
+                found = ([*pattern.finditer(before)][-1:] for pattern in (ALL, REJECTED))
+                rows.append((*(last[0][1] if last else None for last in found), match[1].strip(b", \t\r\n")))
+        by_positions: dict[int, list] = {}
+        for row in rows:
+            by_positions.setdefault(row[2].count(b","), []).append(row)
+        for of_length in by_positions.values():
+            accepted, rejected, lists = zip(*of_length, strict=True)
+            self._add(accepted, rejected, lists=lists)
 
-    def _add(self, heads: list[int], accepted: int | None, rejected: int | None) -> None:
-        self.requests += 1
-        self.heads = padded_sum([self.heads, heads])
-        self.odd += accepted is not None and accepted != sum(heads)
-        if accepted is None or rejected is None:
+    def _usual(self, piece: Piece) -> list[tuple[bytes, ...]] | None:
+        """(accepted, rejected, heads) of each request, where all are written in FastDeploy's own order."""
+        text, word = piece.text, self.word
+        first, last = text.find(word, piece.first), text.rfind(word, 0, piece.last + len(word) - 1)
+        if not piece.first <= first <= last:
+            return []
+        begin, end = text.rfind(b"\n", 0, first) + 1, text.find(b"]", last)
+        if end < 0 or text.find(b"{", begin, end) >= 0:
+            return None
+        rows = USUAL.findall(text, begin, end + 1)
+        return rows if len(rows) == text.count(word, begin, end) else None
+
+    def _add(self, *said: tuple[bytes | None, ...], lists: tuple[bytes, ...]) -> None:
+        """Requests with as many heads each, lists; said: what is accepted and what rejected, None: not said.
+
+        All as they are written.
+        """
+        heads = np.array(b",".join(lists).split(b","), np.int64).reshape(len(lists), -1)
+        kept = heads[:, 0] > 0
+        heads = heads[kept]
+        rises = (np.diff(heads, axis=1) > 0).any(axis=1)
+        if rises.any():
+            check_falling("accepted_tokens_per_head", heads[int(rises.argmax())])
+        totals = heads.sum(axis=1)
+        self.requests += len(heads)
+        self.heads = padded_sum([self.heads, heads.sum(axis=0)])
+        counts = [np.array([-1 if one is None else one for one in of], np.int64)[kept] for of in said]
+        self.odd += int(((counts[0] >= 0) & (counts[0] != totals)).sum())
+        if any((of < 0).any() for of in counts):
             self.drafted = None
         elif self.drafted is not None:
-            self.drafted += accepted + rejected - heads[0]
+            self.drafted += int((counts[0] + counts[1] - heads[:, 0]).sum())
 
     def readings(self) -> list[Reading]:
         if not self.requests or len(self.heads) < 2:

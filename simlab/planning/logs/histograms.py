@@ -88,8 +88,9 @@ class Histograms:
         if len(rows) != text.count(word, begin, end) or marks != len(rows) * self.scalars.marks:
             return False
         self.read_to = piece.offset + end
-        histograms, *values = zip(*rows, strict=True)
-        self._add(engine, self.scalars.keys, histograms, values, None)
+        columns = list(zip(*rows, strict=True)) if self.scalars.keys else [rows]
+        histograms = columns.pop(self.scalars.before)
+        self._add(engine, self.scalars.keys, histograms, columns, None)
         return True
 
     def _add(
@@ -173,7 +174,8 @@ class _Scalars:
     """Finds what else is known of a request. Requests of one engine are written alike, so those with the
     keys of the one before in the same order are read by one pattern; any other is looked through.
 
-    alike: reads a list and all keys where these stand behind it, without a brace in between; or None.
+    alike: reads a list and all keys where these stand without a brace in between; or None. before: how many
+    of the keys stand before the list.
     """
 
     def __init__(self) -> None:
@@ -181,6 +183,7 @@ class _Scalars:
         self.like: re.Pattern[bytes] | None = None
         self.alike: re.Pattern[bytes] | None = None
         self.marks = -1
+        self.before = 0
 
     def of(self, about: bytes, at: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """The keys found and their values, as they are written; at: where the list's name ends."""
@@ -193,9 +196,12 @@ class _Scalars:
         self.keys, self.marks = tuple(found), marks
         parts = [rb"""["']""" + key + rb"""\\?["']\s*:\s*(\d{1,15})\s*[,}\]]""" for key in found]
         self.like = re.compile(rb"[\s\S]*?".join(parts))
-        name = NAME.search(about, max(at - 40, 0), at)
-        all_behind = name and len(found) == len(SCALAR.findall(about, at))
+        name, places = NAME.search(about, max(at - 40, 0), at), [*SCALAR.finditer(about)]
         self.alike = None
-        if all_behind and about.count(Histograms.word) == 1:
-            self.alike = re.compile(rb"[^{}]*?".join([re.escape(name[0]) + LIST.pattern, *parts]))
+        if name and len(places) == len(found) and about.count(Histograms.word) == 1:
+            begin, end = (pick([at, *(one.start(1) for one in places)]) for pick in (min, max))
+            self.before = sum(one.start() < at for one in places)
+            parts.insert(self.before, re.escape(name[0]) + LIST.pattern)
+            if about.find(b"{", begin, end) < 0 and about.find(b"}", begin, end) < 0:
+                self.alike = re.compile(rb"[^{}]*?".join(parts))
         return self.keys, tuple(found.values())

@@ -16,7 +16,18 @@ MARGIN = 2**16
 
 BLOCK = 2**12
 GATES = (b"accept", b"draft", b"eval time")
-PARTS = (*GATES, b"acceptance")
+PARTS = (*GATES, b"acceptance", b"acceptance ")
+NEEDED = {
+    b"eval time": b"=",
+    b"draft acceptance": b"=",
+    b"#gen drafts": b"=",
+    b"n_draft": b"=",
+    b"n_drafted": b"=",
+    b"SpecDecoding metrics": b"acceptance ",
+    b"Speculative metrics: ": b"acceptance ",
+}
+"""What stands in every line that has a statistic behind one of these words: to look for a word that is not
+there takes as long as all else, and JSON has no equals sign and no space behind these."""
 COLOUR = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -30,9 +41,9 @@ class Lines:
     parts: dict[bytes, bool] = field(default_factory=dict)
 
     def has(self, word: bytes) -> bool:
-        """Whether the word is there; not looked for where a part of it is known not to be."""
-        for part in PARTS:
-            if part in word:
+        """Whether the word is there; not looked for where a part of it, or what it needs, is not."""
+        for part in (*PARTS, b"="):
+            if part in word or part == NEEDED.get(word):
                 if part not in self.parts:
                     self.parts[part] = self.text.find(part) >= 0
                 if not self.parts[part]:
@@ -66,7 +77,10 @@ class Piece:
     def lines(self, read_to: int) -> tuple[Lines, int]:
         """The lines with a gate from offset `read_to` of the log on, and to where they are now read."""
         text = self.text
-        found = {gate: text.find(gate, self.first) for gate in GATES}
+        found = {
+            gate: text.find(gate, self.first) if text.find(NEEDED.get(gate, gate), self.first) >= 0 else -1
+            for gate in GATES
+        }
         parts = {gate: at >= 0 for gate, at in found.items()}
         at, spans = max(self.first, read_to - self.offset), []
         while True:

@@ -36,13 +36,17 @@ class Prometheus:
         self.lines = 0
 
     def feed(self, lines: Lines) -> None:
+        now = self.now
         for match in SERIES.finditer(lines.text):
-            if owner := OWNER.search(lines.text, max(match.start() - 20, 0), match.start()):
-                self.owner = owner[1]
-            key, value = (match[1], match[2] or b""), float(match[3])
-            if value < self.now.get(key, 0.0):
-                self.before[key] = self.before.get(key, 0.0) + self.now[key]
-            self.now[key] = value
+            kind, labels, value = match.groups()
+            key, value = (kind, labels or b""), float(value)
+            old = now.get(key)
+            if old is None:
+                if owner := OWNER.search(lines.text, max(match.start() - 20, 0), match.start()):
+                    self.owner = owner[1]
+            elif value < old:
+                self.before[key] = self.before.get(key, 0.0) + old
+            now[key] = value
             self.lines += 1
 
     def readings(self) -> list[Reading]:
