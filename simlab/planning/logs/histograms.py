@@ -83,9 +83,11 @@ class Histograms:
         engine = _engine(text, first)
         if engine is None or end < 0 or piece.offset + first < self.read_to:
             return False
-        rows = alike.findall(text, begin, end + 1)
-        marks = _marks(text, begin, end)
-        if len(rows) != text.count(word, begin, end) or marks != len(rows) * self.scalars.marks:
+        many = text.count(word, begin, end)
+        rows = self.scalars.same.findall(text, begin, end + 1)
+        if len(rows) != many:
+            rows = alike.findall(text, begin, end + 1)
+        if len(rows) != many or _marks(text, begin, end) != many * self.scalars.marks:
             return False
         self.read_to = piece.offset + end
         columns = list(zip(*rows, strict=True)) if self.scalars.keys else [rows]
@@ -174,7 +176,8 @@ class _Scalars:
     """Finds what else is known of a request. Requests of one engine are written alike, so those with the
     keys of the one before in the same order are read by one pattern; any other is looked through.
 
-    alike: reads a list and all keys where these stand without a brace in between; or None. before: how many
+    alike: reads a list and all keys where these stand without a brace in between; or None. same: the same,
+    quicker, where all between them is written as in the request before, but for its values. before: how many
     of the keys stand before the list.
     """
 
@@ -182,6 +185,7 @@ class _Scalars:
         self.keys: tuple[bytes, ...] = ()
         self.like: re.Pattern[bytes] | None = None
         self.alike: re.Pattern[bytes] | None = None
+        self.same: re.Pattern[bytes] | None = None
         self.marks = -1
         self.before = 0
 
@@ -204,4 +208,26 @@ class _Scalars:
             parts.insert(self.before, re.escape(name[0]) + LIST.pattern)
             if about.find(b"{", begin, end) < 0 and about.find(b"}", begin, end) < 0:
                 self.alike = re.compile(rb"[^{}]*?".join(parts))
+                self.same = _written_as(about, name.start(), LIST.match(about, at), places)
         return self.keys, tuple(found.values())
+
+
+PART = re.compile(rb"""("[^"\\{}]*"\s*:)|("[^"\\{}]*")|(\[[^][{}"]*\])|([-+.\w]+)|[\s\S]""")
+ANY = (rb'"[^"\\{}]*"', rb'\[[^][{}"]*\]', rb"[-+.\w]+")
+"""Patterns of values: a string, a list, a number or word."""
+
+
+def _written_as(
+    about: bytes, name: int, histogram: re.Match[bytes], keys: list[re.Match[bytes]]
+) -> re.Pattern[bytes]:
+    """Reads the list, whose name begins at `name`, and the keys of requests written as this one."""
+    values = [(name, histogram.span(1), rb"(\d{1,15}(?:, ?\d{1,15})*)")]
+    values += [(key.start(), key.span(2), rb"(\d{1,15})") for key in keys]
+    values.sort()
+    pattern, done = b"", values[0][0]
+    for _, (begin, end), value in values:
+        for part in PART.finditer(about, done, begin):
+            at = part.lastindex or 1
+            pattern += re.escape(part[0]) if at == 1 else ANY[at - 2]
+        pattern, done = pattern + value, end
+    return re.compile(pattern + rb"(?=\s*[],}])")
