@@ -56,6 +56,7 @@ class LlamaLines:
     def __init__(self) -> None:
         self.rows = RateLines()
         self.plain = [0, 0, 0]
+        self.plain_calls: int | None = 0
         self.statistics: dict[str, list[Cumulative]] = {}
         self.statistics_lines: dict[str, int] = {}
         self.eval_ms, self.eval_tokens, self.eval_lines = 0.0, 0, 0
@@ -82,11 +83,15 @@ class LlamaLines:
     def _add_requests(self, found: list[tuple[bytes, ...]]) -> None:
         """Of (accepted, drafted, mean length, rates); requests without a draft have nothing to say."""
         self.rows.add((length, a, d, rates) for a, d, length, rates in found if rates and d != b"0")
-        for accepted, drafted, _, rates in found:
+        for accepted, drafted, length, rates in found:
             if not rates and drafted != b"0":
                 check_counts("a request of llama-server", int(accepted), int(drafted))
                 new = (1, int(accepted), int(drafted))
                 self.plain = [total + count for total, count in zip(self.plain, new, strict=True)]
+                gained = float(length or 1) - 1
+                if self.plain_calls is not None:
+                    known = gained > 0 and int(accepted)
+                    self.plain_calls = self.plain_calls + round(int(accepted) / gained) if known else None
 
     def _add_statistics(self, match: re.Match[bytes], torn: bool) -> None:
         """torn: the log may end in the middle of this line."""
@@ -160,14 +165,16 @@ class LlamaLines:
 
     def _of_plain(self) -> Reading:
         lines, accepted, drafted = self.plain
-        calls = self.eval_tokens - accepted
-        known = self.eval_lines == lines and calls > 0 and accepted <= drafted
-        if not known:
+        calls, source = self.plain_calls, "the rounded mean lengths"
+        if not calls and self.eval_lines == lines:
+            calls = self.eval_tokens - accepted
+            source = f"the eval lines, {self.eval_tokens} tokens less {accepted} accepted"
+        if not calls or calls < 0:
             return Reading("llama-server", "request lines", lines, drafted=drafted, accepted=accepted)
-        window = -(-drafted // calls)
+        window = max(-(-drafted // calls), -(-accepted // calls))
         note = (
-            f"calls are taken from the eval lines, {self.eval_tokens} tokens less {accepted} accepted, and "
-            f"the window from drafted tokens per call, {drafted / calls:.4g}"
+            f"calls are taken from {source}, and the window from drafted tokens per call, "
+            f"{drafted / calls:.4g}"
         )
         return Reading(
             "llama-server", "request lines", lines, calls, drafted, accepted, window,

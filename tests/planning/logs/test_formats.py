@@ -13,6 +13,7 @@ from simlab.errors import SimlabError
 from simlab.planning.logs import piece, read_log, scan
 from tests.planning.logs import writers
 from tests.planning.logs.writers import NOISE, PREFIXES
+from tests.strategies import examples
 
 
 @pytest.fixture
@@ -294,9 +295,14 @@ def test_a_line_that_is_torn_anywhere_spoils_nothing(write, data):
     assert reading.by_position.tolist() == known[reading.calls]
 
 
-ALIKE = (
-    '{{"m":{{"acceptance_histogram":{0},"num_spec_steps":{1},"num_draft_tokens":{2},"num_spec_tokens":3}}}}'
-)
+ALIKE = {
+    "keys behind": '{{"m":{{"acceptance_histogram":{0},"num_spec_steps":{1},"num_draft_tokens":{2}}}}}',
+    "keys before, behind braces": '{{"a":{{"b":1}},"num_spec_steps":{1},"x":"{3} y","num_draft_tokens":{2},'
+    '"spec_x": [{3}],"acceptance_histogram":{0}}}',
+    "keys on both sides": '{{"num_spec_steps":{1},"acceptance_histogram":{0},"n":-1.5e3,'
+    '"num_draft_tokens":{2}}}',
+    "no keys": "INFO {3} {{'acceptance_histogram': {0}}}",
+}
 OTHERS = (
     '{{"num_spec_steps":{1},"num_spec_tokens":3,"num_draft_tokens":{2},"acceptance_histogram":{0}}}',
     '{{"m":{{"acceptance_histogram":{0},"x":{{"y":1}},"num_spec_steps":{1},"num_draft_tokens":{2}}}}}',
@@ -305,17 +311,21 @@ OTHERS = (
 )
 
 
+@pytest.mark.parametrize("written", ALIKE)
+@examples(30)
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=1, max_size=60),
     st.dictionaries(st.integers(0, 59), st.sampled_from(OTHERS), max_size=3),
     st.lists(st.integers(0), max_size=20),
 )
-def test_requests_that_are_written_alike_and_others_among_them_are_all_counted(histograms, others, cuts):
+def test_requests_that_are_written_alike_and_others_among_them_are_all_counted(
+    written, histograms, others, cuts
+):
     """Wherever the text is cut: those alike are read by one pattern, a whole piece at once."""
     lines, used = [], [row for row in histograms if sum(row)]
     for at, row in enumerate(histograms):
         shown = json.dumps(row, separators=(",", ":"))
-        lines.append(others.get(at, ALIKE).format(shown, sum(row), 3 * sum(row)) + "\n")
+        lines.append(others.get(at, ALIKE[written]).format(shown, sum(row), 3 * sum(row), at) + "\n")
     text = "".join(lines)
     with pytest.MonkeyPatch.context() as patch:
         for module in (scan, piece):
@@ -328,4 +338,32 @@ def test_requests_that_are_written_alike_and_others_among_them_are_all_counted(h
     totals = [sum(column) for column in zip(*used, strict=True)]
     assert reading.lines == len(used) and reading.calls == sum(totals)
     assert reading.by_position.tolist() == [sum(totals[i:]) for i in (1, 2, 3)]
-    assert reading.drafted == 3 * sum(totals) and not reading.notes
+    if written != "no keys":
+        assert reading.drafted == 3 * sum(totals)
+    assert not reading.notes
+
+
+def test_a_mean_length_without_rates_gives_the_calls(read):
+    """Newer lines of llama-server may print it alone; N is next to A / (length - 1)."""
+    line = (
+        "slot print_timing: draft acceptance = 0.64479 (  167 accepted /   259 generated), mean len =  2.92\n"
+    )
+    (reading,) = read(line + line)
+    assert (reading.calls, reading.window, reading.length) == (174, 3, 1 + 334 / 174)
+    (unknown,) = read(line + line.replace("167", "0").replace("2.92", "1.00"))
+    assert unknown.calls is None and unknown.drafted == 518
+
+
+def test_fastdeploys_lines_in_another_order_are_read_as_in_its_own(read):
+    usual = (
+        "req_id: {0}, accepted_tokens: 162, rejected_tokens: 75, accept_ratio: 0.51, "
+        "accepted_tokens_per_head: [79, 51, 23, 9]\n"
+    )
+    other = (
+        '{{"rejected_tokens": 75, "accepted_tokens": 162, "accepted_tokens_per_head": [79, 51, 23, 9,]}}\n'
+    )
+    text = "".join(usual.format(at) for at in range(5))
+    for lines in (text + usual.format(5), text + other.format()):
+        (reading,) = read(lines)
+        assert (reading.lines, reading.calls, reading.drafted) == (6, 6 * 79, 6 * 158)
+        assert reading.by_position.tolist() == [6 * 51, 6 * 23, 6 * 9] and not reading.notes
