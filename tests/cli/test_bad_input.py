@@ -59,7 +59,7 @@ def complaint(capsys, tmp_path, monkeypatch):
         (["grid=${nope}"], "Interpolation key 'nope' not found"),
         (["decoder.name=[]"], "no decoder []: known are "),
         (["colour=red"], "no setting colour: the configuration has seed, trajectories"),
-        (["run=slurm"], "no run 'slurm': known are dask, loky, serial"),
+        (["run=ray"], "no run 'ray': known are dask, loky, serial, slurm"),
         (["tier=huge"], "no tier 'huge': known are paper, smoke"),
         (["paper"], "cannot read 'paper': give key=value"),
         (["pair.horizon=0"], "horizon = 0 is not valid; expected a whole number of at least 1"),

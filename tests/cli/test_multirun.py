@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from simlab.cli import multirun
 from simlab.cli.config.compose import together
 from simlab.cli.main import main
 from tests.cli.command import files
@@ -58,3 +62,25 @@ def test_a_sweep_that_is_no_grid_and_one_of_single_figures_say_so_or_nothing(tmp
         2,
         3,
     ]  # with the heading: each alone, though they share a generator, and both
+
+
+def test_a_mistake_of_a_job_in_another_process_is_one_line_and_its_exit_code(tmp_path, monkeypatch, capsys):
+    def application(words, job):  # a launcher: its jobs say what they have to say in a file
+        for end in ((0, ""), (2, "no such thing"), (2, "no such thing")):
+            with tempfile.NamedTemporaryFile("w", dir=os.environ[multirun._CODES], delete=False) as file:
+                json.dump(end, file)
+
+    monkeypatch.setattr(multirun, "hydra_application", application)
+    assert main(["run", "-m", *WORDS, "seed=1,2", f"output={tmp_path}"]) == 2
+    assert capsys.readouterr().err == "simlab: no such thing\n"
+    assert list((tmp_path / "multirun").iterdir()) == []
+
+
+def test_what_submitit_raises_is_one_line(monkeypatch, tmp_path, capsys):
+    def application(words, job):
+        error = type("FailedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})
+        raise error("Traceback\nsbatch: error: invalid partition\n")
+
+    monkeypatch.setattr(multirun, "hydra_application", application)
+    assert main(["run", "-m", *WORDS, "seed=1,2", f"output={tmp_path}"]) == 2
+    assert capsys.readouterr().err.endswith("failed: Traceback; sbatch: error: invalid partition\n")

@@ -155,21 +155,19 @@ def one_line_errors(words: list[str]) -> Iterator[None]:
         raise SimlabError(_explain(error, words)) from error
 
 
-def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> argparse.Namespace:
-    """Run `job` under Hydra's own command line with the given words, its errors raised as they are; returns
-    the flags that Hydra read."""
+def hydra_application(words: list[str], job: Callable[[DictConfig], None]) -> None:
+    """Run `job` under Hydra's own command line with the given words, its errors raised as they are."""
     import hydra
 
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = ["simlab run", *words]
-    flags = _check_flags(words)
+    flags = hydra_flags(words)
     if flags.multirun:
         _check_launcher(flags.overrides)
     hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()
-    return flags
 
 
-def _check_flags(words: list[str]) -> argparse.Namespace:
+def hydra_flags(words: list[str]) -> argparse.Namespace:
     """The flags as Hydra's parser reads them. Raises SimlabError for any it would answer with its usage."""
     from hydra._internal.utils import get_args_parser
 
