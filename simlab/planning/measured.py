@@ -11,7 +11,7 @@ import numpy as np
 from simlab.checks import check_number
 from simlab.cost import CostModel
 from simlab.errors import SimlabError
-from simlab.evidence import clopper_pearson
+from simlab.evidence.coins import coin_interval
 from simlab.evidence.interval import error_of
 from simlab.planning.policy import plan_policy
 from simlab.planning.rates import Rates, rates_from, read_rates
@@ -161,10 +161,12 @@ def tokens_interval(rates: Rates, confidence: float) -> tuple[np.ndarray, np.nda
     tail = error_of(confidence) / (2 * len(rates.rates))
     counts = [rates.accepted if end is None else end for end in (rates.low, rates.high)]
     low, high = (
-        [clopper_pearson(np.array([kept]), tried, tail)[side][0] for kept, tried in zip(*ends, strict=True)]
-        for side, ends in ((1, (counts[0].tolist(), rates.drafted.tolist())),
-                           (2, (counts[1].tolist(), rates.drafted.tolist())))
-    )  # fmt: skip
+        [
+            coin_interval(int(kept), int(tried), tail)[end]
+            for kept, tried in zip(of, rates.drafted, strict=True)
+        ]
+        for end, of in enumerate(counts)
+    )
     return tuple(np.concatenate([[1.0], 1 + np.cumsum(end)]) for end in (low, high))
 
 
