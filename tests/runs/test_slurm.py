@@ -101,8 +101,8 @@ def test_jobs_that_are_cancelled_and_killed_half_way_are_replaced_and_nothing_is
     [
         ({"queue": "nope"}, "SLURM refused the job: invalid partition specified: nope"),
         (
-            {"directives": ["--hold"], "patience": 2.0},
-            r"no worker has come to the SLURM cluster for 2 s.*PENDING \(JobHeldUser\)",
+            {"directives": ["--hold"], "patience": 4.0},
+            r"no worker has come to the SLURM cluster for 4 s.*PENDING \(JobHeldUser\)",
         ),
     ],
 )
