@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ class _Calls(NamedTuple):
 
 
 class _Means(NamedTuple):
-    """mean[t, x] of what calls from (t, x) on add up, (T + 1, V), and how far it may be off, (T + 1, V)."""
+    """mean[k, t, x] of what calls from (t, x) on add up, (K, T + 1, V), and how far it may be off."""
 
     mean: np.ndarray
     half_width: np.ndarray
@@ -84,7 +84,7 @@ def costs_to_go(pair: ChainPair, decoder: BlockSpeculative, call_time: Callable)
     def cost(accepted: int, tokens: int) -> float:
         return float(call_time(tokens))
 
-    return _backward(pair, enough_masses(pair, window), window, cost).mean
+    return _backward(pair, enough_masses(pair, window), window, [cost]).mean[0]
 
 
 @lru_cache(maxsize=2)
@@ -95,7 +95,8 @@ def enough_masses(pair: ChainPair, window: int) -> BlockMasses:
     """
     work = max(WORK, least_work(pair, window))
     masses = block_masses(pair, window, work)
-    more = min(1.2 * work * np.sqrt(_error_bound(pair, masses, window) / ACCURATE), MOST * WORK)
+    # Widths fall with the square of the work, but on uneven rows with less.
+    more = min(1.2 * work * (_error_bound(pair, masses, window) / ACCURATE) ** 0.7, MOST * WORK)
     return masses if more <= 1.2 * work else block_masses(pair, window, more)
 
 
@@ -186,12 +187,11 @@ def _error_bound(pair: ChainPair, masses: BlockMasses, window: int) -> float:
             lambda accepted, drafted, i=i: float(drafted >= i and accepted >= i - 1),
             lambda accepted, drafted, i=i: float(accepted >= i),
         ]
-    widths = [_backward(pair, masses, window, each).half_width[0] @ pair.initial for each in counted]
-    return float(max(widths))
+    return float((_backward(pair, masses, window, counted).half_width[:, 0] @ pair.initial).max())
 
 
-def _backward(pair: ChainPair, masses: BlockMasses, window: int, worth) -> _Means:
-    """Means of the sum over calls of worth(accepted, drafted) >= 0, from the end backwards.
+def _backward(pair: ChainPair, masses: BlockMasses, window: int, worths: Sequence[Callable]) -> _Means:
+    """Means of the sums over calls of each worth(accepted, drafted) >= 0, from the end backwards.
 
     W(t, x) = sum_{i, y} E[i, y] f_i(y), f_i(y) = worth(i, g) + W(t + i + 1, y), with the exits E. For exits
     E' of the middles W' instead, W - W' = (E - E') f + E' (W - W'), and as E is linear in the accepted
@@ -203,19 +203,22 @@ def _backward(pair: ChainPair, masses: BlockMasses, window: int, worth) -> _Mean
     half-widths of later means: no bound is assumed that is not found by then.
     """
     horizon, states = pair.horizon, pair.states
-    mean, width = np.zeros((horizon + 1, states)), np.zeros((horizon + 1, states))
+    shape = (len(worths), horizon + 1, states)
+    mean, width = np.zeros(shape), np.zeros(shape)
     for t in reversed(range(horizon)):
         drafted = min(window, horizon - 1 - t)
-        exits = _exits(pair, masses, window, t)
-        behind = mean[t + 1 : t + drafted + 2] + [[worth(i, drafted)] for i in range(drafted + 1)]
-        mean[t] = np.einsum("xiy,iy->x", exits, behind)
+        exits = _exits(pair, masses, window, t).reshape(states, -1)
+        worth = np.array([[each(i, drafted) for i in range(drafted + 1)] for each in worths])
+        later = slice(t + 1, t + drafted + 2)
+        behind = mean[:, later] + worth[:, :, None]
+        mean[:, t] = behind.reshape(len(worths), -1) @ exits.T
         if masses.spread is None:
             continue
         index = t if len(masses.spread) > 1 else 0
-        width[t] = np.einsum("xiy,iy->x", exits, width[t + 1 : t + drafted + 2])
+        width[:, t] = width[:, later].reshape(len(worths), -1) @ exits.T
         for i in range(1, drafted + 1):
             target = pair.target[t + i]
-            bracket = np.abs(target @ behind[i] - behind[i - 1])
-            bracket += target @ width[t + i + 1] + width[t + i]
-            width[t] += masses.spread[index, i] @ bracket
+            bracket = np.abs(behind[:, i] @ target.T - behind[:, i - 1])
+            bracket += width[:, t + i + 1] @ target.T + width[:, t + i]
+            width[:, t] += bracket @ masses.spread[index, i].T
     return _Means(mean, width)
