@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import simlab
+from simlab.jit import CheckedFiles
 
 pytestmark = pytest.mark.processes
 
@@ -63,13 +65,16 @@ def hits_and_misses(package: Path, home: Path, script: str = SCRIPT) -> tuple[in
     return int(hits), int(misses)
 
 
-def test_a_warm_process_loads_and_an_edit_in_another_file_is_noticed(package, tmp_path):
+def test_a_warm_process_loads_and_an_edit_in_another_file_or_damage_is_noticed(package, tmp_path):
     assert hits_and_misses(package, tmp_path) == (0, 1)
     assert hits_and_misses(package, tmp_path) == (1, 0)
     neighbour = package / "decoding/environments/counts.py"
     neighbour.write_text(neighbour.read_text() + "# edited\n")
     assert hits_and_misses(package, tmp_path) == (0, 1)
     assert hits_and_misses(package, tmp_path) == (1, 0)
+    for file in (package / "decoding/core/__pycache__").glob("*.spare_word-*.nbc"):
+        file.write_bytes(broken(file.read_bytes(), "flipped"))
+    assert hits_and_misses(package, tmp_path) == (0, 1)
 
 
 def test_a_class_that_was_renamed_is_compiled_anew(package, tmp_path):
@@ -95,3 +100,31 @@ def test_no_folder_at_all_compiles_anew(package, tmp_path):
     home = tmp_path / "home"
     home.write_text("in the way too")
     assert [hits_and_misses(package, home) for _ in range(2)] == [(0, 1)] * 2
+
+
+def broken(data: bytes, how: str) -> bytes:
+    """The bytes of a file, damaged."""
+    if how == "empty":
+        return b""
+    if how == "torn":
+        return data[: len(data) // 2]
+    if how == "flipped":  # in the machine code, or in the last entry of the index
+        return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+    return np.random.default_rng(1).bytes(len(data))
+
+
+DAMAGE = ("empty", "torn", "flipped", "random")
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_a_damaged_file_is_as_if_it_were_not_there_and_is_written_anew(tmp_path, suffix, how):
+    files = CheckedFiles(str(tmp_path), "name", "stamp")
+    assert files.load("key") is None
+    files.save("key", ("machine code", bytes(100)))
+    assert files.load("key") == ("machine code", bytes(100))
+    (file,) = tmp_path.glob(f"*.{suffix}")
+    file.write_bytes(broken(file.read_bytes(), how))
+    assert files.load("key") is None
+    files.save("key", ("machine code", bytes(100)))
+    assert files.load("key") == ("machine code", bytes(100))
