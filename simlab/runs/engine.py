@@ -159,16 +159,25 @@ def _book(plan: Plan, pool: Pool, outcome: Outcome) -> None:
         return
     name = f"task {task.id[:12]} ({task})"
     if outcome.error is not None:
-        error = outcome.error
-        known = isinstance(error, SimlabError)
-        text = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SimlabError(f"{name}: {text}") from error
+        raise SimlabError(f"{name}: {_told(outcome.error)}") from outcome.error
     if parcel.deaths == RETRIES:
         raise SimlabError(
             f"{name}: {RETRIES + 1} workers died over it, killed from outside or for lack of memory: "
             "give fewer workers or more memory and run again"
         )
     plan.give_back(parcel)
+
+
+def _told(error: BaseException) -> str:
+    """What an error in a worker came to, in one line."""
+    if isinstance(error, SimlabError):
+        return str(error)
+    # A process that cannot pack a parcel for want of memory says that it cannot pickle it; the cause is text.
+    if isinstance(error, MemoryError) or "MemoryError" in str(error.__cause__):
+        return (
+            "out of memory: give fewer workers, fewer states, a shorter horizon or more memory, and run again"
+        )
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _save(plan: Plan, ledger: Ledger | None) -> None:

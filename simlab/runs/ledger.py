@@ -35,6 +35,8 @@ from simlab.runs.task import Numbered, canonical_json, hash_json
 
 LEDGER_VERSION = 1
 _APPLICATION = 0x53494D4C  # "SIML": tells a ledger from another program's database
+ALL = range(1)
+"""Batches of all numbers, which are those that a step of 1 reaches."""
 _CHUNK = 256  # rows read at a time; between chunks other processes may write
 
 _SCHEMA = """
@@ -222,13 +224,16 @@ class Ledger:
         for row in self._blobs(task):
             yield row[0], row[1], self._decode(task, *row)
 
-    def sound_batches(self, task: str) -> Iterator[tuple[int, int, Counts | EnvironmentCounts]]:
-        """Like `batches`, but sets aside the damaged ones, in the table `damaged`: they are run again.
+    def sound_batches(
+        self, task: str, numbers: range = ALL
+    ) -> Iterator[tuple[int, int, Counts | EnvironmentCounts]]:
+        """Like `batches`, of these numbers, but sets aside the damaged ones, in the table `damaged`: they are
+        run again.
 
         Says so in one warning. Raises DamagedLedger where the file itself is damaged.
         """
         damaged = []
-        for row in self._blobs(task):
+        for row in self._blobs(task, numbers):
             try:
                 counts = self._decode(task, *row)
             except SimlabError as error:
@@ -244,6 +249,19 @@ class Ledger:
                 LedgerWarning,
                 stacklevel=2,
             )
+
+    def held(self, task: str, numbers: range = ALL) -> Iterator[tuple[int, int]]:
+        """(batch number, samples) of the sound batches with these numbers. Changes nothing, and where rows
+        have seals looks at those alone: ten times as fast as reading the counts."""
+        for batch, size, blob, seal in self._blobs(task, numbers):
+            try:
+                if seal is None:
+                    opened(task, batch, size, blob, seal)
+                else:
+                    check_row(task, batch, size, blob, seal)
+            except SimlabError:
+                continue
+            yield batch, size
 
     def read(self, task: str, batch: int, trajectories: int) -> Counts | EnvironmentCounts:
         """The counts of one batch, which must be there."""
@@ -380,13 +398,16 @@ class Ledger:
         with self._reported():
             return self._db.execute(query, values).fetchall()
 
-    def _blobs(self, task: str) -> Iterator[tuple[int, int, bytes, bytes | None]]:
+    def _blobs(self, task: str, numbers: range = ALL) -> Iterator[tuple[int, int, bytes, bytes | None]]:
         after, columns = (-1, -1), self._columns
+        # A number that is damaged into text or a blob sorts behind all others and is nobody's: read it too.
+        ours = "" if numbers == ALL else "AND (typeof(batch) != 'integer' OR (batch - ?) % ? = 0) "
+        which = () if numbers == ALL else (numbers.start, numbers.step)
         while True:
             rows = self._rows(
-                f"SELECT {columns} FROM batches WHERE task = ? "
-                "AND (batch, trajectories) > (?, ?) ORDER BY batch, trajectories LIMIT ?",
-                (task, *after, _CHUNK),
+                f"SELECT {columns} FROM batches WHERE task = ? AND (batch, trajectories) > (?, ?) {ours}"
+                "ORDER BY batch, trajectories LIMIT ?",
+                (task, *after, *which, _CHUNK),
             )
             yield from rows
             if len(rows) < _CHUNK:
@@ -478,13 +499,18 @@ def _seal(task: str, batch: int, size: int, blob: bytes) -> bytes:
     return hashlib.blake2b(f"{task},{batch},{size},".encode() + blob, digest_size=8).digest()
 
 
-def opened(task: str, batch, size, blob, seal) -> Counts | EnvironmentCounts:
-    """The counts of a row; SimlabError where the row is not what was written under this key."""
+def check_row(task: str, batch, size, blob, seal) -> None:
+    """SimlabError where a row is not what was sealed under this key, or is of a wrong type."""
     for name, value, kind in (("batch", batch, int), ("trajectories", size, int), ("counts", blob, bytes)):
         if not isinstance(value, kind):
             raise SimlabError(f"the row is damaged: its {name} is of type {type(value).__name__}")
     if seal is not None and seal != _seal(task, batch, size, blob):
         raise SimlabError("the counts are damaged, or another batch's: the seal of the row disagrees")
+
+
+def opened(task: str, batch, size, blob, seal) -> Counts | EnvironmentCounts:
+    """The counts of a row; SimlabError where the row is not what was written under this key."""
+    check_row(task, batch, size, blob, seal)
     counts = counts_from_bytes(blob)
     held = len(counts.accepted) if isinstance(counts, EnvironmentCounts) else counts.trajectories
     if held != size:

@@ -101,6 +101,11 @@ class Job:
         """The numbers of the batches that may be run here, ascending."""
         return self.shard.numbers(self.task.id, self.batches)
 
+    def size(self, number: int) -> int:
+        """The samples of the batch with this number: full, but for the last one."""
+        full = self.task.batch_size
+        return min(full, self.stop.at_most - number * full)
+
     @property
     def at_most(self) -> int:
         """The samples that may be asked for here."""
@@ -185,9 +190,8 @@ class Standing:
         return self.job.numbers[batch]
 
     def size(self, batch: int) -> int:
-        """The samples of a batch: full, but for the last one."""
-        full = self.job.task.batch_size
-        return min(full, self.job.stop.at_most - self.number(batch) * full)
+        """The samples of a batch."""
+        return self.job.size(self.number(batch))
 
     def result(self) -> Result:
         kept = self.looked if self.adaptive else self.batches
@@ -201,7 +205,7 @@ def open_job(job: Job, ledger: Ledger | None) -> Standing:
     if ledger is not None:
         ledger.add_task(job.task)
         numbers = job.numbers
-        for number, size, counts in ledger.sound_batches(job.task.id):
+        for number, size, counts in ledger.sound_batches(job.task.id, numbers):
             if number in numbers and size == standing.size(batch := numbers.index(number)):
                 job.task.check_counts(counts, job.subject)
                 _take(standing, batch, counts, saved=True)
@@ -211,11 +215,19 @@ def open_job(job: Job, ledger: Ledger | None) -> Standing:
 
 def lacking(job: Job, ledger: Ledger) -> tuple[int, int]:
     """(batches, samples) that the job still lacks in the ledger; of an adaptive one, at most."""
-    standing = open_job(job, ledger)
-    if standing.finished:
-        return 0, 0
-    missing = [batch for batch in range(standing.prefix, standing.batches) if batch not in standing.known]
-    return len(missing), sum(map(standing.size, missing))
+    if isinstance(job.stop, HalfWidth):
+        standing = open_job(job, ledger)
+        if standing.finished:
+            return 0, 0
+        missing = [batch for batch in range(standing.prefix, standing.batches) if batch not in standing.known]
+        return len(missing), sum(map(standing.size, missing))
+    numbers = job.numbers
+    held = [
+        size
+        for number, size in ledger.held(job.task.id, numbers)
+        if number in numbers and size == job.size(number)
+    ]
+    return len(numbers) - len(held), job.at_most - sum(held)
 
 
 def take(standing: Standing, batches: tuple[tuple[int, int], ...], counts: list[Counts]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from simlab import SimlabError, Speculative
 from simlab.pairs import paper
 from simlab.runs import HalfWidth, Job, Ledger, Loky, Serial, Task, Trajectories, collect, run
+from simlab.runs import ledger as ledger_module
 from simlab.runs.plan import lacking
 from simlab.runs.shard import WHOLE, Shard
 from tests.runs.running import rows
@@ -112,3 +115,22 @@ def test_more_shards_than_batches_leave_some_without_work(tmp_path):
             idle += result.counts.trajectories == 0
             assert (result.counts.trajectories == 0) == (len(part.numbers) == 0)
         assert idle == 4
+
+
+@pytest.mark.parametrize("stop", [Trajectories(10_500), HalfWidth(0.001, 0.9, 10_500)])
+def test_what_is_lacking_is_found_by_reading_no_row_for_another_shard_and_damage_lacks(
+    tmp_path, monkeypatch, stop
+):
+    job, path, read = a_job(stop), tmp_path / "ledger", []
+    with Ledger(path) as ledger:
+        run([job], ledger=ledger)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE batches SET counts = zeroblob(9) WHERE batch = 4")
+    database.close()
+    check = ledger_module.check_row
+    monkeypatch.setattr(ledger_module, "check_row", lambda *row: (read.append(row[1]), check(*row)))
+    with warnings.catch_warnings(), Ledger(path) as ledger:
+        warnings.simplefilter("ignore", ledger_module.LedgerWarning)
+        lacks = [lacking(replace(job, shard=Shard(index, 3)), ledger) for index in (1, 2, 3)]
+    assert sum(batches for batches, _ in lacks) == 1 and sum(samples for _, samples in lacks) == 1000
+    assert set(read) == set(range(11)) and len(read) <= 22  # an adaptive job reads twice what it counts
