@@ -41,6 +41,8 @@ _QUEUED = 2  # parcels per worker: one at work and one that waits, so that no wo
 _STARTS = 4  # a process that dies four times while it starts will not start
 
 _SAFE_PATH = "PYTHONSAFEPATH"
+_lock = threading.Lock()
+_users, _before = 0, None  # of safe_path
 _ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", _SAFE_PATH), "1"
 )
@@ -222,15 +224,21 @@ def worker_processes(number: int):
 def safe_path():
     """Processes that are started meanwhile do not import from the working folder: a file there that is called
     queue.py or concurrent.py is not what the standard library means. Python's own switch for it."""
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
+    global _users, _before
+    with _lock:  # threads that start processes may overlap: the last one puts back what the first one found
+        _users += 1
+        if _users == 1:
+            _before = os.environ.get(_SAFE_PATH)
+        os.environ[_SAFE_PATH] = "1"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_SAFE_PATH]
-        else:
-            os.environ[_SAFE_PATH] = before
+        with _lock:
+            _users -= 1
+            if _users == 0 and _before is None:
+                del os.environ[_SAFE_PATH]
+            elif _users == 0:
+                os.environ[_SAFE_PATH] = _before
 
 
 @contextmanager

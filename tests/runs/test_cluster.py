@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,12 +20,15 @@ from simlab import SimlabError
 from simlab.pairs import paper
 from simlab.runs import Dask, Job, Ledger, Task, Trajectories, collect, run
 from simlab.runs import cluster as cluster_module
+from simlab.runs.cluster import ClusterPool
+from simlab.runs.plan import Parcel
 from simlab.runs.progress import describe
 from tests.runs.driver import jobs
-from tests.runs.running import Run, children, command_line, rows, saved_trajectories, wait_for
+from tests.runs.running import PATIENCE, Run, children, command_line, rows, saved_trajectories, wait_for
 
 pytestmark = pytest.mark.processes
-Client = pytest.importorskip("distributed").Client
+distributed = pytest.importorskip("distributed")
+Client, LocalCluster = distributed.Client, distributed.LocalCluster
 
 SCALE = 100
 
@@ -54,8 +60,8 @@ class Cluster:
         )
         return self.processes[-1]
 
-    def worker(self, path: Path | None = None) -> subprocess.Popen:
-        return self.start("worker", "--scheduler-file", str(self.file), *OPTIONS, path=path)
+    def worker(self, *more: str, path: Path | None = None) -> subprocess.Popen:
+        return self.start("worker", "--scheduler-file", str(self.file), *OPTIONS, *more, path=path)
 
     @property
     def scheduler(self) -> subprocess.Popen:
@@ -106,11 +112,86 @@ def a_job(decoder=PLAIN) -> Job:
     return Job(Task({"digest": pair.digest}, decoder, 0, 1000), pair, Trajectories(20_500))
 
 
-def test_a_local_cluster_of_eight_workers_is_started_and_ended():
+@dataclass(frozen=True)
+class Inside:
+    """A cluster of eight workers inside this process."""
+
+    def start(self) -> ClusterPool:
+        options = {"processes": False, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
+        return ClusterPool(lambda: LocalCluster(8, threads_per_worker=1, **options), "it", None)
+
+
+def test_eight_workers_give_the_same_bytes(tmp_path):
     jobs = [a_job(), a_job(BIASED)]
-    alone, together = run(jobs), run(jobs, backend=Dask(workers=8))
+    with Ledger(tmp_path / "alone") as alone, Ledger(tmp_path / "together") as together:
+        expected, found = run(jobs, ledger=alone), run(jobs, ledger=together, backend=Inside())
+    assert [found[job.task.id].counts for job in jobs] == [expected[job.task.id].counts for job in jobs]
+    assert rows(tmp_path / "together") == rows(tmp_path / "alone")
+
+
+def test_a_local_cluster_takes_over_from_the_threads_that_begin_and_is_ended(monkeypatch):
+    own, begun, workers_came = cluster_module.simulate_here, [], threading.Event()
+
+    def simulate_here(parcel):
+        begun.append(parcel)
+        assert workers_came.wait(PATIENCE)
+        return own(parcel)
+
+    monkeypatch.setattr(cluster_module, "simulate_here", simulate_here)
+    jobs = [a_job(), a_job(BIASED)]
+    alone, together = run(jobs), {}
+    for step in collect(jobs, backend=Dask(workers=2)):
+        together.update({result.task.id: result for result in step.results})
+        if step.simulated:
+            workers_came.set()
     assert [together[job.task.id].counts for job in jobs] == [alone[job.task.id].counts for job in jobs]
+    assert len(begun) == 2
     wait_for(lambda: not [child for child in children(os.getpid()) if b"spawn_main" in command_line(child)])
+
+
+COUNTING = """
+import functools
+from simlab.pairs import pair
+
+if not hasattr(pair, "arrived"):  # Dask loads this file twice
+    pair.arrived, restore = 0, pair._restore
+
+    @functools.wraps(restore)  # under its name it is pickled
+    def arrive(*parts):
+        pair.arrived += 1
+        return restore(*parts)
+
+    pair._restore = arrive
+"""
+ARRIVED = "__import__('simlab.pairs.pair').pairs.pair.arrived"
+
+
+def test_a_pair_travels_to_each_worker_once_and_to_one_that_replaces_it(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(ClusterPool, "parcel_seconds", 0.0)  # a batch a parcel
+    (tmp_path / "counting.py").write_text(COUNTING)
+    counting = ("--preload", "counting.py")
+    first, _ = cluster.worker(*counting), cluster.worker(*counting)
+    pair = paper(horizon=5)
+    jobs = [
+        Job(Task({"digest": pair.digest}, decoder, 0, 1000), pair, Trajectories(60_500))
+        for decoder in (PLAIN, BIASED)
+    ]
+    alone, together = run(jobs), {}
+    with Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        for step in collect(jobs, backend=Dask(cluster.address)):
+            together.update({result.task.id: result for result in step.results})
+            # While Dask still holds the pair for somebody, it would make it anew where its holder dies.
+            held = any("simlab-pair" in str(key) for key in client.who_has())
+            if step.simulated and not held and first.poll() is None:
+                assert list(client.run(eval, ARRIVED).values()) == [1, 1]
+                first.kill()
+                first.wait()
+                cluster.worker(*counting)
+                wait_for(lambda: len(client.nthreads()) == 2)
+        assert list(client.run(eval, ARRIVED).values()) == [1, 1]
+    assert first.poll() is not None
+    assert [together[job.task.id].counts for job in jobs] == [alone[job.task.id].counts for job in jobs]
 
 
 def test_an_error_on_the_cluster_names_its_task():
@@ -163,7 +244,7 @@ def test_a_worker_with_another_simlab_is_refused_in_one_line_and_nothing_is_kept
             file.write("# another sampler\n")
     else:  # a simlab that does not know the question
         (other / "simlab" / "runs" / "build.py").unlink()
-    cluster.worker(other)
+    cluster.worker(path=other)
     with Ledger(tmp_path / "ledger") as ledger, pytest.raises(SimlabError) as caught:
         run([a_job()], ledger=ledger, backend=Dask(cluster.address))
     assert "runs other code (" in str(caught.value) and "\n" not in str(caught.value)
@@ -221,3 +302,42 @@ def test_a_scheduler_that_goes_is_one_line_and_what_is_finished_stays(cluster, t
                     cluster.start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
     assert killed and "\n" not in str(caught.value)
     assert saved_trajectories(tmp_path / "ledger") > 0
+
+
+def test_a_scheduler_that_does_not_answer_is_waited_for_and_then_is_one_line(cluster, monkeypatch):
+    monkeypatch.setattr(cluster_module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(cluster_module, "_DEAF_SECONDS", 2.0)
+    steps = []
+    try:
+        with pytest.raises(SimlabError, match="the Dask scheduler at .* has not answered for 2 s"):
+            for step in collect([a_job()], backend=Dask(cluster.address)):
+                steps.append(step)
+                if "worker" in step.waiting:
+                    os.kill(cluster.scheduler.pid, signal.SIGSTOP)
+    finally:
+        os.kill(cluster.scheduler.pid, signal.SIGCONT)
+    assert steps[-1].waiting.startswith("waiting for the Dask scheduler at")
+
+
+@pytest.mark.parametrize(
+    ("paused", "ended", "told"),
+    [
+        (2, 0, r"all workers \(2\) are paused at their memory limit on it for 0 s"),
+        (0, 3, r"all workers were ended at their memory limit \(3 times\) on it"),
+        (0, 0, "no worker has come to it"),
+    ],
+)
+def test_workers_without_memory_are_told_with_the_mend(paused, ended, told):
+    pool = ClusterPool(lambda: "", "it", 0.0)
+    pool._messages.put(cluster_module._Workers(0, 0, math.inf, paused, ended))
+    with pytest.raises(SimlabError, match=told) as caught:
+        pool.wait(1.0)
+    assert ("give them more memory (dask worker --memory-limit)" in str(caught.value)) == (paused + ended > 0)
+
+
+def test_a_task_whose_workers_were_ended_at_their_memory_limit_says_so():
+    pool = ClusterPool(lambda: "", "it", None)
+    pool._note(cluster_module._Workers(1, 1, math.inf, ended=4))
+    killed = distributed.scheduler.KilledWorker("task", None, 3)
+    outcome = pool._outcome(Parcel(a_job(), ((0, 1000),)), None, killed)
+    assert "its workers were ended at their memory limit (4 times): give them more mem" in str(outcome.error)

@@ -12,13 +12,14 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import PicklingError
 
 import pytest
 
 import simlab
 from simlab.errors import SimlabError
 from simlab.pairs import paper
-from simlab.runs import Job, Ledger, Task, Trajectories, collect, processes, run
+from simlab.runs import Job, Ledger, Task, Trajectories, collect, engine, processes, run
 from simlab.runs.plan import Parcel
 from simlab.runs.pool import simulate_here
 from simlab.runs.work import start_process
@@ -273,3 +274,32 @@ def test_more_threads_than_the_system_starts_are_one_line_and_leave_none_behind(
     for thread in started:
         thread.join(timeout=60)
     assert not any(thread.is_alive() for thread in started)
+
+
+def test_threads_that_overlap_leave_the_environment_as_it_was(monkeypatch):
+    for before in (None, "0"):
+        monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+        if before is not None:
+            monkeypatch.setenv("PYTHONSAFEPATH", before)
+        first, second = processes.safe_path(), processes.safe_path()
+        first.__enter__()
+        second.__enter__()
+        assert os.environ["PYTHONSAFEPATH"] == "1"
+        first.__exit__(None, None, None)
+        assert os.environ["PYTHONSAFEPATH"] == "1"
+        second.__exit__(None, None, None)
+        assert os.environ.get("PYTHONSAFEPATH") == before
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError("Unable to allocate 9 GiB"), "out of memory: give fewer workers"),
+        (PicklingError("Could not pickle the task to send it to the workers."), "out of memory: give fewer"),
+        (ValueError("two\nlines"), "ValueError: two lines"),
+    ],
+)
+def test_an_error_in_a_worker_is_one_line_with_the_mend(error, told):
+    if isinstance(error, PicklingError):  # as loky says it, with the cause as text
+        error.__cause__ = Exception("Traceback ...\nMemoryError\n")
+    assert engine._told(error).startswith(told)
