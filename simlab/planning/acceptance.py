@@ -21,6 +21,12 @@ from simlab.planning.windows import (
 )
 from simlab.theory import memoryless
 
+NOT_LOGGED = (
+    "this acceptance is of tokens whose predecessors in the window were accepted; if {:.12g} is accepted "
+    "over drafted tokens, as engines log it, give it as acceptance_rate= with the window= it was measured "
+    "with: the speed-up is higher"
+)
+
 
 def plan_acceptance(acceptance: float, cost: CostModel, choice: WindowChoice) -> WindowPlan:
     """Every drafted token is accepted with this probability, given that those before it are.
@@ -53,7 +59,7 @@ def plan_acceptance(acceptance: float, cost: CostModel, choice: WindowChoice) ->
         time_per_token=memoryless.time_per_token(acceptance, windows, cost),
         best=best,
         near=near,
-        remarks=remarks,
+        remarks=[*remarks, NOT_LOGGED.format(acceptance)],
     )
 
 
