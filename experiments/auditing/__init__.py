@@ -9,7 +9,7 @@ instances of their own. That each mistake is drawn as it is foretold is a verdic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,7 +48,7 @@ TITLE = "Auditing a verifier"
 FINEST = 0.01
 """The resolution of the audits of wrong verifiers: what they may go on to look for."""
 MOST_CALLS = 10**7
-JUDGED, CELL = 100_000, 0.02
+JUDGED, CELL = 50_000, 0.03
 """Calls, at most, on which a mistake is held against its exact distribution, and the resolution of a cell."""
 FINE = (0.5, 0.25, 0.125, 0.0625)
 """Shares and resolutions, of the largest one, at which a curve is foretold without being simulated."""
@@ -192,13 +192,17 @@ def _judged(settings: Settings, instances: list[Instance], verifier: Verifier) -
     emitted, _ = verifier.play(instance, *drafted_rows(instance, calls, rng), rng)
     tokens, _ = completed(instance, emitted, rng)
     cells = tokens @ instance.states ** np.arange(instance.window, -1, -1)
-    return pmf_verdict(
+    verdict = pmf_verdict(
         f"{TITLE}: {verifier.name}, tokens of a call with {instance.name}",
         np.bincount(cells, minlength=len(outputs[at])),
         outputs[at] / outputs[at].sum(),
         resolution=max(CELL, settings.judging.cell_resolution),
         **settings.judging.errors,
     )
+    cell, _, rest = verdict.statistic.partition(",")
+    number = int(cell.removeprefix("P(N = ").removesuffix(")"))
+    shown = np.unravel_index(number, (instance.states,) * (instance.window + 1))
+    return replace(verdict, statistic=f"P(tokens {', '.join(map(str, shown))}),{rest}")
 
 
 def _checks(points: list[Point], options: Options) -> list[Check]:
@@ -311,8 +315,8 @@ def _notes(settings: Settings, once: list[Point], passes: list[Point], shipped: 
         if one.least > 0 and median > first
     ]
     return [
-        f"The mistakes that shipped take {min(medians):,.0f} to {max(medians):,.0f} calls of an audit, the "
-        f"last for {slowest.name}; those that are not found at the first look take {min(bounded):.1f} to "
+        f"The mistakes that shipped take {min(medians):,.0f} to {max(medians):,.0f} calls of an audit. The "
+        f"last is {slowest.name}; those that are not found at the first look take {min(bounded):.1f} to "
         f"{max(bounded):.1f} times the least that any audit needs.",
         f"A total variation of {hardest.variation:.3g} in one token of one instance alone is found after "
         f"{hardest.calls(settings.confidence).estimate:,.0f} calls, foretold {hardest.foretold:,}; a right "

@@ -47,8 +47,8 @@ def test_small_audits_are_drawn_and_none_goes_wrong(tmp_path):
     ("changed", "words"),
     [
         ({"audits": 5}, "a median's interval with confidence 0.95 needs 6"),
-        ({"window": 4}, "experiment.window = 4: give a whole number of at most 3"),
-        ({"window": 1}, "experiment.window = 1: give a whole number of at least 2"),
+        ({"window": 4}, "experiment.window = 4 is not valid; expected a whole number of at most 3"),
+        ({"window": 1}, "experiment.window = 1 is not valid; expected a whole number of at least 2"),
         ({"states": 1}, "experiment.states = 1"),
         ({"shares": [0]}, "experiment.shares = 0"),
         ({"shares": 1}, "give a list of numbers"),
