@@ -51,7 +51,7 @@ def test_small_audits_are_drawn_and_none_goes_wrong(tmp_path):
         ({"window": 1}, "experiment.window = 1 is not valid; expected a whole number of at least 2"),
         ({"states": 1}, "experiment.states = 1"),
         ({"shares": [0]}, "experiment.shares = 0"),
-        ({"shares": 1}, "give a list of numbers"),
+        ({"shares": 1}, "a list of numbers"),
         ({"resolutions": [0.9]}, "experiment.resolutions = 0.9"),
         ({"false_alarm": 1.0}, "expected a probability below 1"),
         ({"mistakes": 3}, "no setting experiment.mistakes: audit has window"),
