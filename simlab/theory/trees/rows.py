@@ -12,7 +12,7 @@ RUN = 128
 """Runs of this many entries are sorted by counting what is larger than each, several at an instruction;
 longer rows are merged from such runs. Entries are compared by their bits, as integers: floats that are not
 negative are ordered as these are."""
-SHARE = 1 / 16
+SHARE = 1 / 8
 """A visit sorts the entries above this share of the largest; the others only once all these are used up."""
 
 
@@ -22,13 +22,14 @@ class SortedRows(NamedTuple):
     chain: float64 (S, V, V), S = T, or 1 where the chain is stationary. values: float64 (S * V, V), each
     row's entries from the largest on; tokens: int32 (S * V, V), whose entries they are, the lower number
     first where entries are equal; ready: int32 (S * V,), how many of them are in order. The others follow, in
-    any order, where ready is not 0. Rows that are never visited take address space, and no memory.
+    any order, where ready is not 0. spare: int64 (3, max(V, RUN)), scratch. Rows that are never visited take address space, and no memory.
     """
 
     chain: np.ndarray
     values: np.ndarray
     tokens: np.ndarray
     ready: np.ndarray
+    spare: np.ndarray
 
 
 def unsorted_rows(chain: np.ndarray) -> SortedRows:
@@ -37,41 +38,60 @@ def unsorted_rows(chain: np.ndarray) -> SortedRows:
     chain.flags.writeable = False  # one type of array, so that the search is compiled once
     steps, states, _ = chain.shape
     shape = (steps * states, states)
-    return SortedRows(chain, np.empty(shape), np.empty(shape, np.int32), np.zeros(shape[0], np.int32))
+    spare = np.empty((3, max(states, RUN)), np.int64)
+    return SortedRows(
+        chain, np.empty(shape), np.empty(shape, np.int32), np.zeros(shape[0], np.int32), spare
+    )
 
 
 @compiled
-def sort_more(row, values, tokens, ready):
+def sort_more(row, values, tokens, ready, spare):
     """Bring more of a row's entries, of which `ready` are, into falling order; returns how many then are.
 
     O(V log V) for long rows.
     """
-    states = row.size
-    if ready:
-        sort(values[ready:], tokens[ready:])
-        return states
-    largest = 0.0
-    for y in range(states):
-        largest = max(largest, row[y])
-    least, end = SHARE * largest, 0
-    for y in range(states):
-        values[end], tokens[end] = row[y], y
-        end += row[y] >= least
-    others = end
-    for y in range(states):
-        if row[y] < least:
-            values[others], tokens[others] = row[y], y
-            others += 1
-    sort(values[:end], tokens[:end])
+    if not ready:
+        for y in range(row.size):
+            values[y], tokens[y] = row[y], y
+    end = ready + part(values[ready:], tokens[ready:], SHARE * largest_of(values[ready:]), spare)
+    sort(values[ready:end], tokens[ready:end], spare)
     return end
 
 
 @compiled
-def sort(values, tokens):
+def largest_of(values):
+    """The largest entry; four at a time, which do not wait for each other."""
+    first = second = third = fourth = 0.0
+    whole = values.size // 4 * 4
+    for i in range(0, whole, 4):
+        first, second = max(first, values[i]), max(second, values[i + 1])
+        third, fourth = max(third, values[i + 2]), max(fourth, values[i + 3])
+    for i in range(whole, values.size):
+        first = max(first, values[i])
+    return max(max(first, second), max(third, fourth))
+
+
+@compiled
+def part(values, tokens, least, spare):
+    """Move the entries from `least` on before the others, each part as it stands; returns how many they are."""
+    end = others = 0
+    for i in range(values.size):  # which it is cannot be foretold: without a branch
+        value, token = values[i], tokens[i]
+        values[end], tokens[end] = value, token
+        spare[0, others], spare[1, others] = np.float64(value).view(np.int64), token
+        end += value >= least
+        others += value < least
+    for i in range(others):
+        values[end + i], tokens[end + i] = np.int64(spare[0, i]).view(np.float64), spare[1, i]
+    return end
+
+
+@compiled
+def sort(values, tokens, spare):
     """Sort entries and their tokens, (n,) each, by falling value, equal ones as they stand."""
     size = values.size
     for start in range(0, size, RUN):
-        sort_run(values[start : start + RUN], tokens[start : start + RUN])
+        sort_run(values[start : start + RUN], tokens[start : start + RUN], spare)
     if size > RUN:
         spare_values, spare_tokens = np.empty(size), np.empty(size, np.int32)
         width = RUN
@@ -83,9 +103,9 @@ def sort(values, tokens):
 
 
 @compiled
-def sort_run(values, tokens):
+def sort_run(values, tokens, spare):
     """Sort up to RUN entries by the number of those that are larger than each."""
-    bits, held, equals = np.empty((3, RUN), np.int64)
+    bits, held, equals = spare[0], spare[1], spare[2]
     for i in range(values.size):
         bits[i], held[i], equals[i] = np.float64(values[i]).view(np.int64), tokens[i], 0
     for i in range(values.size):

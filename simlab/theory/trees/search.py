@@ -63,7 +63,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
     """Fill `found` with the most probable prefixes after `token`, `steps` >= 1 deep; returns their number."""
     probability, facts, queue = found
     state, heap, front, loaded, same, buckets, chunks, links, shift, lowest = queue
-    chain, values, tokens, ready = rows
+    chain, values, tokens, ready, spare = rows
     capacity, states, stationary = facts.shape[0] - 1, chain.shape[1], chain.shape[0] == 1
     clear(queue)
     plant(rows, found, time, token)
@@ -76,7 +76,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             if rank < states and facts[node, DEPTH] < steps and (count or not turn):
                 if rank >= ready[row]:
                     entries = chain[row // states, row % states]
-                    ready[row] = sort_more(entries, values[row], tokens[row], ready[row])
+                    ready[row] = sort_more(entries, values[row], tokens[row], ready[row], spare)
                 bits = np.float64(probability[node, 0] * values[row, rank]).view(np.int64)
             if on_top and not turn:  # the owner's cursor is the heap's first one still
                 if bits >= floor:
@@ -133,7 +133,7 @@ def greedy_chain(rows: SortedRows, time: int, token: int, steps: int, found: Fou
         row = facts[count, ROW]
         if not rows.ready[row]:
             entries = rows.chain[row // states, row % states]
-            rows.ready[row] = sort_more(entries, rows.values[row], rows.tokens[row], 0)
+            rows.ready[row] = sort_more(entries, rows.values[row], rows.tokens[row], 0, rows.spare)
         chance = probability[count, 0] * rows.values[row, 0]
         if chance == 0.0:
             return count
