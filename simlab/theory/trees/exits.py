@@ -62,6 +62,6 @@ def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Fo
                 exits[depth] += reach[node] * target[step, token]
             else:
                 for rank in range(facts[node, CHILDREN], states):
-                    bonus = rows.tokens[facts[node, ROW], rank]
+                    bonus = rows.tokens[rows.slots[facts[node, ROW]], rank]
                     exits[depth, bonus] += reach[node] * target[step, token, bonus]
     return inside, deepest

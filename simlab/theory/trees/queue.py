@@ -155,14 +155,15 @@ def sort_front(loaded, filled, front, same):
 
 
 @compiled
-def fetch(front, end, facts, values, tokens):
+def fetch(front, end, facts, slots, values, tokens):
     """Read what choosing the front's nodes will read, so that the processor waits for all of it at once."""
     states, last = values.shape[1], values.shape[0] - 1
     seen = 0
     for i in range(end):
         row, rank = facts[front[i, 1], ROW], facts[front[i, 1], CHILDREN]
-        after = tokens[row, rank] if last < states else (row // states + 1) * states + tokens[row, rank]
-        seen += (values[row, rank] > 0.5) + (values[min(after, last), 0] > 0.5)
+        token = tokens[slots[row], rank]
+        after = min(token if last < states else (row // states + 1) * states + token, last)
+        seen += (values[slots[row], rank] > 0.5) + (values[slots[after], 0] > 0.5)
     return seen
 
 

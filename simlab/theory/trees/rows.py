@@ -19,13 +19,17 @@ SHARE = 1 / 8
 class SortedRows(NamedTuple):
     """The rows of a chain as a search looks at them: row s * V + x is the one after token x at step s.
 
-    chain: float64 (S, V, V), S = T, or 1 where the chain is stationary. values: float64 (S * V, V), each
-    row's entries from the largest on; tokens: int32 (S * V, V), whose entries they are, the lower number
-    first where entries are equal; ready: int32 (S * V,), how many of them are in order. The others follow, in
-    any order, where ready is not 0. spare: int64 (3, max(V, RUN)), scratch. Rows that are never visited take address space, and no memory.
+    chain: float64 (S, V, V), S = T, or 1 where the chain is stationary. slots: int32 (S * V,), where a
+    visited row is; used: int32 (1,), how many there are. values: float64 (S * V, V), the entries of a slot
+    from the largest on; tokens: int32 (S * V, V), whose entries they are, the lower number first where
+    entries are equal; ready: int32 (S * V,), how many of a row's entries are in order. The others follow, in
+    any order, where ready is not 0. spare: int64 (3, max(V, RUN)), scratch. Rows that are never visited take
+    address space, and no memory; those that are lie together.
     """
 
     chain: np.ndarray
+    slots: np.ndarray
+    used: np.ndarray
     values: np.ndarray
     tokens: np.ndarray
     ready: np.ndarray
@@ -38,10 +42,27 @@ def unsorted_rows(chain: np.ndarray) -> SortedRows:
     chain.flags.writeable = False  # one type of array, so that the search is compiled once
     steps, states, _ = chain.shape
     shape = (steps * states, states)
-    spare = np.empty((3, max(states, RUN)), np.int64)
     return SortedRows(
-        chain, np.empty(shape), np.empty(shape, np.int32), np.zeros(shape[0], np.int32), spare
+        chain,
+        np.zeros(shape[0], np.int32),
+        np.zeros(1, np.int32),
+        np.empty(shape),
+        np.empty(shape, np.int32),
+        np.zeros(shape[0], np.int32),
+        np.empty((3, max(states, RUN)), np.int64),
     )
+
+
+@compiled
+def visit(rows: SortedRows, row):
+    """Bring more of a row's entries into falling order, the largest ones at its first visit."""
+    chain, slots, used, ready = rows.chain, rows.slots, rows.used, rows.ready
+    if not ready[row]:
+        slots[row] = used[0]
+        used[0] += 1
+    slot, states = slots[row], chain.shape[1]
+    entries = chain[row // states, row % states]
+    ready[row] = sort_more(entries, rows.values[slot], rows.tokens[slot], ready[row], rows.spare)
 
 
 @compiled
@@ -73,7 +94,7 @@ def largest_of(values):
 
 @compiled
 def part(values, tokens, least, spare):
-    """Move the entries from `least` on before the others, each part as it stands; returns how many they are."""
+    """Move the entries from `least` on before the others, each part as it stands; how many they are."""
     end = others = 0
     for i in range(values.size):  # which it is cannot be foretold: without a branch
         value, token = values[i], tokens[i]

@@ -36,7 +36,7 @@ from simlab.theory.trees.queue import (
     sift_down,
     sift_up,
 )
-from simlab.theory.trees.rows import SortedRows, sort_more
+from simlab.theory.trees.rows import SortedRows, visit
 
 
 class Found(NamedTuple):
@@ -63,7 +63,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
     """Fill `found` with the most probable prefixes after `token`, `steps` >= 1 deep; returns their number."""
     probability, facts, queue = found
     state, heap, front, loaded, same, buckets, chunks, links, shift, lowest = queue
-    chain, values, tokens, ready, spare = rows
+    chain, slots, _, values, tokens, ready, _ = rows
     capacity, states, stationary = facts.shape[0] - 1, chain.shape[1], chain.shape[0] == 1
     clear(queue)
     plant(rows, found, time, token)
@@ -75,9 +75,8 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             row, rank, bits = facts[node, ROW], facts[node, CHILDREN], np.int64(0)
             if rank < states and facts[node, DEPTH] < steps and (count or not turn):
                 if rank >= ready[row]:
-                    entries = chain[row // states, row % states]
-                    ready[row] = sort_more(entries, values[row], tokens[row], ready[row], spare)
-                bits = np.float64(probability[node, 0] * values[row, rank]).view(np.int64)
+                    visit(rows, row)
+                bits = np.float64(probability[node, 0] * values[slots[row], rank]).view(np.int64)
             if on_top and not turn:  # the owner's cursor is the heap's first one still
                 if bits >= floor:
                     sift_down(heap, size, bits, node)
@@ -103,7 +102,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             if not advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
                 return count
             index, end, size, floor = 0, state[END], state[HEAP], state[FLOOR]
-            state[FETCHED] = fetch(front, end, facts, values, tokens)
+            state[FETCHED] = fetch(front, end, facts, slots, values, tokens)
         if index < end and (size == 0 or before(front[index, 0], front[index, 1], heap[0, 0], heap[0, 1])):
             bits, owner, on_top = front[index, 0], front[index, 1], False
             index += 1
@@ -112,7 +111,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
         count += 1
         row, rank = facts[owner, ROW], facts[owner, CHILDREN]
         facts[owner, CHILDREN] = rank + 1
-        token = tokens[row, rank]
+        token = tokens[slots[row], rank]
         probability[count, 0] = np.int64(bits).view(np.float64)
         facts[count, ROW] = token if stationary else (row // states + 1) * states + token
         facts[count, DEPTH], facts[count, CHILDREN] = facts[owner, DEPTH] + 1, 0
@@ -132,12 +131,12 @@ def greedy_chain(rows: SortedRows, time: int, token: int, steps: int, found: Fou
     for count in range(min(facts.shape[0] - 1, steps)):
         row = facts[count, ROW]
         if not rows.ready[row]:
-            entries = rows.chain[row // states, row % states]
-            rows.ready[row] = sort_more(entries, rows.values[row], rows.tokens[row], 0, rows.spare)
-        chance = probability[count, 0] * rows.values[row, 0]
+            visit(rows, row)
+        slot = rows.slots[row]
+        chance = probability[count, 0] * rows.values[slot, 0]
         if chance == 0.0:
             return count
-        token = rows.tokens[row, 0]
+        token = rows.tokens[slot, 0]
         facts[count, CHILDREN] = 1
         probability[count + 1, 0] = chance
         facts[count + 1, ROW] = token if stationary else (row // states + 1) * states + token
