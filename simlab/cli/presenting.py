@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
 from simlab.errors import SimlabError
 from simlab.experiments import experiment_module
+from simlab.progress import stepping
 from simlab.runs.processes import worker_processes
 
 Done = Callable[[int, object, float], None]
@@ -57,7 +58,7 @@ class Presenters:
     def finish(self) -> None:
         """Present what is left: all tasks are simulated."""
         if self._processes <= 1:
-            for number in list(self._waiting):
+            for number in stepping(list(self._waiting), "exact numbers and figures"):
                 self._done(number, *present_experiment(*self._parts(number)))
             return
         self._start_ready()
