@@ -227,7 +227,7 @@ def test_bad_input_is_one_line(name):
 
 
 def test_a_tree_beyond_memory_says_how_much_it_needs(monkeypatch):
-    monkeypatch.setattr(trees, "_physical_memory", lambda: 2.0**30)
+    monkeypatch.setattr(trees, "available_memory", lambda: 2.0**30)
     message = (
         r"capacity = 10000000000000: a tree of 10000000000000 nodes takes \d{6,7}\.\d GiB, more than there is"
     )

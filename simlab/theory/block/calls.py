@@ -11,6 +11,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import BlockSpeculative, Speculative, longest_window
 from simlab.pairs.pair import ChainPair, check_pair
+from simlab.progress import stepping
 from simlab.theory.block.masses import WORK, BlockMasses, block_masses, least_work
 from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE
@@ -130,7 +131,7 @@ def _forward(pair: ChainPair, masses: BlockMasses, window: int) -> _Calls:
     calls, rejections = ([np.zeros((t + 1, states)) for t in range(horizon + 1)] for _ in range(2))
     calls[0][0] = rejections[0][0] = pair.initial
     per_position, starts = np.zeros(horizon), np.empty((horizon, states))
-    for t in range(horizon):
+    for t in stepping(range(horizon), "the distributions of calls and rejections"):
         exits = _exits(pair, masses, window, t)
         starts[t] = calls[t].sum(axis=0)
         last = exits.shape[1] - 1
@@ -205,7 +206,7 @@ def _backward(pair: ChainPair, masses: BlockMasses, window: int, worths: Sequenc
     horizon, states = pair.horizon, pair.states
     shape = (len(worths), horizon + 1, states)
     mean, width = np.zeros(shape), np.zeros(shape)
-    for t in reversed(range(horizon)):
+    for t in stepping(range(horizon)[::-1], "expected numbers of block verification"):
         drafted = min(window, horizon - 1 - t)
         exits = _exits(pair, masses, window, t).reshape(states, -1)
         worth = np.array([[each(i, drafted) for i in range(drafted + 1)] for each in worths])

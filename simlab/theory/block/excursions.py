@@ -79,17 +79,18 @@ def new_room(atoms: int, states: int) -> Room:
 
 
 @compiled
-def excursions(draft, target, time, depth, upper, room: Room, going, returned, rejected):
-    """Follow drafts of `depth` >= 1 tokens from each last token x at `time`; whether a cell lost anything.
+def excursions(draft, target, time, tokens, depth, upper, room: Room, going, returned, rejected):
+    """Follow drafts of `depth` >= 1 tokens from last tokens x at `time`; whether a cell lost anything.
 
-    draft, target: (1 or T, V, V). upper: which bound cells make. Fills, for i = 1..depth and last token z,
-    going[i - 1, x, z]: the accepted mass m of the atoms that have not returned, after i tokens (all atoms at
-    i = depth); returned[i - 1, x, z]: the mass of those that return there to p = 1 for the first time;
-    rejected[i - 1, x, z]: the mass of calls that accept i - 1 tokens, none of them a return, and stop with z.
+    draft, target: (1 or T, V, V). tokens: (first x, the one behind the last). upper: which bound cells make.
+    Fills, for i = 1..depth and last token z, going[i - 1, x, z]: the accepted mass m of the atoms that have
+    not returned, after i tokens (all atoms at i = depth); returned[i - 1, x, z]: the mass of those that
+    return there to p = 1 for the first time; rejected[i - 1, x, z]: the mass of calls that accept i - 1
+    tokens, none of them a return, and stop with z.
     (depth, V, V) each.
     """
     lost = False
-    for x in range(draft.shape[1]):
+    for x in range(tokens[0], tokens[1]):
         before, after, runs, listed = room.before, room.after, room.runs, False
         before.tokens[0], before.drafted[0], before.accepted[0] = x, 1.0, 1.0
         count = 1

@@ -20,6 +20,7 @@ import numpy as np
 
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 
 ATOMS = 2**18
 """The longest list of drafted prefixes that are followed one by one."""
@@ -27,6 +28,8 @@ WORK = 2.5e8
 """About how many steps of one prefix by one token are taken in all, where many are needed: some seconds."""
 LEAST_CELLS = 16
 """Cells of the ratio for each token, at least, however much work that is."""
+PIECES = 50
+"""Into so many pieces the starts of one step are cut, if there are no more steps than that."""
 MOST_WORK = 2e12
 """More steps than this, over an hour, are refused."""
 
@@ -92,13 +95,16 @@ def _bound(pair: ChainPair, steps: int, window: int, atoms: int, *, upper: bool)
     accepted[:, 0] = np.eye(states)
     room, lost = new_room(atoms, states), False
     parts = np.empty((3, window, states, states))
-    for t in reversed(range(steps)):
+    piece = states if steps > PIECES else -(-states // PIECES)  # a call of compiled code never takes long
+    for t in stepping(range(steps)[::-1], "what block verification accepts"):
         depth = min(window, horizon - 1 - t)
         if depth:
             going, returned, ended = parts[:, :depth]
-            lost |= excursions(
-                pair.draft_rows, pair.target_rows, t, depth, upper, room, going, returned, ended
-            )
+            for first in stepping(range(0, states, piece), "what block verification accepts"):
+                tokens = first, min(first + piece, states)
+                lost |= excursions(
+                    pair.draft_rows, pair.target_rows, t, tokens, depth, upper, room, going, returned, ended
+                )
             _add_returns(accepted, stopped, t, going, returned, ended)
     return accepted, stopped, lost
 

@@ -21,6 +21,7 @@ from simlab.checks import check_count, shortened
 from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs.pair import ChainPair, check_pair
+from simlab.progress import stepping
 from simlab.theory.prediction import Prediction
 from simlab.theory.products import NEGLIGIBLE
 from simlab.theory.trees.tree import chain_tree, optimal_tree, room_for
@@ -67,7 +68,7 @@ def _calls(pair: ChainPair, distributions: _ExitDistributions) -> tuple[np.ndarr
     horizon, states = pair.horizon, pair.states
     starts = {0: np.array(pair.initial)[None]}  # F[t], (t + 1, V), of those that are not yet passed
     inside, per_position = np.zeros(horizon + 1), np.zeros(horizon)
-    for t in range(horizon):
+    for t in stepping(range(horizon), "calls with trees"):
         now = starts.pop(t, np.zeros((1, states)))
         per_position[t - 1] = now.sum() if t else 0.0
         for tokens, exits, ends in distributions.at(t, np.flatnonzero(now.any(axis=0))):
@@ -100,7 +101,7 @@ def costs_to_go(pair: ChainPair, decoder: TreeSpeculative, call_time: Callable) 
     horizon, states = pair.horizon, pair.states
     costs = np.zeros((horizon + 1, states))
     distributions = _ExitDistributions(pair, decoder)
-    for t in reversed(range(horizon)):
+    for t in stepping(range(horizon)[::-1], "expected times with trees"):
         for chosen, exits, _ in distributions.at(t, np.arange(states)):
             depths = exits.shape[1]
             costs[t, chosen] = call + np.einsum("xdy,dy->x", exits, costs[t + 1 : t + 1 + depths])

@@ -7,7 +7,6 @@ the largest reach probabilities; they form a tree, as a prefix is at least as pr
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +15,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import DRAFTED_BY
 from simlab.errors import SimlabError
+from simlab.memory import available_memory
 from simlab.pairs.pair import ChainPair, check_pair
 
 MOST_NODES = 2**30
@@ -145,7 +145,7 @@ def room_for(chooser: np.ndarray, time: int, token: int, steps: int, capacity: i
     """
     nodes = min(capacity, _prefixes(chooser, time, token, steps, capacity))
     needed = nodes * BYTES_PER_NODE
-    if nodes > MOST_NODES or needed > _physical_memory():
+    if nodes > MOST_NODES or needed > available_memory():
         raise SimlabError(
             f"capacity = {capacity}: a tree of {nodes} nodes takes {needed / 2**30:.1f} GiB, "
             "more than there is: give a smaller capacity"
@@ -176,13 +176,6 @@ def _prefixes(chooser: np.ndarray, time: int, token: int, steps: int, most: int)
         if total >= most or not paths.any():
             break
     return most if total >= most else int(total)
-
-
-def _physical_memory() -> float:
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not known on this system
-        return float("inf")
 
 
 def _cumulated(values: np.ndarray, block: int = 1024) -> np.ndarray:
