@@ -3,8 +3,8 @@
 A rule is any function `rule(draft, target) -> (accept, replacement)` of two rows (V,), the distributions of
 the drafted token and of the target's: accept (V,), the probability in [0, 1] with which each token is
 accepted once it is drafted, and replacement, weights (V,) that a rejected token is replaced by, or (V, V),
-one row for each rejected token. Weights need not sum to 1. It must depend on nothing but the two rows. An
-object may have besides
+one row for each rejected token. Weights are in [0, 1], and need not sum to 1. A rule must depend on nothing
+but the two rows. An object may have besides
 
 propose(draft) -> (V,): the distribution that tokens are really drawn from, where that is not the draft;
 is_biased: False where the output is the target's whatever the two rows are;
