@@ -137,6 +137,7 @@ class Ledger:
         readonly: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._tasks_are_sound = False  # as far as is known
         if not (create and not readonly) and not self.path.exists():
             raise SimlabError(f"no ledger {self.path}: give the path of one that a run has written")
         if self.path.is_dir():
@@ -169,7 +170,9 @@ class Ledger:
         self._db.close()
 
     def add_task(self, task: Numbered) -> None:
-        """Write the task's settings, where they are not there yet."""
+        """Write the task's settings, where they are not there yet; the first time, drop damaged ones."""
+        if not self._tasks_are_sound:
+            self._drop_damaged_tasks()
         known = self._rows("SELECT 1 FROM tasks WHERE id = ?", (task.id,))
         if not known:
             with self._transaction():
@@ -360,6 +363,21 @@ class Ledger:
         rows = self._rows(f"SELECT 1 FROM (SELECT {self._columns} FROM batches) WHERE seal IS NULL")
         return len(rows)
 
+    def _drop_damaged_tasks(self) -> None:
+        """Delete rows whose settings are not what their id says: whoever needs a task writes it anew."""
+        rows = self._rows("SELECT rowid, id, json FROM tasks")
+        damaged = [(number,) for number, task, text in rows if not is_task(task, text)]
+        if damaged:
+            with self._transaction():
+                self._db.executemany("DELETE FROM tasks WHERE rowid = ?", damaged)
+            warnings.warn(
+                f"{self.path}: the settings of {len(damaged)} tasks were damaged; each is written anew by "
+                "the run that needs it",
+                LedgerWarning,
+                stacklevel=3,
+            )
+        self._tasks_are_sound = True
+
     def _prepare(self, readonly: bool) -> None:
         """Check that the file is a ledger of this version; make it one if it is empty and may change."""
         if not readonly:
@@ -463,8 +481,11 @@ class Ledger:
                 )
 
     def _settings(self, task: str, text: str) -> dict:
-        if not isinstance(text, str) or hash_json(text) != task:
-            raise SimlabError(f"the ledger {self.path} is damaged: task {task[:12]} is not what its id says")
+        if not is_task(task, text):
+            raise SimlabError(
+                f"the ledger {self.path} is damaged: task {str(task)[:12]} is not what its id says; "
+                "simlab run writes the settings of its tasks anew"
+            )
         return json.loads(text)
 
     @contextmanager
@@ -493,6 +514,11 @@ class Ledger:
             )
             mend = mend or f"fails: {' '.join(str(error).split())}"
             raise kind(f"the ledger {self.path} {mend}") from error
+
+
+def is_task(task, text) -> bool:
+    """Whether a row of `tasks` is what its id says."""
+    return isinstance(text, str) and hash_json(text) == task
 
 
 def _seal(task: str, batch: int, size: int, blob: bytes) -> bytes:

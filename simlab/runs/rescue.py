@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simlab.errors import SimlabError
-from simlab.runs.ledger import Ledger, opened
-from simlab.runs.task import hash_json
+from simlab.runs.ledger import Ledger, is_task, opened
 
 _SMALLEST_ROW = 64  # bytes that a row of `batches` takes at least: its task's id alone is as long
 
@@ -42,7 +41,7 @@ def _copy(path: Path, fresh: Path) -> int:
         # The list of tables stands on the first page; without it nothing says what a page holds.
         source.execute("SELECT name FROM sqlite_master").fetchall()
         most = path.stat().st_size // _SMALLEST_ROW + 1
-        tasks = [row for row in _rows(source, "tasks", "id, json", most) if _is_task(*row)]
+        tasks = [row for row in _rows(source, "tasks", "id, json", most) if is_task(*row)]
         seals = _seals(source)
         with Ledger(fresh) as ledger:
             ledger.insert_tasks(tasks)
@@ -89,10 +88,6 @@ def _seals(source: sqlite3.Connection) -> dict[tuple, bytes]:
             continue
         break
     return seals
-
-
-def _is_task(task, text) -> bool:
-    return isinstance(text, str) and hash_json(text) == task
 
 
 def _is_sound(row: tuple, seal) -> bool:

@@ -464,3 +464,19 @@ def test_what_can_be_read_of_a_torn_file_is_rescued(path):
         assert list(ledger.problems()) == []
     fill(path, task, range(300))
     assert rows(path) == sound
+
+
+@pytest.mark.parametrize("change", ["json = 5", "json = replace(json, '1', '2')", "id = x'00'"])
+def test_damaged_settings_are_written_anew_by_the_run_that_needs_them(path, change):
+    task = a_task()
+    fill(path, task, range(2))
+    sound = rows(path)
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE tasks SET {change}")
+    database.close()
+    with Ledger(path) as ledger:
+        with pytest.raises(SimlabError, match="simlab run writes the settings of its tasks anew"):
+            list(ledger.tasks())
+        with pytest.warns(LedgerWarning, match="the settings of 1 tasks were damaged"):
+            ledger.add_task(task)
+    assert rows(path) == sound
