@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simlab import memory
 from simlab.cli.config.settings import decoder_from, pair_from
-from simlab.decoders import Decoder, Speculative
+from simlab.decoders import BatchSpeculative, BiasedSpeculative, Decoder, Speculative
 from simlab.errors import SimlabError
 from simlab.memory import WORTH_TELLING, gibibytes
 from simlab.pairs.size import PairSize, pair_size
@@ -17,6 +17,8 @@ from simlab.pairs.size import PairSize, pair_size
 IGNORED = 2**25
 """Bytes of all pairs together below which nothing is estimated: what the rest takes is a multiple of them."""
 MAKING, EXACT = "making one of them", "exact numbers"
+OTHERS = BatchSpeculative(4), BiasedSpeculative(0.1)
+"""What experiments with decoders of their own may decode a pair with besides."""
 LISTED = 100
 """Bytes of a number in JSON: as Python's object, and as text."""
 
@@ -65,6 +67,8 @@ def check_run(configs: Sequence[dict]) -> None:
     points = _points(configs)
     if not points:
         return
+    if any((config.get("experiment") or {}).get("name") != "study" for config in configs):
+        points += [replace(one, decoder=decoder) for one in points for decoder in OTHERS]
     from simlab.decoding.simulate import table_bytes
 
     held = _of_pairs(points) + sum(one.size.chain for one in points if one.decoder.is_biased)

@@ -128,7 +128,8 @@ def _leave(number: int) -> None:
         except Exception:  # whatever stream it is: it may be in the middle of a line
             continue
     try:
-        os.write(2, f"simlab: {said(number)}\n".encode())
+        lead = "\n" if sys.stderr.isatty() else ""  # behind a live line, or the terminal's ^C
+        os.write(2, f"{lead}simlab: {said(number)}\n".encode())
     except OSError:  # nobody listens
         pass
     os._exit(128 + number)
