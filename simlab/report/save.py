@@ -7,6 +7,7 @@ import csv
 import errno
 import io
 import os
+import secrets
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +91,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Makes the folder if need be. Raises SimlabError, with what to do, where the system refuses.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -150,8 +151,16 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
 
 
 def _place(figure) -> None:
-    """Let the layout engine place everything, for good."""
+    """Let the layout engine place everything, for good.
+
+    The engine's solver goes by addresses in memory, so that its last digits differ now and then; the id of a
+    clip path in the SVG is made of all of them. Rounded, the same figure has the same bytes.
+    """
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        for which in ("original", "active"):
+            bounds = axes.get_position(original=which == "original").bounds
+            axes.set_position([round(bound, 9) for bound in bounds], which=which)

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from simlab.errors import SimlabError
@@ -46,6 +47,19 @@ def test_same_bytes_twice_and_other_bytes_for_other_metadata(tmp_path):
     )
     assert first == second
     assert first[0] != other[0] and first[1] != other[1] and first[2] == other[2]
+
+
+def test_a_layout_that_differs_in_its_last_digits_gives_the_same_bytes(tmp_path, monkeypatch):
+    place = ConstrainedLayoutEngine.execute
+
+    def nearly(engine, figure):
+        place(engine, figure)
+        for axes in figure.axes:
+            axes.set_position(np.array(axes.get_position().bounds) + 1e-15)
+
+    first = contents(save(tmp_path / "first"))
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", nearly)
+    assert contents(save(tmp_path / "second")) == first
 
 
 def test_plain_rows_are_written_as_pandas_writes_them(tmp_path):
