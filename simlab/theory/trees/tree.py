@@ -15,7 +15,7 @@ import numpy as np
 from simlab.checks import check_count
 from simlab.decoders import DRAFTED_BY
 from simlab.errors import SimlabError
-from simlab.memory import available_memory
+from simlab.memory import UNASKED, available_memory
 from simlab.pairs.pair import ChainPair, check_pair
 
 MOST_NODES = 2**30
@@ -145,7 +145,7 @@ def room_for(chooser: np.ndarray, time: int, token: int, steps: int, capacity: i
     """
     nodes = min(capacity, _prefixes(chooser, time, token, steps, capacity))
     needed = nodes * BYTES_PER_NODE
-    if nodes > MOST_NODES or needed > available_memory():
+    if nodes > MOST_NODES or (needed > UNASKED and needed > available_memory()):
         raise SimlabError(
             f"capacity = {capacity}: a tree of {nodes} nodes takes {needed / 2**30:.1f} GiB, "
             "more than there is: give a smaller capacity"
