@@ -24,10 +24,10 @@ the best bet, about sqrt(2 log(2/error) / (trajectories variance)), lies beyond 
 
 *How near that is to what can be.* Against the normal interval it is at 95% 1.95, 1.88 and 1.85 times as wide
 at 10^5, 10^6 and 10^8 trajectories, at 1 - 1e-6 1.34, 1.26 and 1.23 times. Sums of many counts move as a
-Brownian motion B, and of a range of sizes with the ratio R, P(sup |B_t|/sqrt(t) > z) is about (log R (z - 1/z)
-+ 4/z) phi(z), phi the normal density. For R = 10^4 this is 5% at z = 3.30 and 1e-6 at z = 5.81, 1.68 and 1.19
-times the normal quantiles: no sequence that is equally tight from 10^4 to 10^8 can be narrower there. What is
-left, some tenth, is the price of all other sizes, and of one formula for them.
+Brownian motion B, and over sizes up to R times the first one, P(sup |B_t|/sqrt(t) > z) is about
+(log R (z - 1/z) + 4/z) phi(z), phi the normal density. For R = 10^4 this is 5% at z = 3.30 and 1e-6 at z =
+5.81, 1.68 and 1.19 times the normal quantiles: no sequence that is equally tight from 10^4 to 10^8 can be
+narrower there. What is left, some tenth, is the price of all other sizes, and of one formula for them.
 """
 
 from __future__ import annotations
