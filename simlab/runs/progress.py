@@ -126,7 +126,7 @@ def describe(step: Progress) -> str:
         left = step.seconds_left
         parts.append("estimating the time left" if left is None else f"{_clock(left)} left")
     elif step.jobs_done < step.jobs and not step.waiting:
-        parts.append("preparing (samplers are compiled once and kept on disk)")
+        parts.append("preparing (tables are built; samplers are compiled once and kept on disk)")
     if step.waiting:
         parts.append(step.waiting)
     if (interval := step.interval) is not None:
