@@ -38,6 +38,7 @@ PATIENCE = 60.0
 _QUEUED = 2
 _SILENT_SECONDS = 15.0  # a scheduler that does not answer for so long is waited for,
 _DEAF_SECONDS = 60.0  # and for so long is gone
+_DEATHS = 3  # a parcel over which more workers died is not sent again
 _END_SECONDS = 2.0  # that a cluster may take to let go
 _LOOK_SECONDS = 1.0  # how often the cluster is asked for its workers
 _FIRST_LOOK_SECONDS = 0.1  # while there is none
@@ -81,13 +82,15 @@ class Dask:
 @dataclass(frozen=True)
 class _Workers:
     """What a look at the cluster saw: its workers that are at work, of those known to run our code the
-    threads and the least limit of memory, in bytes; and how many are paused and were ended at their limit."""
+    threads and the least limit of memory, in bytes; how many are paused and were ended at their limit; and
+    the addresses of all."""
 
     present: int
     threads: int
     limit: float
     paused: int = 0
     ended: int = 0
+    addresses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,8 @@ class ClusterPool:
             return message
         elif isinstance(message, tuple):
             number, done, error = message
+            if number not in self._futures:  # it was taken back
+                return None
             parcel, _, _, to = self._futures.pop(number)
             if isinstance(done, str):  # the worker of this address lacks the subject
                 if to == done:
@@ -247,6 +252,7 @@ class ClusterPool:
             self._alone_since = time.monotonic()
         self._present, self._threads = seen.present, seen.threads
         self._paused, self._ended, self._limit = seen.paused, seen.ended, seen.limit
+        self._give_up_lost(seen.addresses)
         while self._had_workers and self._waiting:
             try:
                 parcel = self._pending.get_nowait()
@@ -254,6 +260,13 @@ class ClusterPool:
                 break
             self._waiting -= 1
             self._send(parcel)
+
+    def _give_up_lost(self, addresses: frozenset[str]) -> None:
+        """Take back what was sent to workers that are gone: Dask gives it to another that is there, but not
+        to one that comes when none is."""
+        for number, (*_, to) in self._futures.items():
+            if to is not None and to not in addresses:
+                self._messages.put((number, None, None))
 
     def _is_silent(self, seconds: float) -> bool:
         return time.monotonic() - self._asked > seconds
@@ -347,7 +360,8 @@ class ClusterPool:
             self._begun.add(parcel.job.task.id)
         if isinstance(error, OtherBuild | SchedulerGone):
             raise error
-        if isinstance(error, KilledWorker):
+        lost_again = done is None and error is None and parcel.deaths >= _DEATHS and self._ended
+        if isinstance(error, KilledWorker) or lost_again:
             why = (
                 f"were ended at their memory limit ({self._ended} times)"
                 if self._ended
@@ -409,7 +423,8 @@ class ClusterPool:
         known = at_work & checked.keys()
         threads = sum(seen.workers[worker] for worker in known)
         limit = min((checked[worker] for worker in known), default=math.inf)
-        self._messages.put(_Workers(len(at_work), threads, limit, len(seen.paused), seen.ended))
+        there = frozenset(seen.workers)
+        self._messages.put(_Workers(len(at_work), threads, limit, len(seen.paused), seen.ended, there))
 
     def _connect(self):
         from distributed import Client

@@ -341,3 +341,16 @@ def test_a_task_whose_workers_were_ended_at_their_memory_limit_says_so():
     killed = distributed.scheduler.KilledWorker("task", None, 3)
     outcome = pool._outcome(Parcel(a_job(), ((0, 1000),)), None, killed)
     assert "its workers were ended at their memory limit (4 times): give them more mem" in str(outcome.error)
+
+
+def test_what_was_sent_to_a_worker_that_is_gone_is_taken_back_and_its_memory_is_told_in_the_end():
+    pool, job = ClusterPool(lambda: "", "it", None), a_job()
+    for deaths, there in ((0, False), (0, True), (3, False)):
+        pool._futures[deaths] = (Parcel(job, ((0, 1000),), deaths), None, None, "tcp://one")
+        pool._note(cluster_module._Workers(1, 1, math.inf, 0, 4, frozenset({"tcp://one"} if there else ())))
+        outcome = pool.wait(0.0) if not there else None
+        assert (outcome is None) == there == (pool.in_flight == 1)
+        pool._futures.clear()
+    assert "its workers were ended at their memory limit (4 times)" in str(outcome.error)
+    pool._messages.put((0, None, None))  # what comes twice is heard once
+    assert pool.wait(0.0) is None
