@@ -22,9 +22,7 @@ from simlab.planning.windows import (
 from simlab.theory import memoryless
 
 NOT_LOGGED = (
-    "this acceptance is of tokens whose predecessors in the window were accepted; if {:.12g} is accepted "
-    "over drafted tokens, as engines log it, give it as acceptance_rate= with the window= it was measured "
-    "with: the speed-up is higher"
+    "acceptance is conditional; a logged rate of {:.12g}: acceptance_rate= and window="
 )
 
 

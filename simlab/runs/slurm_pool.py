@@ -57,7 +57,7 @@ class SlurmPool(ClusterPool):
         self._refused: dict[str, str] = {}  # likewise: what sbatch said
         self._came: set[str] = set()  # names of workers
         self._barren = 0  # jobs in a row that ended before their worker came
-        self._asked = self._changed = 0.0
+        self._listed_at = self._changed = 0.0
         self._seen: set[str] = set()
         self._standing = ""
 
@@ -93,9 +93,9 @@ class SlurmPool(ClusterPool):
                 f"SLURM refused the job: {next(iter(refused.values()))}: mend run.queue, run.account, "
                 "run.time, run.memory or run.directives"
             )
-        if now - self._asked < (_ASK_SOON_SECONDS if now - self._changed < _SOON_SECONDS else _ASK_SECONDS):
+        if now - self._listed_at < (_ASK_SOON_SECONDS if now - self._changed < _SOON_SECONDS else _ASK_SECONDS):
             return
-        self._asked = now
+        self._listed_at = now
         listed = self._listed()
         if listed is None:  # SLURM's controller does not answer; the workers may go on all the same
             return

@@ -31,5 +31,5 @@ def test_what_a_side_does_not_know_differs():
 
 def test_no_batch_is_simulated_for_a_client_with_other_code():
     with pytest.raises(OtherBuild, match=r"runs other code \(simlab .* where this process has 9.9\)"):
-        simulate_as(build() | {"simlab": "9.9"}, None, "", [(0, 1)], None)
+        simulate_as(build() | {"simlab": "9.9"}, None, "", [(0, 1)], None, False)
     assert issubclass(OtherBuild, SimlabError)

@@ -150,7 +150,7 @@ def test_a_file_that_is_not_there(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(SimlabError, match="not a regular file"):
         simlab.Trace.read(tmp_path / "folder.csv")
-    with pytest.raises(SimlabError, match="give a path"):
+    with pytest.raises(SimlabError, match="expected a path"):
         simlab.Trace.read(3)
 
 
