@@ -69,7 +69,7 @@ def test_the_quick_bench_writes_its_table(tmp_path):
         assert row["value"] >= 0
         assert row["reached"] is None or row["target"]
     assert sum("SD against NumPy" in row["what"] for row in rows) == 3
-    assert sum(row["what"].startswith(("window", "policy", "confidence", "block")) for row in rows) == 12
+    assert sum(row["what"].startswith(("window", "policy", "confidence", "block")) for row in rows) == 14
     assert sum("tree search against" in row["what"] for row in rows) == 2
     assert sum("environments against" in row["what"] and row["ratio"] >= 0 for row in rows) == 5
     assert all(row["bound"] for row in rows)
