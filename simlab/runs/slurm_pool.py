@@ -93,7 +93,8 @@ class SlurmPool(ClusterPool):
                 f"SLURM refused the job: {next(iter(refused.values()))}: mend run.queue, run.account, "
                 "run.time, run.memory or run.directives"
             )
-        if now - self._listed_at < (_ASK_SOON_SECONDS if now - self._changed < _SOON_SECONDS else _ASK_SECONDS):
+        pause = _ASK_SOON_SECONDS if now - self._changed < _SOON_SECONDS else _ASK_SECONDS
+        if now - self._listed_at < pause:
             return
         self._listed_at = now
         listed = self._listed()
