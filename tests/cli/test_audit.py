@@ -32,6 +32,7 @@ def test_a_right_verifier_exits_with_0(named, capsys):
     assert "PASS" in capsys.readouterr().out
 
 
+@pytest.mark.commands
 def test_a_wrong_verifier_exits_with_1_and_json_says_why(capsys):
     assert main(["audit", "mine.py:all_accepted", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)

@@ -69,6 +69,7 @@ def identity(*words):
     return pair_identity(make_pair(name, **options), name, **options)
 
 
+@pytest.mark.commands
 def test_a_pair_without_processing_is_the_task_it_was_and_one_with_it_another():
     plain = Task(pair_identity(paper(4), "paper", horizon=4), simlab.Speculative(), 0)
     for words in ([], ["pair.processing.temperature=1.0"], ["pair.processing.top_k=7"]):

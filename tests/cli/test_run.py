@@ -470,6 +470,7 @@ def test_a_biased_prediction_as_csv_brackets_its_total_variation(run, tmp_path):
         assert float(row["sequence_kl"]) == document["sequence_kl"]
 
 
+@pytest.mark.commands
 def test_predictions_of_biased_decoding(run):
     words = ["decoder=biased", "pair.horizon=4"]
     grid = run("predict", *words, "decoder.epsilon=0,0.1", "decoder.replacement=optimal,target").splitlines()

@@ -171,6 +171,7 @@ def test_the_reference_has_the_exact_distribution(case):
     assert mismatches(law_in_units(rows, weights), Counter(tuple(map(units, each)) for each in values)) == []
 
 
+@pytest.mark.statistical
 def test_rows_that_siblings_share_are_caught():
     """A control: all children of a node have one row, as if it were drawn with the parent."""
     rows, weights = CASES["two rows"]
@@ -192,6 +193,7 @@ def test_rows_that_siblings_share_are_caught():
     assert mismatches(law_in_units(rows, weights), wrong)
 
 
+@pytest.mark.statistical
 def test_rows_drawn_by_other_weights_are_caught():
     rows, _ = CASES["two rows"]
     found = simulated(as_distribution(rows, [Fraction(17, 64), Fraction(47, 64)]), CAPACITIES, 200_000)
@@ -249,6 +251,7 @@ def test_small_trees_agree_with_whole_rows(distribution):
     assert not far_apart(found[:, 1] - found[:, 0], expected[:, 1] - expected[:, 0])
 
 
+@pytest.mark.statistical
 def test_another_concentration_is_caught():
     expected = whole_rows(Dirichlet(10, 0.3), 100_000, np.random.default_rng(4))[:, 0]
     assert far_apart(simulated(Dirichlet(10, 0.28), [1, 2], 100_000).values[:, 0], expected)

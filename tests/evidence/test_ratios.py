@@ -56,6 +56,7 @@ def _misses(interval, size: int, repeats: int, seed: int) -> int:
     return missed
 
 
+@pytest.mark.statistical
 def test_it_holds_the_truth_as_often_as_it_says():
     """At 80%, of 200 samples of 30: at most 40 misses are expected; more than 70 have a chance of 1e-6."""
 

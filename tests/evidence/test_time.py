@@ -178,6 +178,7 @@ def call_interval(sample, times, confidence, partial):
     return call_time_interval(*counted, times, partial, confidence)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("size", [1, 5, 12])
 def test_times_of_calls_on_no_line_are_covered(size):
     """Over all samples of that size. Negative control: with no room for calls off the line it misses."""

@@ -26,6 +26,7 @@ def test_a_small_sample_is_inconclusive():
     assert verdict.low == pytest.approx(-1, abs=1e-5) and verdict.high == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.statistical
 def test_false_alarms_are_as_rare_as_stated():
     rng = np.random.default_rng(2)
     failed = 0

@@ -205,6 +205,7 @@ def test_who_may_stop_at_any_of_many_sizes_is_alarmed_no_more_often():
     assert alarms(len(sizes)) <= 0.2 < alarms(1)
 
 
+@pytest.mark.statistical
 def test_who_may_stop_at_any_of_many_sizes_misses_no_more():
     """Stop where the verdict claims to see the difference that there is, and does not. Control as above."""
     sizes, truth, exact = range(30, 101, 2), 0.5, 0.33

@@ -142,6 +142,7 @@ def test_what_is_no_option_is_refused(tmp_path):
         models.plan([settings(tmp_path, resolution=-1)])
 
 
+@pytest.mark.statistical
 def test_the_counts_of_another_pair_fail(tmp_path):
     """Negative control: what was run with a worse draft is not what the trace of a better one predicts."""
     pairs = {pair.name: pair for pair in recorded_pairs()}

@@ -70,6 +70,7 @@ def test_small_over_acceptance_has_traces_of_its_own(name):
     assert trace.column("excess_loss_target_0.001").mean() > 0.01 * trace.total_variation.mean()
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("name", bundled_run_names())
 def test_what_was_run_with_real_models_is_what_the_trace_predicts(name):
     assert name in bundled_names()
@@ -80,6 +81,7 @@ def test_what_was_run_with_real_models_is_what_the_trace_predicts(name):
         assert all(verdict.status is not Status.FAIL for verdict in verdicts), run.name
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("name", bundled_run_names())
 def test_given_its_texts_each_run_is_told_to_a_sixth_of_its_tokens(name):
     verdicts = {
@@ -112,6 +114,7 @@ def test_no_tree_is_better_than_the_targets_own(name):
     assert drafted[:, -1].mean() > 0.5 * own[:, -1].mean() > 0.5
 
 
+@pytest.mark.statistical
 def test_biased_texts_reject_less_the_larger_epsilon_is():
     runs = {name: run for name, run in bundled_runs("smollm2-first-28").items() if name.startswith("biased")}
     epsilons = [0.1, 0.2, 0.4, 0.8]

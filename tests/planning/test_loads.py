@@ -87,6 +87,7 @@ def test_a_pair_is_planned_by_the_times_of_its_windows():
     assert named["optimal policy"] >= plan.best_speedup * (1 - 1e-12)
 
 
+@pytest.mark.commands
 def test_the_command_prints_one_table_and_the_schedule(capsys, tmp_path):
     (tmp_path / "times.csv").write_text("tokens,time\n1,30.75\n4,37.3\n8,75.7\n")
     words = ["plan", "rates=[0.8,0.6,0.5,0.4]", "cost.draft=3", "cost.draft_call=2", "concurrency=1,2,16"]

@@ -1,12 +1,14 @@
 """Intervals of a plan from counts: they hold for all windows at once, and are no wider than they say."""
 
 import numpy as np
+import pytest
 
 from simlab.planning.measured import tokens_interval
 from simlab.planning.rates import Rates
 from simlab.theory import memoryless
 
 
+@pytest.mark.statistical
 def test_the_intervals_hold_all_windows_at_once():
     """At an error of 0.2 more than 55 of 150 are missed with probability 7e-7 (Bin(150, 1/5)); intervals of
     a tenth of the width are caught.

@@ -410,6 +410,7 @@ def test_a_cell_of_the_wrong_type_is_one_line(path, column, value):
         assert list(ledger.problems()) == []
 
 
+@pytest.mark.statistical
 def test_every_flipped_byte_is_noticed_or_changes_nothing(path, tmp_path):
     """One byte at a time: what is read as sound is what was written, under its own number."""
     task = a_task()

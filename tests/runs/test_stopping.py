@@ -201,6 +201,7 @@ def test_a_ledger_of_another_pair_under_the_same_settings_is_refused(tmp_path):
             run([Job(task(), paper(horizon=13), Trajectories(10))], ledger=ledger)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("backend", [Serial(), Loky(2), Shuffled(1)], ids=["serial", "loky", "shuffled"])
 def test_many_jobs_in_one_run_are_each_what_they_are_alone(tmp_path, backend):
     jobs = [Job(task(seed, 100 + seed), PAIR, Trajectories(2_500)) for seed in range(12)]

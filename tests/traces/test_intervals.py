@@ -77,6 +77,7 @@ def test_they_refute_another_decoder():
         assert not low <= getattr(other, name) <= high, name
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("ends", [0.0, 0.3])
 def test_tokens_per_call_are_covered_as_stated(ends):
     """At 80%, of 200 traces of 15 texts: at most 40 misses are expected, more than 70 have a chance of 1e-6.
