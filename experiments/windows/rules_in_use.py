@@ -269,7 +269,7 @@ def _draw(settings: Settings, options: Options, panels: Mapping, points: Mapping
             bottom, top = axes.get_ylim()
             axes.set_ylim(max(bottom, LOWEST), top)
         for axes in (upper, others[1]):
-            axes.set_ylabel("beyond the best fixed window, %")
+            axes.set_ylabel("beyond the best\nfixed window, %")
         upper.axvline(settings.cost.ratio, color="#808080", linewidth=0.8, linestyle=(0, (1, 2)))
         for axes in (lower, *others[1:]):
             plain_ratio_ticks(axes)
