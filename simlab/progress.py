@@ -45,6 +45,13 @@ class Step:
         return self.seconds * (1 - self.share) / self.share if self.share >= 0.05 else None
 
 
+def clock_time(seconds: float) -> str:
+    """A time as people read it: "0:12", "1:02:03"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 Listener = Callable[[Step | None], None]
 """Called with each look, and with None at the end of the outermost loop."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from simlab.progress import Step, listening
+from simlab.progress import Step, clock_time, listening
 
 LIVE_AFTER = 1.0
 """Seconds of waiting after which a terminal shows it."""
@@ -48,14 +48,8 @@ def described(step: Step) -> str:
     """E.g. "planning (the optimal policy): 43%, 0:12 left"."""
     inner = f" ({step.inner})" if step.inner else ""
     left = step.seconds_left
-    told = "estimating the time left" if left is None else f"{_clock(left)} left"
+    told = "estimating the time left" if left is None else f"{clock_time(left)} left"
     return f"{step.what}{inner}: {step.share:.0%}, {told}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TextIO
 
+from simlab.progress import clock_time
+
 LINE_SECONDS = 5.0
 
 
@@ -42,8 +44,8 @@ class Progress:
         line = f"{self._there + self._new}/{self._total} tokens"
         if self._new and seconds > 0:
             rate = self._new / seconds
-            minutes, rest = divmod(round((self._total - self._there - self._new) / rate), 60)
-            line += f", {rate:.0f} tokens/s, {minutes}:{rest:02} left"
+            left = clock_time((self._total - self._there - self._new) / rate)
+            line += f", {rate:.0f} tokens/s, {left} left"
         return line
 
     def _print(self, line: str, end: str = "") -> None:

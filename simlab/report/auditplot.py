@@ -48,13 +48,21 @@ def draw_curves(axes, curves: list[Curve]) -> None:
 
 
 def draw_numbered(axes, variation, calls: Interval, series: int) -> None:
-    """Calls against total variation of the mistakes, each with its number from 1."""
+    """Calls against total variation of the mistakes, each with its number from 1: right of its mark, or
+    left of it where another mark would lie under the number.
+    """
     colour, marker = look(series)
     axes.plot(
         variation, calls.estimate, color=colour, marker=marker, markersize=3, linestyle="none", zorder=2.2
     )
-    for number, at in enumerate(zip(variation, calls.estimate, strict=True), 1):
-        axes.annotate(str(number), at, xytext=(4, 2), textcoords="offset points", color=colour, zorder=4)
+    across, up = (np.subtract.outer(one, one).T for one in (np.log(variation), np.log(calls.estimate)))
+    covered = ((across > 0) & (across < 0.5) & (abs(up) < 0.5)).any(axis=1)
+    marks = zip(variation, calls.estimate, strict=True)
+    for number, (at, left) in enumerate(zip(marks, covered, strict=True), 1):
+        axes.annotate(
+            str(number), at, xytext=(-4 if left else 4, 2), textcoords="offset points",
+            ha="right" if left else "left", color=colour, zorder=4,
+        )  # fmt: skip
 
 
 def draw_mistakes(axes, names: list[str], foretold, least, calls: Interval, series: int) -> None:

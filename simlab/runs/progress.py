@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
+from simlab.progress import clock_time
+
 if TYPE_CHECKING:
     from simlab.decoding.counts import Counts
     from simlab.decoding.environments.counts import EnvironmentCounts
@@ -124,7 +126,7 @@ def describe(step: Progress) -> str:
     if step.simulated:
         parts += [f"{_short(step.rate)}/s"] if len(units) == 1 else []
         left = step.seconds_left
-        parts.append("estimating the time left" if left is None else f"{_clock(left)} left")
+        parts.append("estimating the time left" if left is None else f"{clock_time(left)} left")
     elif step.jobs_done < step.jobs and not step.waiting:
         parts.append("preparing (tables are built; samplers are compiled once and kept on disk)")
     if step.waiting:
@@ -196,9 +198,3 @@ def _short(number: float) -> str:
         if number >= unit:
             return f"{number / unit:.3g}{name}"
     return f"{number:.3g}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
