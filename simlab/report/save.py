@@ -12,8 +12,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simlab.errors import SimlabError
 from simlab.report.formulas import fonts_found_once, plain_numbers, titles_stay, typeset_once
+from simlab.report.measures import measured_once
+from simlab.report.png import png_of
 from simlab.report.style import style
 
 if TYPE_CHECKING:
@@ -129,16 +133,18 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     typeset_once()
-    png, svg, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    svg, pdf = io.BytesIO(), io.BytesIO()
     told = "\n".join(f"{key}: {value}" for key, value in metadata.items())
-    with style(), fonts_found_once():  # the salt of the ids and the resolution are looked up when drawing
+    # In the style too: the salt of the ids and the resolution are looked up when drawing.
+    with style(), fonts_found_once(), measured_once(figure):
         plain_numbers(figure)
         titles_stay(figure)
         _place(figure)
         figure.dpi = matplotlib.rcParams["savefig.dpi"]
-        FigureCanvasAgg(figure).print_png(
-            png, metadata={"Title": name, **metadata, "Software": "simlab"}, pil_kwargs={"compress_level": 3}
-        )
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # on white paper, so that nothing shines through
+        png = png_of(pixels, figure.dpi, {"Title": name, **metadata, "Software": "simlab"})
         origin = {"Title": name, "Description": told, "Creator": "simlab", "Date": None}
         FigureCanvasSVG(figure).print_svg(svg, metadata=origin)
         if "pdf" in further:
@@ -146,7 +152,7 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
 
             origin = {"Title": name, "Subject": told, "Creator": "simlab", "CreationDate": None}
             FigureCanvasPdf(figure).print_pdf(pdf, metadata=origin)
-    pictures = {"png": png.getvalue(), "svg": svg.getvalue()}
+    pictures = {"png": png, "svg": svg.getvalue()}
     return pictures | ({"pdf": pdf.getvalue()} if "pdf" in further else {})
 
 

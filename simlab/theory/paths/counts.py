@@ -17,7 +17,7 @@ import numpy as np
 
 from simlab.errors import SimlabError
 from simlab.jit import compiled
-from simlab.memory import available_memory
+from simlab.memory import UNASKED, available_memory
 from simlab.theory.paths.memory import follow_counts
 from simlab.theory.paths.rules import MemoryRule, PathRule
 
@@ -43,9 +43,10 @@ def count_pmf(
         follow_counts(accept, rule.windows, rule.after, offsets, weights, int(of_calls), pmf)
         return pmf
     rows = int(_rows_kept(rule.drafted, offsets, int(rule.bonus)))
-    if 8 * rows * longest > available_memory() / 2:
+    needed = 8 * rows * longest
+    if needed > UNASKED and needed > available_memory() / 2:  # what there is takes a ms to find
         raise SimlabError(
-            f"texts of {longest} tokens: the distribution of counts takes {8e-9 * rows * longest:.1f} GB; "
+            f"texts of {longest} tokens: the distribution of counts takes {1e-9 * needed:.1f} GB; "
             "give a shorter window or shorter texts"
         )
     pmf = np.zeros(longest + 1)
