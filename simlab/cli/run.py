@@ -78,18 +78,13 @@ def _execute(experiments: Sequence[Sequence[dict]], report: Path | None, show_ou
     from simlab.cli.presenting import Presenters
     from simlab.runs import Interrupted, Ledger, Loky, collect, show
     from simlab.runs.shard import WHOLE
-    from simlab.runs.work import SHARED
 
     output = output_from(experiments[0][0])
     backend = backend_from(experiments[0][0])
     check_run([config for configs in experiments for config in configs])
     points = [[settings_from(config) for config in configs] for configs in experiments]
     names = [some[0].experiment for some in points]
-    plans = [experiment_module(name).plan(some) for name, some in zip(names, points, strict=True)]
     shard = shard_from(experiments[0][0])
-    make_folder(output)
-    if shard != WHOLE:
-        return _simulate_shard([job for plan in plans for job in plan.jobs], shard, output, backend)
     outcomes, ordered = {}, []
 
     def done(number: int, outcome, seconds: float) -> None:
@@ -103,15 +98,19 @@ def _execute(experiments: Sequence[Sequence[dict]], report: Path | None, show_ou
             ordered.append(shown[0])
             show_outcome(*shown)
 
-    one_copy = any(job.subject.nbytes >= SHARED for plan in plans for job in plan.jobs)
-    processes = backend.workers if isinstance(backend, Loky) and not one_copy else 1
-    presenters = Presenters(list(zip(names, plans, strict=True)), processes, done)
+    processes = backend.workers if isinstance(backend, Loky) and shard == WHOLE else 1
     try:
-        with _ledger_warnings_as_lines(), Ledger(output / "ledger.sqlite") as ledger, presenters:
+        with Presenters(names, processes, done) as presenters:
+            plans = [experiment_module(name).plan(some) for name, some in zip(names, points, strict=True)]
             jobs = [job for plan in plans for job in plan.jobs]
-            if jobs:
-                show(presenters.along(collect(jobs, ledger=ledger, backend=backend)))
-            presenters.finish()
+            make_folder(output)
+            if shard != WHOLE:
+                return _simulate_shard(jobs, shard, output, backend)
+            presenters.expect(plans)
+            with _ledger_warnings_as_lines(), Ledger(output / "ledger.sqlite") as ledger:
+                if jobs:
+                    show(presenters.along(collect(jobs, ledger=ledger, backend=backend)))
+                presenters.finish()
     except Interrupted as stopped:
         ignore_signals()  # one more would only tear what follows
         print(f"simlab: {stopped}", file=sys.stderr)
