@@ -17,6 +17,7 @@ from simlab.decoders import TreeSpeculative
 from simlab.errors import SimlabError
 from simlab.pairs import ChainPair, corpus, dirichlet, paper, softmax, uniform
 from simlab.theory import expected_accepted, optimal_tree
+from simlab.theory.trees import rows
 from simlab.theory.trees import tree as trees
 from simlab.theory.trees.queue import FRONT
 from simlab.theory.trees.tree import chain_tree
@@ -123,6 +124,25 @@ def test_equal_entries_of_long_rows_stand_by_number(states):
 
 
 SMALL = [(seed, states, horizon) for seed in range(6) for states, horizon in ((2, 4), (3, 2), (3, 3))]
+
+
+@pytest.mark.parametrize("states", [3, 127, 129, 300])
+def test_visit_after_visit_a_row_comes_into_falling_order(states):
+    exponents = np.random.default_rng(states).integers(-40, 0, (states, states))
+    table = np.ldexp(1.0, exponents)  # many equal entries, over many visits
+    table[:, states // 2] = -0.0
+    sorted_rows = rows.unsorted_rows(rows.read_only(table[None]), states)
+    for number in range(0, states, 7):
+        falling = np.argsort(-table[number], kind="stable")
+        visits, before = 0, 0
+        while before < states:
+            rows.visit(sorted_rows, number)
+            start, ready, _ = sorted_rows.places[number]
+            assert before < ready <= states
+            assert np.array_equal(sorted_rows.tokens[start : start + ready], falling[:ready])
+            assert np.array_equal(sorted_rows.values[start : start + ready], table[number, falling[:ready]])
+            visits, before = visits + 1, ready
+        assert visits > 1
 
 
 @pytest.mark.parametrize(("seed", "states", "horizon"), SMALL)

@@ -139,13 +139,13 @@ class _ExitDistributions:
 
     def __init__(self, pair: ChainPair, decoder: TreeSpeculative):
         from simlab.theory.trees.exits import exit_distributions  # brings a compiler along
-        from simlab.theory.trees.rows import unsorted_rows
+        from simlab.theory.trees.rows import read_only, unsorted_rows
         from simlab.theory.trees.search import room
 
         self.pair, self.decoder = pair, decoder
         self.chooser = pair.target_rows if decoder.drafted_by == "target" else pair.draft_rows
-        self.rows = unsorted_rows(self.chooser)
-        self.target = unsorted_rows(pair.target_rows).chain
+        self.rows = unsorted_rows(read_only(self.chooser), self.chooser.shape[0] * self.chooser.shape[1])
+        self.target = read_only(pair.target_rows)
         self.search, self.room = exit_distributions, room
         states = pair.states
         stationary = len(self.chooser) == len(pair.target_rows) == 1

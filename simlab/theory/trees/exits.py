@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.jit import compiled
-from simlab.theory.trees.queue import CHILDREN, DEPTH, OWNER, ROW, TOKEN
-from simlab.theory.trees.rows import SortedRows
-from simlab.theory.trees.search import Found, best_first, greedy_chain
+from simlab.theory.trees.queue import CHILDREN, DEPTH, ROW, TOKEN
+from simlab.theory.trees.rows import START, SortedRows
+from simlab.theory.trees.search import Found, best_first, greedy_chain, reach_of
 
 
 @compiled
@@ -29,18 +29,6 @@ def exit_distributions(
 
 
 @compiled
-def reach_of(target, time, facts, count):
-    """The target's probability of the root and of each of `count` nodes, (count + 1,)."""
-    reach = np.empty(count + 1)
-    reach[0] = 1.0
-    for node in range(1, count + 1):
-        owner = facts[node, OWNER]
-        step = 0 if target.shape[0] == 1 else time + facts[owner, DEPTH]
-        reach[node] = reach[owner] * target[step, facts[owner, TOKEN], facts[node, TOKEN]]
-    return reach
-
-
-@compiled
 def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Found, count: int, exits):
     """The exits (D + 1, V) of one tree; returns P(the path ends inside) and the tree's depth.
 
@@ -50,7 +38,7 @@ def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Fo
     states, facts = target.shape[1], found.facts
     reach = reach_of(target, time, facts, count)
     exits[:] = 0.0
-    inside, deepest = 0.0, 0
+    inside, deepest, left = 0.0, 0, np.empty(states)
     for node in range(count + 1):
         depth, token = facts[node, DEPTH], facts[node, TOKEN]
         deepest = max(deepest, depth)
@@ -58,10 +46,10 @@ def leave(rows: SortedRows, target: np.ndarray, time: int, steps: int, found: Fo
             inside += reach[node]
         elif reach[node] > 0.0:
             step = 0 if target.shape[0] == 1 else time + depth
-            if facts[node, CHILDREN] == 0:  # its row need not be sorted
-                exits[depth] += reach[node] * target[step, token]
-            else:
-                for rank in range(facts[node, CHILDREN], states):
-                    bonus = rows.tokens[rows.slots[facts[node, ROW]], rank]
-                    exits[depth, bonus] += reach[node] * target[step, token, bonus]
+            left[:] = target[step, token]
+            start = rows.places[facts[node, ROW], START] if facts[node, CHILDREN] else 0
+            for rank in range(facts[node, CHILDREN]):
+                left[rows.tokens[start + rank]] = 0.0
+            for bonus in range(states):
+                exits[depth, bonus] += reach[node] * left[bonus]
     return inside, deepest

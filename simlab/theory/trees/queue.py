@@ -32,10 +32,6 @@ FINE = 7
 would not stay in the cache."""
 OCTAVES = 12
 """So many octaves below 1 / capacity have buckets of their own; the last bucket has the rest."""
-HEAP, END, FLOOR, BUCKET, CLOSED, WAITING, FREE, USED, FETCHED = range(9)
-"""Positions in Queue.state: the cursors in the heap and at the front; the bucket at hand and its least
-probability; buckets below CLOSED are closed; cursors that wait in open buckets; free and used chunks; a
-position for what `fetch` returns, so that its reading is not left out."""
 ROW, DEPTH, CHILDREN, OWNER, TOKEN = range(2, 7)
 """Columns of search.Found.facts; 0 and 1 are the probability."""
 _EXPONENT = 52
@@ -45,16 +41,15 @@ _ONE = 1023 << _EXPONENT
 class Queue(NamedTuple):
     """A cursor is two int64: its probability's bits, and its owner.
 
-    state: int64 (9,). heap: (capacity + 2, 2). front: (FRONT, 2); loaded (2, FRONT) and same (FRONT,) are
-    scratch. buckets: int32 (B, 2), where the next cursor goes (0: nowhere yet) and how many there are.
-    chunks: (C * CHUNK, 2). links: int32 (C,), the chunk before each, or the next free one. shift: the bits
-    below a bucket. lowest: bucket 0, so that a cursor belongs to bucket max(0, (bits >> shift) - lowest).
+    heap: int64 (capacity + 2, 2). front: (FRONT, 2), and keys and same (FRONT,), scratch for its order.
+    buckets: int32 (B, 2), where the next cursor goes (0: nowhere yet) and how many there are. chunks:
+    (C * CHUNK, 2). links: int32 (C,), the chunk before each, or the next free one. shift: the bits below a
+    bucket. lowest: bucket 0, so that a cursor belongs to bucket max(0, (bits >> shift) - lowest).
     """
 
-    state: np.ndarray
     heap: np.ndarray
     front: np.ndarray
-    loaded: np.ndarray
+    keys: np.ndarray
     same: np.ndarray
     buckets: np.ndarray
     chunks: np.ndarray
@@ -63,18 +58,20 @@ class Queue(NamedTuple):
     lowest: int
 
 
-def new_queue(capacity: int) -> Queue:
+@compiled
+def new_queue(capacity):
     """A queue for a search for `capacity` nodes, with some dozens of cursors to a bucket."""
-    digits = int(capacity).bit_length()
+    digits = 0
+    while capacity >> digits:
+        digits += 1
     fine = min(18, max(3, digits - FINE))
     shift, size = _EXPONENT - fine, (digits + OCTAVES) << fine
     links = capacity // CHUNK + min(size, capacity) + 2
     # Memory is taken as it is touched.
     return Queue(
-        np.empty(9, np.int64),
         np.empty((capacity + 2, 2), np.int64),
         np.empty((FRONT, 2), np.int64),
-        np.empty((2, FRONT), np.int64),
+        np.empty(FRONT, np.int64),
         np.empty(FRONT, np.int64),
         np.empty((size, 2), np.int32),
         np.empty((links * CHUNK, 2), np.int64),
@@ -85,67 +82,39 @@ def new_queue(capacity: int) -> Queue:
 
 
 @compiled
-def clear(queue: Queue):
-    """Make the queue empty, and the bucket of probability 1 the one at hand."""
-    queue.state[:] = 0
-    queue.buckets[:] = 0
-    queue.state[BUCKET] = queue.buckets.shape[0] - 1
-    queue.state[FLOOR] = (queue.state[BUCKET] + queue.lowest) << queue.shift
-
-
-@compiled
-def new_chunk(state, links, earlier):
-    """An empty chunk, linked to the bucket's earlier one (-1: none)."""
-    chunk = state[FREE] - 1
-    if chunk >= 0:
-        state[FREE] = links[chunk] + 1
-    else:
-        chunk = state[USED]
-        state[USED] += 1
-    links[chunk] = earlier
-    return chunk
-
-
-@compiled
-def advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
-    """Make the highest bucket that is not empty the one at hand; False where there is none."""
-    bucket = state[BUCKET]
+def highest(buckets, bucket):
+    """The highest bucket with cursors, from `bucket` on down; -1 where there is none."""
     while bucket >= 0 and buckets[bucket, 1] == 0:
         bucket -= 1
-    state[BUCKET] = bucket
-    if bucket < state[CLOSED]:
-        return False
-    state[FLOOR] = (bucket + lowest) << shift if bucket else 1
-    end, number = buckets[bucket, 0], buckets[bucket, 1]
-    buckets[bucket, 0] = buckets[bucket, 1] = 0
-    state[WAITING] -= number
-    size = filled = 0
-    chunk = (end - 1) // CHUNK
-    while chunk >= 0:
-        for index in range(chunk * CHUNK, end):
-            if number > FRONT:
-                size = sift_up(heap, size, chunks[index, 0], chunks[index, 1])
-            else:
-                loaded[0, filled], loaded[1, filled] = chunks[index, 0], chunks[index, 1]
-                filled += 1
-        before = links[chunk]
-        links[chunk] = state[FREE] - 1
-        state[FREE] = chunk + 1
-        chunk = before
-        end = (chunk + 1) * CHUNK
-    sort_front(loaded, filled, front, same)
-    state[HEAP], state[END] = size, filled
-    return True
+    return bucket
 
 
 @compiled
-def sort_front(loaded, filled, front, same):
+def unload(end, chunks, links, free, into):
+    """Write the cursors of a bucket, the last of which is before `end`, into `into`.
+
+    Its chunks are free then, before those that were (-1: none); returns the first free one.
+    """
+    filled, chunk = 0, (end - 1) // CHUNK
+    while chunk >= 0:
+        for index in range(chunk * CHUNK, end):
+            into[filled, 0], into[filled, 1] = chunks[index, 0], chunks[index, 1]
+            filled += 1
+        before = links[chunk]
+        links[chunk] = free
+        free, chunk, end = chunk, before, (before + 1) * CHUNK
+    return free
+
+
+@compiled
+def sort_front(cursors, size, front, keys, same):
     """Sort cursors by the number of those that are more probable than each, equal ones by their owners."""
-    same[:filled] = 0
-    for i in range(filled):
-        bits, owner, rank = loaded[0, i], loaded[1, i], 0
-        for j in range(filled):
-            rank += loaded[0, j] > bits
+    for i in range(size):
+        keys[i], same[i] = cursors[i, 0], 0
+    for i in range(size):
+        bits, owner, rank = cursors[i, 0], cursors[i, 1], 0
+        for j in range(size):
+            rank += keys[j] > bits
         index = rank + same[rank]
         same[rank] += 1
         while index > rank and front[index - 1, 1] > owner:
@@ -155,16 +124,10 @@ def sort_front(loaded, filled, front, same):
 
 
 @compiled
-def fetch(front, end, facts, slots, values, tokens):
-    """Read what choosing the front's nodes will read, so that the processor waits for all of it at once."""
-    states, last = values.shape[1], values.shape[0] - 1
-    seen = 0
-    for i in range(end):
-        row, rank = facts[front[i, 1], ROW], facts[front[i, 1], CHILDREN]
-        token = tokens[slots[row], rank]
-        after = min(token if last < states else (row // states + 1) * states + token, last)
-        seen += (values[slots[row], rank] > 0.5) + (values[slots[after], 0] > 0.5)
-    return seen
+def make_heap(cursors, size):
+    """Let the first `size` cursors be a binary heap."""
+    for index in range(size):
+        sift_up(cursors, index, cursors[index, 0], cursors[index, 1])
 
 
 @compiled

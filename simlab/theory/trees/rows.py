@@ -14,146 +14,133 @@ longer rows are merged from such runs. Entries are compared by their bits, as in
 negative are ordered as these are."""
 SHARE = 1 / 8
 """A visit sorts the entries above this share of the largest; the others only once all these are used up."""
+START, READY, WHOLE = range(3)
+"""Columns of SortedRows.places."""
+_LOWEST = np.iinfo(np.int64).min
 
 
 class SortedRows(NamedTuple):
     """The rows of a chain as a search looks at them: row s * V + x is the one after token x at step s.
 
-    chain: float64 (S, V, V), S = T, or 1 where the chain is stationary. slots: int32 (S * V,), where a
-    visited row is; used: int32 (1,), how many there are. values: float64 (S * V, V), the entries of a slot
-    from the largest on; tokens: int32 (S * V, V), whose entries they are, the lower number first where
-    entries are equal; ready: int32 (S * V,), how many of a row's entries are in order. The others follow, in
-    any order, where ready is not 0. spare: int64 (3, max(V, RUN)), scratch. Rows that are never visited take
-    address space, and no memory; those that are lie together.
+    bits: int64 (S * V, V), the chain's own memory; S = T, or 1 where the chain is stationary. values: float64
+    (E,), the entries of visited rows, each row's from the largest on; tokens: int32 (E,), whose entries they
+    are, the lower number first where entries are equal. places: int64 (S * V + 1, 3), where a row's entries
+    start, how many are there, and whether there is room for all of them; the last one starts where nothing is
+    yet. spare: int64 (3, V + 1), scratch. What is not used takes address space, and no memory.
     """
 
-    chain: np.ndarray
-    slots: np.ndarray
-    used: np.ndarray
+    bits: np.ndarray
     values: np.ndarray
     tokens: np.ndarray
-    ready: np.ndarray
+    places: np.ndarray
     spare: np.ndarray
 
 
-def unsorted_rows(chain: np.ndarray) -> SortedRows:
-    """SortedRows of the distinct steps (S, V, V) of a chain, none of them sorted yet."""
+def read_only(chain: np.ndarray) -> np.ndarray:
+    """The distinct steps (S, V, V) of a chain as the one type of array that searches are compiled for."""
     chain = np.ascontiguousarray(chain).view()
-    chain.flags.writeable = False  # one type of array, so that the search is compiled once
-    steps, states, _ = chain.shape
-    shape = (steps * states, states)
+    chain.flags.writeable = False
+    return chain
+
+
+@compiled
+def unsorted_rows(chain, most):
+    """SortedRows of a chain that is `read_only`, none sorted yet, of which at most `most` will be visited."""
+    states = chain.shape[1]
+    number = chain.shape[0] * states
+    room = (states + states // 2) * min(number, most)
     return SortedRows(
-        chain,
-        np.zeros(shape[0], np.int32),
-        np.zeros(1, np.int32),
-        np.empty(shape),
-        np.empty(shape, np.int32),
-        np.zeros(shape[0], np.int32),
-        np.empty((3, max(states, RUN)), np.int64),
+        chain.reshape((number, states)).view(np.int64),
+        np.empty(room),
+        np.empty(room, np.int32),
+        np.zeros((number + 1, 3), np.int64),
+        np.empty((3, states + 1), np.int64),
     )
 
 
 @compiled
 def visit(rows: SortedRows, row):
-    """Bring more of a row's entries into falling order, the largest ones at its first visit."""
-    chain, slots, used, ready = rows.chain, rows.slots, rows.used, rows.ready
-    if not ready[row]:
-        slots[row] = used[0]
-        used[0] += 1
-    slot, states = slots[row], chain.shape[1]
-    entries = chain[row // states, row % states]
-    ready[row] = sort_more(entries, rows.values[slot], rows.tokens[slot], ready[row], rows.spare)
+    """Bring more of a row's entries into falling order, the largest ones at its first visit.
 
-
-@compiled
-def sort_more(row, values, tokens, ready, spare):
-    """Bring more of a row's entries, of which `ready` are, into falling order; returns how many then are.
-
-    O(V log V) for long rows.
+    All that are equal come at once, so that those that are missing are less than those that are there. What
+    the first visit finds gets no more room than it takes, as most rows are visited once; the second moves it
+    to where all of the row has room. So a row takes 3 V / 2 entries at most.
     """
-    if not ready:
-        for y in range(row.size):
-            values[y], tokens[y] = row[y], y
-    end = ready + part(values[ready:], tokens[ready:], SHARE * largest_of(values[ready:]), spare)
-    sort(values[ready:end], tokens[ready:end], spare)
-    return end
+    bits, values, tokens, places, spare = rows
+    states, start, known = bits.shape[1], places[row, START], places[row, READY]
+    size = gather(bits, row, values[start + known - 1] if known else np.inf, spare)
+    if not places[row, WHOLE]:
+        end = places[-1, START]
+        for i in range(known):
+            values[end + i], tokens[end + i] = values[start + i], tokens[start + i]
+        start = places[row, START] = end
+        places[row, WHOLE] = known or size > states // 2
+        places[-1, START] += states if places[row, WHOLE] else size
+    places[row, READY] += size
+    sort(spare, size, values, tokens, start + known)
 
 
 @compiled
-def largest_of(values):
-    """The largest entry; four at a time, which do not wait for each other."""
-    first = second = third = fourth = 0.0
-    whole = values.size // 4 * 4
-    for i in range(0, whole, 4):
-        first, second = max(first, values[i]), max(second, values[i + 1])
-        third, fourth = max(third, values[i + 2]), max(fourth, values[i + 3])
-    for i in range(whole, values.size):
-        first = max(first, values[i])
-    return max(max(first, second), max(third, fourth))
+def sort(spare, size, values, tokens, start):
+    """Write the entries in `spare` from `start` on, in falling order: runs, which are merged, O(n log n)."""
+    for first in range(0, size, RUN):
+        sort_run(spare, first, min(first + RUN, size), values, tokens, start)
+    width = RUN
+    while width < size:
+        for first in range(0, size, 2 * width):
+            merge(values, tokens, start, first, width, size, spare)
+        width *= 2
 
 
 @compiled
-def part(values, tokens, least, spare):
-    """Move the entries from `least` on before the others, each part as it stands; how many they are."""
-    end = others = 0
-    for i in range(values.size):  # which it is cannot be foretold: without a branch
-        value, token = values[i], tokens[i]
-        values[end], tokens[end] = value, token
-        spare[0, others], spare[1, others] = np.float64(value).view(np.int64), token
-        end += value >= least
-        others += value < least
-    for i in range(others):
-        values[end + i], tokens[end + i] = np.int64(spare[0, i]).view(np.float64), spare[1, i]
-    return end
+def gather(bits, row, bound, spare):
+    """Write the largest of a row's entries below a bound, and their tokens, into `spare`; how many."""
+    bound = np.float64(bound).view(np.int64)
+    largest, least = 0, _LOWEST  # of zeros, which may be -0.0
+    for y in range(bits.shape[1]):
+        largest = max(largest, bits[row, y] if bits[row, y] < bound else 0)
+    if largest:
+        least = np.float64(SHARE * np.int64(largest).view(np.float64)).view(np.int64)
+    count, width = np.uint64(0), np.uint64(bound - least)
+    for y in range(bits.shape[1]):  # which it is cannot be foretold: without a branch
+        spare[0, count], spare[1, count] = bits[row, y], y
+        count += np.uint64(np.uint64(bits[row, y] - least) < width)
+    return np.int64(count)
 
 
 @compiled
-def sort(values, tokens, spare):
-    """Sort entries and their tokens, (n,) each, by falling value, equal ones as they stand."""
-    size = values.size
-    for start in range(0, size, RUN):
-        sort_run(values[start : start + RUN], tokens[start : start + RUN], spare)
-    if size > RUN:
-        spare_values, spare_tokens = np.empty(size), np.empty(size, np.int32)
-        width = RUN
-        while width < size:
-            for start in range(0, size, 2 * width):
-                merge(values, tokens, start, width, spare_values, spare_tokens)
-            values[:], tokens[:] = spare_values, spare_tokens
-            width *= 2
+def sort_run(spare, first, end, values, tokens, start):
+    """Write up to RUN entries by the number of those that are larger than each, equal ones as they stand."""
+    for i in range(first, end):
+        spare[2, i] = 0
+    for i in range(first, end):
+        bits, before = spare[0, i], first
+        for j in range(first, end):
+            before += spare[0, j] > bits
+        index = before + spare[2, before]
+        spare[2, before] += 1
+        values[start + index], tokens[start + index] = np.int64(bits).view(np.float64), spare[1, i]
 
 
 @compiled
-def sort_run(values, tokens, spare):
-    """Sort up to RUN entries by the number of those that are larger than each."""
-    bits, held, equals = spare[0], spare[1], spare[2]
-    for i in range(values.size):
-        bits[i], held[i], equals[i] = np.float64(values[i]).view(np.int64), tokens[i], 0
-    for i in range(values.size):
-        before = 0
-        for j in range(values.size):
-            before += bits[j] > bits[i]
-        index = before + equals[before]
-        equals[before] += 1
-        values[index], tokens[index] = np.int64(bits[i]).view(np.float64), held[i]
+def merge(values, tokens, start, first, width, size, spare):
+    """Merge the sorted runs from `first` and `first + width` on, equal entries of the first one before.
 
-
-@compiled
-def merge(values, tokens, start, width, merged_values, merged_tokens):
-    """Merge the falling runs [start, start + width) and the one after it, the first one's entry first."""
-    left, middle = start, min(start + width, values.size)
-    right, end = middle, min(start + 2 * width, values.size)
-    index = start
+    values[start : start + size] and their tokens are the entries; the first run is copied out of the way.
+    """
+    middle, end = min(first + width, size), min(first + 2 * width, size)
+    for i in range(first, middle):
+        spare[0, i], spare[1, i] = np.float64(values[start + i]).view(np.int64), tokens[start + i]
+    left, right, index = first, middle, start + first
     while left < middle and right < end:
-        first = values[left] >= values[right]
-        source = left if first else right
-        merged_values[index], merged_tokens[index] = values[source], tokens[source]
-        left += first
-        right += not first
+        earlier = np.int64(spare[0, left]).view(np.float64)
+        if earlier >= values[start + right]:
+            values[index], tokens[index] = earlier, spare[1, left]
+            left += 1
+        else:
+            values[index], tokens[index] = values[start + right], tokens[start + right]
+            right += 1
         index += 1
-    for source in range(left, middle):
-        merged_values[index], merged_tokens[index] = values[source], tokens[source]
-        index += 1
-    for source in range(right, end):
-        merged_values[index], merged_tokens[index] = values[source], tokens[source]
+    for i in range(left, middle):
+        values[index], tokens[index] = np.int64(spare[0, i]).view(np.float64), spare[1, i]
         index += 1

@@ -16,27 +16,22 @@ from simlab.jit import compiled
 from simlab.theory.trees.queue import (
     CHILDREN,
     CHUNK,
-    CLOSED,
     DEPTH,
-    END,
-    FETCHED,
-    FLOOR,
-    HEAP,
+    FRONT,
     OWNER,
     ROW,
     TOKEN,
-    WAITING,
     Queue,
-    advance,
     before,
-    clear,
-    fetch,
-    new_chunk,
+    highest,
+    make_heap,
     new_queue,
     sift_down,
     sift_up,
+    sort_front,
+    unload,
 )
-from simlab.theory.trees.rows import SortedRows, visit
+from simlab.theory.trees.rows import READY, START, SortedRows, unsorted_rows, visit
 
 
 class Found(NamedTuple):
@@ -52,31 +47,57 @@ class Found(NamedTuple):
     queue: Queue
 
 
-def room(capacity: int) -> Found:
+@compiled
+def room(capacity):
     """A Found for at most `capacity` nodes; memory is taken as they are found."""
     probability = np.empty((capacity + 1, 4))
     return Found(probability, probability.view(np.int32), new_queue(capacity))
 
 
 @compiled
+def find(chain, target, drafts: bool, time: int, token: int, steps: int, capacity: int, only_chain: bool):
+    """The nodes of one search, (n,) each, in order of choice: owners, tokens, depths, probability and reach.
+
+    chain: of the model that chooses, and target: both `read_only`; drafts: whether they differ. Owners are
+    numbered from 0, the root is -1. only_chain: a chain and not a tree.
+    """
+    found, rows = room(capacity), unsorted_rows(chain, capacity + 1)
+    if only_chain:
+        count = greedy_chain(rows, time, token, steps, found)
+    else:
+        count = best_first(rows, time, token, steps, found)
+    owners, tokens, depths = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
+    probability = np.empty(count)
+    for node in range(count):
+        facts = found.facts[node + 1]
+        owners[node], tokens[node], depths[node] = facts[OWNER] - 1, facts[TOKEN], facts[DEPTH]
+        probability[node] = found.probability[node + 1, 0]
+    reach = reach_of(target, time, found.facts, count)[1:] if drafts else probability
+    return owners, tokens, depths, probability, reach
+
+
+@compiled
 def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found):
     """Fill `found` with the most probable prefixes after `token`, `steps` >= 1 deep; returns their number."""
     probability, facts, queue = found
-    state, heap, front, loaded, same, buckets, chunks, links, shift, lowest = queue
-    chain, slots, _, values, tokens, ready, _ = rows
-    capacity, states, stationary = facts.shape[0] - 1, chain.shape[1], chain.shape[0] == 1
-    clear(queue)
+    heap, front, keys, same, buckets, chunks, links, shift, lowest = queue
+    _, values, tokens, places, _ = rows
+    capacity, states, stationary = facts.shape[0] - 1, *size_of(rows)
     plant(rows, found, time, token)
+    buckets[:] = 0
+    free, used = -1, 0
+    at_hand, closed, waiting = buckets.shape[0] - 1, 0, 0
+    floor = (at_hand + lowest) << shift
     count = index = end = size = owner = 0
-    floor, on_top = state[FLOOR], False
+    on_top = False
     while count < capacity:
         for turn in range(2):  # the cursors of the owner and of the node chosen last; the root's, at first
             node = count if turn else owner
             row, rank, bits = facts[node, ROW], facts[node, CHILDREN], np.int64(0)
             if rank < states and facts[node, DEPTH] < steps and (count or not turn):
-                if rank >= ready[row]:
+                if rank >= places[row, READY]:
                     visit(rows, row)
-                bits = np.float64(probability[node, 0] * values[slots[row], rank]).view(np.int64)
+                bits = np.float64(probability[node, 0] * values[places[row, START] + rank]).view(np.int64)
             if on_top and not turn:  # the owner's cursor is the heap's first one still
                 if bits >= floor:
                     sift_down(heap, size, bits, node)
@@ -87,22 +108,37 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
                 size = sift_up(heap, size, bits, node)
                 continue
             bucket = max(0, (bits >> shift) - lowest)
-            if bits <= 0 or bucket < state[CLOSED]:
+            if bits <= 0 or bucket < closed:
                 continue
             spot = buckets[bucket, 0]
             if spot % CHUNK == 0:
-                spot = new_chunk(state, links, spot // CHUNK - 1) * CHUNK
+                if free >= 0:
+                    chunk, free = free, links[free]
+                else:
+                    chunk, used = used, used + 1
+                links[chunk] = spot // CHUNK - 1
+                spot = chunk * CHUNK
             chunks[spot, 0], chunks[spot, 1] = bits, node
             buckets[bucket, 0], buckets[bucket, 1] = spot + 1, buckets[bucket, 1] + 1
-            state[WAITING] += 1
-            while state[WAITING] - buckets[state[CLOSED], 1] >= capacity - count:
-                state[WAITING] -= buckets[state[CLOSED], 1]
-                state[CLOSED] += 1
+            waiting += 1
+            while waiting - buckets[closed, 1] >= capacity - count:
+                waiting -= buckets[closed, 1]
+                closed += 1
         if index == end and size == 0:
-            if not advance(state, heap, front, loaded, same, buckets, chunks, links, shift, lowest):
+            at_hand = highest(buckets, at_hand)
+            if at_hand < closed:
                 return count
-            index, end, size, floor = 0, state[END], state[HEAP], state[FLOOR]
-            state[FETCHED] = fetch(front, end, facts, slots, values, tokens)
+            floor = (at_hand + lowest) << shift if at_hand else 1
+            number = buckets[at_hand, 1]
+            free = unload(buckets[at_hand, 0], chunks, links, free, heap)
+            buckets[at_hand, 0] = buckets[at_hand, 1] = index = 0
+            waiting -= number
+            if number > FRONT:
+                make_heap(heap, number)
+                end, size = 0, number
+            else:
+                sort_front(heap, number, front, keys, same)
+                end, size = number, 0
         if index < end and (size == 0 or before(front[index, 0], front[index, 1], heap[0, 0], heap[0, 1])):
             bits, owner, on_top = front[index, 0], front[index, 1], False
             index += 1
@@ -111,7 +147,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
         count += 1
         row, rank = facts[owner, ROW], facts[owner, CHILDREN]
         facts[owner, CHILDREN] = rank + 1
-        token = tokens[slots[row], rank]
+        token = tokens[places[row, START] + rank]
         probability[count, 0] = np.int64(bits).view(np.float64)
         facts[count, ROW] = token if stationary else (row // states + 1) * states + token
         facts[count, DEPTH], facts[count, CHILDREN] = facts[owner, DEPTH] + 1, 0
@@ -126,17 +162,17 @@ def greedy_chain(rows: SortedRows, time: int, token: int, steps: int, found: Fou
     It ends before a probability that is 0 in floating point.
     """
     probability, facts = found.probability, found.facts
-    states, stationary = rows.chain.shape[1], rows.chain.shape[0] == 1
+    states, stationary = size_of(rows)
     plant(rows, found, time, token)
     for count in range(min(facts.shape[0] - 1, steps)):
         row = facts[count, ROW]
-        if not rows.ready[row]:
+        if not rows.places[row, READY]:
             visit(rows, row)
-        slot = rows.slots[row]
-        chance = probability[count, 0] * rows.values[slot, 0]
+        start = rows.places[row, START]
+        chance = probability[count, 0] * rows.values[start]
         if chance == 0.0:
             return count
-        token = rows.tokens[slot, 0]
+        token = rows.tokens[start]
         facts[count, CHILDREN] = 1
         probability[count + 1, 0] = chance
         facts[count + 1, ROW] = token if stationary else (row // states + 1) * states + token
@@ -146,9 +182,29 @@ def greedy_chain(rows: SortedRows, time: int, token: int, steps: int, found: Fou
 
 
 @compiled
+def size_of(rows: SortedRows):
+    """The chain's number of states, and whether it is stationary."""
+    number, states = rows.bits.shape
+    return states, number == states
+
+
+@compiled
 def plant(rows: SortedRows, found: Found, time: int, token: int):
     """Make the root node 0."""
     found.probability[0, 0] = 1.0
-    found.facts[0, ROW] = token if rows.chain.shape[0] == 1 else time * rows.chain.shape[1] + token
+    states, stationary = size_of(rows)
+    found.facts[0, ROW] = token if stationary else time * states + token
     found.facts[0, DEPTH] = found.facts[0, CHILDREN] = 0
     found.facts[0, OWNER], found.facts[0, TOKEN] = -1, token
+
+
+@compiled
+def reach_of(target, time, facts, count):
+    """The target's probability of the root and of each of `count` nodes, (count + 1,)."""
+    reach = np.empty(count + 1)
+    reach[0] = 1.0
+    for node in range(1, count + 1):
+        owner = facts[node, OWNER]
+        step = 0 if target.shape[0] == 1 else time + facts[owner, DEPTH]
+        reach[node] = reach[owner] * target[step, facts[owner, TOKEN], facts[node, TOKEN]]
+    return reach
