@@ -6,15 +6,21 @@ instance on every numpy version. The prompt's last token is uniform.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from simlab.checks import check_count, check_number, check_path
 from simlab.errors import SimlabError
 from simlab.memory import check_fits
 from simlab.pairs.pair import ChainPair
+from simlab.progress import stepping
 
 HELD = {"softmax": 5, "mixture": 4, "corpus": 3}
 """Chains that a generator holds at once; 2, the pair itself, where it is not named."""
+_BLOCK = 2**15
+"""About how many entries are drawn at a time: they stay in the cache."""
 
 
 def paper(horizon: int = 50, states: int = 7, seed: int = 10) -> ChainPair:
@@ -24,8 +30,8 @@ def paper(horizon: int = 50, states: int = 7, seed: int = 10) -> ChainPair:
     defaults E[N_rej] = 16.4049; the paper prints 16.41 for T = 50 and does not publish how it drew its rows.
     """
     horizon, states, random = _shape_and_random("paper", horizon, states, seed)
-    draft = random.rand(horizon, states, states)
-    target = random.rand(horizon, states, states)
+    shape = (horizon, states, states)
+    draft, target = (_drawn(random.random_sample, shape, model) for model in ("draft", "target"))
     return _pair(_normalised(draft), _normalised(target), horizon)
 
 
@@ -69,8 +75,8 @@ def softmax(
         for name, value in (("draft", draft_temperature), ("target", target_temperature))
     }
     shape = (_steps(horizon, stationary), states, states)
-    logits = scale * random.standard_normal(shape)
-    draft_logits = logits + noise * random.standard_normal(shape)
+    logits = scale * _drawn(random.standard_normal, shape, "target")
+    draft_logits = logits + noise * _drawn(random.standard_normal, shape, "draft")
     return _pair(_softmax(draft_logits, cold["draft"]), _softmax(logits, cold["target"]), horizon)
 
 
@@ -169,8 +175,22 @@ def _check_room(name: str, steps: int, states: int) -> None:
     check_fits(f"pair {name} takes", needed, f"fewer states than {states}, or fewer steps than {steps}")
 
 
+def _drawn(draw: Callable, shape: tuple[int, int, int], name: str) -> np.ndarray:
+    """What `draw(size=shape)` returns, some rows at a time: a large pair says how far it is.
+
+    RandomState draws one number after the other, so that the blocks are the whole.
+    """
+    chain = np.empty(shape)
+    rows = chain.reshape(-1, shape[-1])
+    block = max(1, _BLOCK // shape[-1])
+    for start in stepping(range(0, len(rows), block), f"drawing the {name}"):
+        part = rows[start : start + block]
+        part[:] = draw(size=part.shape)
+    return chain
+
+
 def _dirichlet_rows(random, concentration: float, steps: int, states: int, name: str) -> np.ndarray:
-    rows = random.standard_gamma(concentration, size=(steps, states, states))
+    rows = _drawn(partial(random.standard_gamma, concentration), (steps, states, states), name)
     with np.errstate(over="ignore"):
         sums = rows.sum(axis=-1)
     for wrong, word in (((sums <= 0).any(), "small"), ((~np.isfinite(sums)).any(), "large")):

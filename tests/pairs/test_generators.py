@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simlab import progress
 from simlab.errors import SimlabError
-from simlab.pairs import GENERATORS, dirichlet, make_pair, mixture, pair_identity, paper, softmax
+from simlab.pairs import (
+    GENERATORS,
+    dirichlet,
+    generators,
+    make_pair,
+    mixture,
+    pair_identity,
+    paper,
+    softmax,
+)
 
 
 def test_paper_is_the_plain_recipe():
@@ -18,6 +28,18 @@ def test_paper_is_the_plain_recipe():
     np.testing.assert_array_equal(pair.draft, draft / draft.sum(-1, keepdims=True))
     np.testing.assert_array_equal(pair.target, target / target.sum(-1, keepdims=True))
     np.testing.assert_array_equal(pair.initial, np.full(7, 1 / 7))
+
+
+@pytest.mark.parametrize("make", [paper, dirichlet, softmax, mixture])
+def test_a_pair_drawn_in_blocks_is_the_same_and_says_how_far_it_is(make, monkeypatch):
+    whole = make(horizon=3, states=5)
+    monkeypatch.setattr(generators, "_BLOCK", 10)  # two of the fifteen rows at a time
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    steps = []
+    with progress.listening(steps.append):
+        assert make(horizon=3, states=5).digest == whole.digest
+    assert steps.count(None) == 2 and len(steps) == 2 * 8 + 2
+    assert all(step is None or step.what.startswith("drawing the ") for step in steps)
 
 
 @given(st.floats(0, 1), st.booleans())
