@@ -68,6 +68,12 @@ def last_true(condition, inside, outside, halvings: int = 48) -> tuple[np.ndarra
     The two answers differ by 2^-halvings of the way; that `condition` holds at `inside` is not looked at.
     """
     inside, outside = np.broadcast_arrays(np.asarray(inside, float), np.asarray(outside, float))
+    if inside.ndim == 0:  # the same, for numbers
+        inside, outside = inside[()], outside[()]
+        for _ in range(halvings):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if condition(middle) else (inside, middle)
+        return inside, outside
     for _ in range(halvings):
         middle = (inside + outside) / 2
         holds = condition(middle)

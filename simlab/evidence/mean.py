@@ -42,6 +42,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -212,7 +213,7 @@ def _all_sizes_below(values: np.ndarray, weights: np.ndarray, bound: float, erro
     order = np.argsort(values)
     sample = _condensed(Sample(np.where(values < TINY, 0.0, values)[order], weights[order], bound))
     mean, threshold = _mean(sample), math.log(1 / error)
-    return _last_reached(lambda m: _log_of_all_sizes(sample, m), threshold, mean) if mean > 0 else 0.0
+    return _last_reached(_bets_of_all_sizes(sample), threshold, mean) if mean > 0 else 0.0
 
 
 def _all_sizes_above(values: np.ndarray, weights: np.ndarray, bound: float, error: float) -> float:
@@ -240,10 +241,10 @@ def _lower_bound(sample: Sample, mean: float, variances, error: float) -> float:
     if mean <= 0:
         return 0.0
     threshold = math.log(1 / error)
-    fewer = _condensed(sample)
-    return _last_reached(lambda m: log_wealth(fewer, m, variances, threshold), threshold, mean)
+    return _last_reached(_all_bets(_condensed(sample), variances, threshold), threshold, mean)
 
 
+@np.errstate(divide="ignore")  # as in `log_wealth`, once for all looks
 def _last_reached(log_wealth_at, threshold: float, mean: float, halvings: int = 48) -> float:
     """What bisecting 0..mean finds to be the last m with log wealth >= threshold, from a third of the looks.
 
@@ -297,20 +298,27 @@ def _condensed(sample: Sample) -> Sample:
     return Sample(grid, weights, sample.bound)
 
 
+@np.errstate(divide="ignore")  # a stake of 1 is lost, log(0), by the first value of 0
 def log_wealth(sample: Sample, m: float, variances, threshold: float) -> float:
     """log of the wealth of having bet that the mean is larger than m, 0 < m < bound; falls as m grows.
 
     variances: the ends of an interval; threshold: log(1/error). If m is the mean and both ends are the
     variance of the values, or any one number, the wealth is 1 on average.
     """
-    sized, any_size = _log_sized(sample, m, variances, threshold), _log_of_all_sizes(sample, m)
-    return float(np.logaddexp(math.log(SIZED_SHARE) + sized, math.log(1 - SIZED_SHARE) + any_size))
+    return _all_bets(sample, variances, threshold)(m)
 
 
-def _log_of_all_sizes(sample: Sample, m: float) -> float:
-    stakes = _stakes(float(sample.weights.sum()))
-    with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first value of 0
-        return float(log_mean_exp(np.log1p(stakes[:, None] * (sample.values / m - 1)) @ sample.weights))
+def _all_bets(sample: Sample, variances, threshold: float) -> Callable[[float], float]:
+    """`log_wealth` at m, with all that does not depend on m found once."""
+    sized, any_size = _sized_bets(sample, variances, threshold), _bets_of_all_sizes(sample)
+    shares = math.log(SIZED_SHARE), math.log(1 - SIZED_SHARE)
+    return lambda m: float(np.logaddexp(shares[0] + sized(m), shares[1] + any_size(m)))
+
+
+def _bets_of_all_sizes(sample: Sample) -> Callable[[float], float]:
+    values, weights = sample.values, sample.weights
+    stakes = _stakes(float(weights.sum()))[:, None]
+    return lambda m: float(log_mean_exp(np.log1p(stakes * (values / m - 1)) @ weights))
 
 
 @functools.lru_cache(64)
@@ -320,12 +328,12 @@ def _stakes(total: float) -> np.ndarray:
     return np.append(1 / (1 + np.exp(-np.arange(-reach, reach + GRID_STEP, GRID_STEP))), 1.0)
 
 
-def _log_sized(sample: Sample, m: float, variances, threshold: float) -> float:
+def _sized_bets(sample: Sample, variances, threshold: float) -> Callable[[float], float]:
     """log of the smaller wealth of the two bets that the ends of the variance interval ask for."""
-    total = float(sample.weights.sum())
-    bets = np.array([_sized_bet(variance, total, threshold, sample.bound) for variance in variances])
-    with np.errstate(divide="ignore"):
-        return float((np.log1p(bets[:, None] * (sample.values - m)) @ sample.weights).min())
+    values, weights = sample.values, sample.weights
+    total = float(weights.sum())
+    bets = np.array([[_sized_bet(variance, total, threshold, sample.bound)] for variance in variances])
+    return lambda m: float((np.log1p(bets * (values - m)) @ weights).min())
 
 
 def _sized_bet(variance: float, total: float, threshold: float, bound: float) -> float:
@@ -361,4 +369,4 @@ def divergence(seen: float, claimed) -> float:
 def log_mean_exp(logs: np.ndarray) -> np.ndarray:
     """log of the mean of exp(logs) over the last axis; entries may be -inf, but not all of them."""
     top = logs.max(axis=-1)
-    return top + np.log(np.exp(logs - top[..., None]).mean(axis=-1))
+    return top + np.log(np.add.reduce(np.exp(logs - top[..., None]), axis=-1) / logs.shape[-1])

@@ -17,6 +17,7 @@ bootstrap has no such guarantee, and where rejections are rare it is far from it
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -30,6 +31,9 @@ STEP = 0.7
 """Step of the grid of stakes in log(k / (1 - k))."""
 
 HALVINGS = 30
+
+FEW = 4096
+"""Of up to so many pairs the bets of all stakes fit into memory that is near."""
 
 NOTHING = 1e-100
 """Numbers below this part of their bound count as 0, which is within rounding."""
@@ -89,11 +93,18 @@ def _ceiling(too_large, ratio: float, most: float) -> float:
 
 def _log_wealth(gains: np.ndarray) -> float:
     """log of the mean over stakes k of prod (1 + k gain); gains (n,) >= -1."""
-    reach = math.log(len(gains) + 1)
-    stakes = [*(1 / (1 + np.exp(-np.arange(-reach, reach + STEP, STEP)))), 1.0]
+    stakes = _stakes(len(gains))
     gains = np.maximum(gains, -1.0)  # but for rounding
     with np.errstate(divide="ignore"):  # a stake of 1 is lost, log(0), by the first gain of -1
+        if len(gains) <= FEW:
+            return float(log_mean_exp(np.log1p(stakes[:, None] * gains).sum(axis=1)))
         return float(log_mean_exp(np.array([np.log1p(stake * gains).sum() for stake in stakes])))
+
+
+@functools.lru_cache(64)
+def _stakes(n: int) -> np.ndarray:
+    reach = math.log(n + 1)
+    return np.append(1 / (1 + np.exp(-np.arange(-reach, reach + STEP, STEP))), 1.0)
 
 
 def _checked(name: str, values, most: float) -> np.ndarray:
