@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,8 +77,10 @@ def judge(
     prediction: Prediction,
     bracket: Bracket | None = None,
     judging: Judging | None = None,
+    columns: Collection[str] | None = None,
 ) -> list[Verdict]:
-    """The verdicts that `JUDGES` has for the job's decoder, in that order; judging: their levels.
+    """The verdicts that `JUDGES` has for the job's decoder, in that order; judging: their levels; columns:
+    those alone that have one of these names in JUDGES.
 
     bracket: holds the exact total variation between the sequences of a biased decoder and the target's; found
     here where there is none. Where the prediction is a bracket (`Prediction.error_bound`), means are judged
@@ -89,7 +91,8 @@ def judge(
     after every batch after which it might have stopped. Raises SimlabError for a decoder that `JUDGES` lacks.
     """
     claims = Claims(name, job, result, prediction, judging or Judging(), bracket)
-    return [verdict(claims) for verdict in judges_of(job.task.decoder).values()]
+    judges = judges_of(job.task.decoder)
+    return [judges[column](claims) for column in judges if columns is None or column in columns]
 
 
 def judges_of(decoder: Decoder) -> dict[str, Callable[[Claims], Verdict]]:

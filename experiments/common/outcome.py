@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,9 +79,12 @@ class Presentation:
             self._predictions[job.task.id] = predict(job.pair, job.task.decoder)
         return self._predictions[job.task.id]
 
-    def judge(self, name: str, job: Job, bracket: Bracket | None = None) -> list[Verdict]:
-        """The verdicts on a job, at the settings' levels."""
-        return judge(name, job, self.result(job), self.prediction(job), bracket, self.settings.judging)
+    def judge(
+        self, name: str, job: Job, bracket: Bracket | None = None, columns: Collection[str] | None = None
+    ) -> list[Verdict]:
+        """The verdicts on a job, at the settings' levels; columns: those of `JUDGES` that are wanted."""
+        levels = self.settings.judging
+        return judge(name, job, self.result(job), self.prediction(job), bracket, levels, columns)
 
     def figure(
         self, name: str, caption: str, figure, table: Iterable[dict], jobs: Iterable[Job] = (), **origin: str

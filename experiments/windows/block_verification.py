@@ -16,7 +16,7 @@ from simlab.experiments.common.estimates import all_at_once, calls_of, per_call,
 from simlab.experiments.common.jobs import instance, job
 from simlab.experiments.common.outcome import Exhibit, Presentation, rows
 from simlab.experiments.common.settings import Settings
-from simlab.experiments.windows.expected_work import fixed, judged
+from simlab.experiments.windows.expected_work import fixed
 from simlab.experiments.windows.options import Options
 from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_curves
@@ -25,7 +25,7 @@ from simlab.runs import Job
 
 VERIFIED = {"token": "token by token", "block": "as a block"}
 
-CLAIMS = ("tokens follow the target", "E[target calls]", "distribution of target calls", "E[drafted tokens]")
+JUDGED = ("verdict_tokens", "verdict_target_calls", "verdict_target_calls_law", "verdict_drafted_tokens")
 
 CAPTION = (
     "Block verification against token verification on {name}, T = {horizon}, with the bonus token. (a) "
@@ -62,7 +62,7 @@ def present_block(
         table += rows(windows, found, true, verified=way)
         for window, one in zip(options.blocks, jobs[way], strict=True):
             if way == "block" or window not in options.simulated:  # those are judged as windows
-                verdicts += judged(told, f"{told.title}, verified {word}, window {window}", one, *CLAIMS)
+                verdicts += told.judge(f"{told.title}, verified {word}, window {window}", one, columns=JUDGED)
     saved = _saved(settings, exact)
     table += [
         {"verified": "block", "x": window, **{name: float(line[i]) for name, line in saved.items()}}

@@ -17,7 +17,7 @@ import numpy as np
 from simlab.cost import CostModel
 from simlab.decoders import ConfidenceSpeculative, Decoder, Speculative
 from simlab.decoders.policy import Policy
-from simlab.evidence import Interval, Verdict
+from simlab.evidence import Interval
 from simlab.experiments.common.estimates import speedup_of, stacked
 from simlab.experiments.common.outcome import Presentation
 from simlab.pairs import ChainPair
@@ -161,12 +161,6 @@ def speedup_points(told: Presentation, jobs: list[Job], cost: CostModel, confide
     intervals = [speedup_of(one, told.result(one), cost, confidence) for one in jobs]
     exact = [cost.speedup(told.prediction(one)) for one in jobs]
     return Points(stacked(intervals), np.array(exact))
-
-
-def judged(told: Presentation, name: str, one: Job, *claims: str) -> list[Verdict]:
-    """The verdicts on a job whose claim is one of these, as its name ends."""
-    verdicts = told.judge(name, one)
-    return [verdict for verdict in verdicts if verdict.name.removeprefix(f"{name}: ") in claims]
 
 
 def _linear(shape: CostModel, times) -> Work:

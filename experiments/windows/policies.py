@@ -27,7 +27,6 @@ from simlab.experiments.windows.expected_work import (
     at_ratio,
     confident,
     decoder_work,
-    judged,
     memoryless_window,
     shape_of,
     speedup_points,
@@ -66,7 +65,7 @@ CURVE_RATIOS = (0.002, 1.0)
 FINE = 41
 """Cost ratios of a curve, beside those that are simulated and the settings' own."""
 
-CLAIMS = ("E[N_rej]", "tokens follow the target", "E[target calls]", "E[drafted tokens]")
+JUDGED = ("verdict", "verdict_tokens", "verdict_target_calls", "verdict_drafted_tokens")
 
 CAPTION = (
     "Policies of how long to draft on {name}, T = {horizon}, against the cost ratio, the cost of a drafted "
@@ -177,7 +176,8 @@ def _points(
         intervals.append([float(end[0]) for end in found.interval])
         exact.append(float(found.exact[0]))
         if one.task.id not in seen:
-            verdicts += judged(told, f"{told.title}, {CHOICES[choice]}, cost ratio {ratio:g}", one, *CLAIMS)
+            name = f"{told.title}, {CHOICES[choice]}, cost ratio {ratio:g}"
+            verdicts += told.judge(name, one, columns=JUDGED)
         seen.add(one.task.id)
     return Points(stacked(intervals), np.array(exact)), verdicts
 

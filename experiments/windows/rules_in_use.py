@@ -36,12 +36,11 @@ from simlab.experiments.windows.expected_work import (
     UNIT,
     at_ratio,
     fixed,
-    judged,
     shape_of,
     speedup_points,
 )
 from simlab.experiments.windows.options import Options
-from simlab.experiments.windows.policies import CLAIMS, curve_ratios, times_along
+from simlab.experiments.windows.policies import JUDGED, curve_ratios, times_along
 from simlab.pairs import ChainPair
 from simlab.report import new_figure, residual_axes, shared_legend, style
 from simlab.report.curves import Curve, draw_curves, draw_optimum
@@ -151,7 +150,7 @@ def present_rules(
     points, verdicts = {}, []
     for name in SIMULATED:
         points[name] = _points(told, options, jobs[name])
-        verdicts += judged(told, f"{told.title}, {LINES[name]}", jobs[name], *CLAIMS)
+        verdicts += told.judge(f"{told.title}, {LINES[name]}", jobs[name], columns=JUDGED)
         table += rows(options.ratios, *points[name], panel=settings.pair_name, rule=name, kind="simulated")
     figure = _draw(settings, options, panels, points)
     caption = CAPTION.format(

@@ -20,7 +20,6 @@ from simlab.experiments.windows.expected_work import (
     Points,
     Work,
     fixed,
-    judged,
     memoryless_window,
     shape_of,
     speedup_points,
@@ -48,12 +47,12 @@ CAPTION = (
 
 DASHED = "dashed: memoryless formula"
 
-CLAIMS = (
-    "E[N_rej]",
-    "tokens follow the target",
-    "E[target calls]",
-    "distribution of target calls",
-    "E[drafted tokens]",
+JUDGED = (
+    "verdict",
+    "verdict_tokens",
+    "verdict_target_calls",
+    "verdict_target_calls_law",
+    "verdict_drafted_tokens",
 )
 """What is judged of a job on the pair."""
 
@@ -90,13 +89,13 @@ def present_speedup(
         table += _rows(series, windows, formula, exact, options, found)
         for window, one in zip(options.simulated, jobs[acceptance], strict=True):
             name = f"{told.title}, {series}, window {window}"
-            verdicts += judged(told, name, one, "E[target calls]", "E[drafted tokens]")
+            verdicts += told.judge(name, one, columns=JUDGED[2::2])
     found = speedup_points(told, jobs[None], cost, confidence)
     formula = memoryless.speedup(mean_acceptance(pair), windows, cost)
     exact = _speedups(window_work(pair, options.longest, shape_of(cost)), cost.ratio)
     table += _rows(settings.pair_name, windows, formula, exact, options, found)
     for window, one in zip(options.simulated, jobs[None], strict=True):
-        verdicts += judged(told, f"{told.title}, window {window}", one, *CLAIMS)
+        verdicts += told.judge(f"{told.title}, window {window}", one, columns=JUDGED)
     figure = _draw(settings, options, pair, chains, (formula, exact, found))
     caption = CAPTION.format(
         ratio=cost.ratio, horizon=options.horizon, name=settings.pair_name, own=pair.horizon,

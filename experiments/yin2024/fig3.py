@@ -101,7 +101,7 @@ def _curve(told: Presentation, curve: Curve) -> tuple[Interval, list[float], lis
         ends.append((distance - estimate, distance - high, distance - low))
         exact.append(distance - told.prediction(one).expected_rejections)
         name = f"{TITLE}, {curve.panel} {curve.label}, {count} draft{'s' * (count > 1)}"
-        verdicts += told.judge(name, one)[:1]
+        verdicts += told.judge(name, one, columns=["verdict"])
     return stacked(ends), exact, verdicts
 
 

@@ -145,9 +145,9 @@ def _present_drafts(told: Presentation, jobs: list[Job]) -> tuple[list[Verdict],
         lower.set_xlabel("drafts tried at a fresh position")
         upper.legend(loc="upper right")
     table = rows(drafts, interval, exact, panel="drafts", limit=limit)
-    verdicts = [
-        told.judge(f"{told.title}, {count} drafts", one)[0] for count, one in zip(drafts, jobs, strict=True)
-    ]
+    verdicts = []
+    for count, one in zip(drafts, jobs, strict=True):
+        verdicts += told.judge(f"{told.title}, {count} drafts", one, columns=["verdict"])
     return verdicts, told.figure("fig5_drafts", CAPTIONS["fig5_drafts"], figure, table, jobs)
 
 

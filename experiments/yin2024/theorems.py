@@ -19,7 +19,7 @@ from simlab.decoders import BatchSpeculative, BiasedSpeculative, Speculative
 from simlab.errors import SimlabError
 from simlab.evidence import Verdict
 from simlab.experiments.common.jobs import Planned, instance, job
-from simlab.experiments.common.judge import judge
+from simlab.experiments.common.judge import judge, judges_of
 from simlab.experiments.common.options import counts_of
 from simlab.experiments.common.outcome import Outcome, Presentation
 from simlab.experiments.common.settings import Settings, only_point
@@ -255,8 +255,8 @@ def _verdicts(told: Presentation, one: Job, loss: Bracket | None = None, **exact
     """
     exact.setdefault("token_marginals", theorem1.target_tokens(one.pair))
     prediction = dataclasses.replace(told.prediction(one), **exact)
-    mean, _, *others = judge("", one, told.result(one), prediction, loss, told.settings.judging)
-    return [mean, *others]
+    columns = [column for column in judges_of(one.task.decoder) if column != "verdict_law"]
+    return judge("", one, told.result(one), prediction, loss, told.settings.judging, columns)
 
 
 def _told(told: Presentation, chosen: Iterable[Listed]) -> Iterator[Check]:

@@ -13,6 +13,7 @@ from simlab.evidence.verdict import (
     MISS,
     Status,
     Verdict,
+    at_each,
     check_finite,
     error_shares,
     judge_mean,
@@ -145,5 +146,4 @@ def rate_verdict(
 
 def _intervals(values, most: float, error: float, miss: float) -> tuple[Interval, Interval]:
     """The intervals at the false alarm and at the miss."""
-    interval = sample_mean_interval_at(values, most, error)
-    return interval, interval if error == miss else sample_mean_interval_at(values, most, miss)
+    return at_each((error, miss), lambda level: sample_mean_interval_at(values, most, level))

@@ -14,7 +14,7 @@ import numpy as np
 from simlab.checks import check_number
 from simlab.errors import SimlabError
 from simlab.evidence.mean import signed_mean_interval_at
-from simlab.evidence.verdict import FALSE_ALARM, MISS, Verdict, error_shares, judge_mean, method_of
+from simlab.evidence.verdict import FALSE_ALARM, MISS, Verdict, at_each, error_shares, judge_mean, method_of
 
 
 def two_sample_verdict(
@@ -40,12 +40,11 @@ def two_sample_verdict(
     values, others = _checked(values, most), _checked(others, most)
     pairs = min(len(values), len(others))
     differences = _grouped(values, pairs) - _grouped(others, pairs)
-    errors = error_shares(false_alarm, miss)
-    first = signed_mean_interval_at(differences, most, errors[0])
     return judge_mean(
         name,
-        first,
-        first if errors[0] == errors[1] else signed_mean_interval_at(differences, most, errors[1]),
+        *at_each(
+            error_shares(false_alarm, miss), lambda error: signed_mean_interval_at(differences, most, error)
+        ),
         0.0,
         trajectories=pairs,
         method=method_of(1),

@@ -28,13 +28,17 @@ a union over the sizes).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 
 from simlab.errors import SimlabError
 from simlab.evidence.interval import ROUNDING, Interval
+
+Made = TypeVar("Made")
 
 FALSE_ALARM = MISS = 1e-6
 """The probabilities with which a true claim may FAIL, and a discrepancy of more than `detectable` may not."""
@@ -163,3 +167,10 @@ def error_share(error: float, looks: int = 1, name: str = "false_alarm") -> floa
 def error_shares(false_alarm: float, miss: float, looks: int = 1) -> tuple[float, float]:
     """The false alarm and the miss that each of `looks` sizes may spend."""
     return error_share(false_alarm, looks), error_share(miss, looks, "miss")
+
+
+def at_each(errors: tuple[float, float], made: Callable[[float], Made]) -> tuple[Made, Made]:
+    """What is made at the false alarm and at the miss, once where they are the same."""
+    alarm, miss = errors
+    first = made(alarm)
+    return first, first if alarm == miss else made(miss)

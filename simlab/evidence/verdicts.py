@@ -16,6 +16,7 @@ from simlab.evidence.verdict import (
     FALSE_ALARM,
     MISS,
     Verdict,
+    at_each,
     detectable_of,
     error_share,
     error_shares,
@@ -47,7 +48,7 @@ def mean_verdict(
     histogram, looks = check_histogram(histogram), check_count("looks", looks)
     return judge_mean(
         name,
-        *(mean_interval_at(histogram, error) for error in error_shares(false_alarm, miss, looks)),
+        *at_each(error_shares(false_alarm, miss, looks), lambda error: mean_interval_at(histogram, error)),
         exact,
         trajectories=int(histogram.sum()),
         method=method_of(looks),
@@ -74,10 +75,10 @@ def running_mean_verdict(
     malformed sums, an exact value that is not finite, or a false_alarm or miss outside [1e-100, 1).
     """
     totals = np.sum(batch_sums, axis=0, keepdims=True) if np.ndim(batch_sums) == 2 else batch_sums
-    ends = [
-        Interval(*(float(end[-1]) for end in confidence_sequence_at(totals, bound, level)))
-        for level in error_shares(false_alarm, miss)
-    ]
+    ends = at_each(
+        error_shares(false_alarm, miss),
+        lambda level: Interval(*(float(end[-1]) for end in confidence_sequence_at(totals, bound, level))),
+    )
     return judge_mean(
         name,
         *ends,
@@ -179,7 +180,10 @@ def total_variation_verdict(
     strayed, stayed = deviations[1:].any(), deviations @ missing / deviations.sum()
     return _judge_share(
         name,
-        *(total_variation_interval_at(deviations, error) for error in error_shares(false_alarm, miss, looks)),
+        *at_each(
+            error_shares(false_alarm, miss, looks),
+            lambda error: total_variation_interval_at(deviations, error),
+        ),
         (low, high),
         refuted=(bool(strayed), bool(stayed > NEARLY / error_share(false_alarm, looks))),
         statistic="total variation",
@@ -209,7 +213,9 @@ def win_rate_verdict(
     low is 1, half a point that was won, or lost. Raises SimlabError as `share_interval` does, and for ends
     that are not probabilities low <= high or an error outside [1e-100, 1). Source: `share_interval`.
     """
-    intervals = [share_interval_at(half_points, matches, error) for error in error_shares(false_alarm, miss)]
+    intervals = at_each(
+        error_shares(false_alarm, miss), lambda error: share_interval_at(half_points, matches, error)
+    )
     return _judge_share(
         name,
         *intervals,
@@ -272,8 +278,7 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
     error, missing = error_shares(false_alarm, miss, looks)
     band = clopper_pearson(hits, trajectories, error / (2 * hits.size))
     outside = _outside(hits, trajectories, band, exact)
-    # A given discrepancy has its cell and its direction, so missing it takes one tail of one cell.
-    detectable = detectable_of(band, clopper_pearson(hits, trajectories, missing))
+    detectable = _detectable_in_cells(hits, trajectories, band, error / (2 * hits.size), missing)
     distance = np.abs(scaled_residuals(band, exact))
     index = np.unravel_index(np.argmax(np.where(outside, 2 + distance, np.minimum(distance, 1))), hits.shape)
     return Verdict(
@@ -292,6 +297,25 @@ def _judge_cells(name, hits, trajectories, exact, *, cell, resolution, false_ala
         trajectories=trajectories,
         method=method_of(looks),
     )
+
+
+def _detectable_in_cells(hits, trajectories, band, tail: float, missing: float) -> float:
+    """The discrepancy of any cell that would have been flagged; tail: what the band's ends may miss.
+
+    A given discrepancy has its cell and its direction, so missing it takes one tail of one cell. That tail is
+    the larger as a rule: then a cell's interval lies within its band, and a band less wide than what would
+    be seen in the widest one need not be looked at.
+    """
+
+    def seen_in(which) -> float:
+        part = Interval(*(end[which] for end in band))
+        return detectable_of(part, clopper_pearson(hits[which], trajectories, missing))
+
+    if missing < tail:
+        return seen_in(...)
+    width = band.high - band.low
+    least = seen_in(width == width.max())
+    return seen_in(width >= least * (1 - ROUNDING))
 
 
 def _outside(hits, trajectories, band, exact) -> np.ndarray:

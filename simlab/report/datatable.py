@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import math
 import re
@@ -49,6 +50,7 @@ class DataTable:
     left_out: int
 
 
+@functools.lru_cache(maxsize=256)  # a page asks for each table when it is read and when it is shown
 def data_table(text: str) -> DataTable:
     """The table in a CSV text with one line of headings. Short lines count as filled up with empty cells."""
     lines = [line for line in csv.reader(io.StringIO(text)) if line]

@@ -11,7 +11,7 @@ from simlab.errors import SimlabError
 _DROPPED = ("metadata", "title", "style")  # the page says it, or says it for all figures at once
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-_DECIMALS = re.compile(r"(\.\d\d)\d+")
+_DECIMALS = re.compile(r"(?<=\.\d\d)\d+")
 _MEASURES = ("d", "x", "y", "points")
 
 
@@ -107,7 +107,9 @@ def _attribute(name: str, value: str, prefix: str, colours: set[str]) -> str:
     if name == "href":
         return f"#{prefix}{value[1:]}" if value.startswith("#") else value
     if name in _MEASURES:
-        return _DECIMALS.sub(r"\1", " ".join(value.split()))
+        return _DECIMALS.sub("", " ".join(value.split()))
+    if "#" not in value:
+        return value
     value = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
     colours.update(found.lower() for found in _COLOUR.findall(value))
     return _COLOUR.sub(lambda found: f"var({colour_name(found[0])})", value)

@@ -16,6 +16,7 @@ solver's prices are put right likewise and prove that no algorithm costs less by
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -66,13 +67,10 @@ def least_rejection(draft_row, target_row) -> float:
     fails. Source: the program of which Theorem 2 of Yin et al. 2024 claims the optimum, TV(draft, target).
     """
     draft, target = _distribution("draft_row", draft_row), _distribution("target_row", target_row)
-    from scipy.sparse import eye_array, hstack
-
     states = len(target)
-    one = eye_array(states, format="csr")
     solution = _solve(
         cost=np.concatenate([-np.ones(states), np.zeros(states)]),
-        equal=hstack([one, one], format="csr"),
+        equal=_accepted_and_replaced(states),
         to=target,
         most=np.concatenate([draft, np.full(states, np.inf)]),
     )
@@ -94,14 +92,10 @@ def least_loss(accepted, target_row) -> tuple[float, np.ndarray]:
     if accepted.shape != target.shape or not (accepted >= 0).all() or accepted.sum() > 1 + 1e-9:
         raise SimlabError(f"accepted: give {target.shape} masses >= 0 of sum at most 1, a token each")
     rejected = max(1.0 - accepted.sum(), 0.0)
-    from scipy.sparse import coo_array, eye_array, hstack, vstack
-
     states = len(target)
-    one = eye_array(states, format="csr")
-    distribution = coo_array(np.concatenate([np.ones(states), np.zeros(2 * states)])[None])
     solution = _solve(  # accepted + replaced - above + below = target, sum replaced = rejected
         cost=np.concatenate([np.zeros(states), np.full(2 * states, 0.5)]),
-        equal=vstack([hstack([one, -one, one]), distribution], format="csr"),
+        equal=_replaced_above_below(states),
         to=np.append(target - accepted, rejected),
     )
     replacement = np.maximum(solution[:states], 0.0)
@@ -327,6 +321,25 @@ def _paths(pair: ChainPair, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         mass = (mass[:, None] * (target / target.sum(axis=1, keepdims=True))[last]).ravel()
         last = np.tile(np.arange(pair.states), len(last))
     return np.concatenate(drafts), mass
+
+
+@functools.lru_cache(maxsize=4)
+def _accepted_and_replaced(states: int) -> csr_array:
+    """The sums that are the target's row in `least_rejection`, the same for all rows of one length."""
+    from scipy.sparse import eye_array, hstack
+
+    one = eye_array(states, format="csr")
+    return hstack([one, one], format="csr")
+
+
+@functools.lru_cache(maxsize=4)
+def _replaced_above_below(states: int) -> csr_array:
+    """The left sides of the equations of `least_loss`, the same for all rows of one length."""
+    from scipy.sparse import coo_array, eye_array, hstack, vstack
+
+    one = eye_array(states, format="csr")
+    distribution = coo_array(np.concatenate([np.ones(states), np.zeros(2 * states)])[None])
+    return vstack([hstack([one, -one, one]), distribution], format="csr")
 
 
 def _solve(cost, equal, to, most=np.inf) -> np.ndarray:

@@ -208,7 +208,7 @@ def _characteristic(pair: ChainPair, chains, frequencies) -> np.ndarray:
     frequencies = np.asarray(frequencies)
     kind = float if frequencies.dtype.kind == "c" else complex
     found = np.empty((len(chains), pair.states, len(frequencies)), kind)
-    block = max(2**17 // (len(chains) * pair.states**2), 1)  # of the size of a core's cache
+    block = max(2**15 // (len(chains) * pair.states**2), 1)  # well within a core's cache
     stationary = all(chain.strides[0] == 0 for chain in (pair.target, *chains))
     for start in range(0, len(frequencies), block):
         some = frequencies[start : start + block]
