@@ -133,7 +133,7 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     typeset_once()
-    svg, pdf = io.BytesIO(), io.BytesIO()
+    svg, pdf = io.StringIO(), io.BytesIO()
     told = "\n".join(f"{key}: {value}" for key, value in metadata.items())
     # In the style too: the salt of the ids and the resolution are looked up when drawing.
     with style(), fonts_found_once(), measured_once(figure):
@@ -152,7 +152,7 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
 
             origin = {"Title": name, "Subject": told, "Creator": "simlab", "CreationDate": None}
             FigureCanvasPdf(figure).print_pdf(pdf, metadata=origin)
-    pictures = {"png": png, "svg": svg.getvalue()}
+    pictures = {"png": png, "svg": svg.getvalue().encode()}
     return pictures | ({"pdf": pdf.getvalue()} if "pdf" in further else {})
 
 

@@ -222,13 +222,13 @@ def _masses(slopes, ratios, target, proposed, multipliers, steps) -> tuple[np.nd
     below = np.concatenate([np.zeros((states, steps)), wanted[:, : len(multipliers) - steps]], axis=1)
     wanted[:, -1] = np.inf  # from multiplier 0 on any mass is welcome
     below, wanted = below.T.copy(), wanted.T.copy()  # a multiplier's are looked up together
-    goal = target[:, None, :]
+    goal, everywhere = target[:, None, :], bool((target > 0).all())
 
     def at(index: np.ndarray) -> np.ndarray:
         least = np.take(below, index, axis=0)
         least *= goal
         most = np.take(wanted, index, axis=0)
-        np.multiply(most, goal, out=most, where=most < np.inf)
+        np.multiply(most, goal, out=most, where=True if everywhere else most < np.inf)
         return np.minimum(most, np.maximum(least, proposed, out=least), out=most)
 
     low = np.zeros(proposed.shape[:2], np.int64)
@@ -247,11 +247,12 @@ def _costs(masses, proposed, target, ratios, replaced, loss) -> tuple[np.ndarray
     """(E[replacements], loss) of a prefix at each node, (V, G) each, for the masses chosen there."""
     ratio = np.minimum(_divided(masses, target, 0.0), ratios[-1])
     index = np.clip(np.searchsorted(ratios, ratio, side="right") - 1, 0, len(ratios) - 2)
-    part = (ratio - ratios[index]) / np.diff(ratios)[index]
-    every = np.arange(len(target))
+    part = (ratio - ratios.take(index)) / np.diff(ratios).take(index)
+    node = index + len(ratios) * np.arange(len(target))  # of the token y, among all of a table
     later = []
     for table in (replaced, loss):
-        value = table[every, index] + part * (table[every, index + 1] - table[every, index])
+        value = table.take(node)
+        value += part * (table.take(node + 1) - value)
         later.append((target[:, None, :] * value).sum(axis=-1))
     return np.maximum(masses - proposed, 0.0).sum(axis=-1) + later[0], later[1]
 

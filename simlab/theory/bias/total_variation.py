@@ -44,6 +44,8 @@ WORK = 2e8
 
 LEAST_CELLS, MOST_CELLS = 32, 20_000
 
+KEPT = 2**16
+"""Up to about so many pairs of tokens the rows of steps are kept: some megabytes."""
 
 WHAT = "total variation"
 
@@ -121,23 +123,27 @@ class _Step(NamedTuple):
 class _Steps:
     """The steps of two chains, with rows that sum to 1, made when they are asked for.
 
-    Two stationary chains have one step, made once.
+    Two stationary chains have one step, made once. Others are gone through five times: their steps are kept
+    where that takes little memory, else the last one is.
     """
 
     def __init__(self, output, target) -> None:
         self._output, self._target = output, target
         self._same = len(output) > 0 and all(rows.strides[0] == 0 for rows in (output, target))
-        self._made: tuple[int, _Step] | None = None
+        self._made: dict[int, _Step] = {}
         self.states = output.shape[-1]
+        self._kept = max(KEPT // self.states**2, 1)
 
     def __len__(self) -> int:
         return len(self._output)
 
     def __getitem__(self, t: int) -> _Step:
         t = 0 if self._same else t
-        if self._made is None or self._made[0] != t:
-            self._made = t, self._make(t)
-        return self._made[1]
+        if t not in self._made:
+            if len(self._made) >= self._kept:
+                self._made.clear()
+            self._made[t] = self._make(t)
+        return self._made[t]
 
     def _make(self, t: int) -> _Step:
         output, target = (
@@ -263,7 +269,7 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> 
             later[y, 1:] += upper
         later[:, -1] += np.where(good, 0.0, q_over * half[-1])
         later[:, 0] += np.where(lost, 0.0, k_under / half[0])
-        later *= later >= NEGLIGIBLE
+        np.copyto(later, 0.0, where=later < NEGLIGIBLE)
         now, new = new, now
     mass = now.cells[0]
     return total + _last_step(steps[len(steps) - 1], mass * half, mass / half)
@@ -298,7 +304,7 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) ->
             later[:, y] = (parts @ now.moved(rows, by))[:, 0]
         later[..., -1] += np.where(good, 0.0, beyond)
         later[..., 0] += np.where(lost, 0.0, below)
-        later *= later >= NEGLIGIBLE
+        np.copyto(later, 0.0, where=later < NEGLIGIBLE)
         total += float(np.maximum(beyond[0] - beyond[1], 0.0) @ good)
         now, new = new, now
     return total + _last_step(steps[len(steps) - 1], *now.cells)
@@ -334,4 +340,4 @@ def _last(masses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The sum of the last lengths[x, y] cells of row x, (.., V, V), of masses (.., V, N)."""
     sums = np.zeros((*masses.shape[:-1], masses.shape[-1] + 1))
     np.cumsum(masses[..., ::-1], axis=-1, out=sums[..., 1:])
-    return np.take_along_axis(sums, np.broadcast_to(lengths, (*masses.shape[:-1], lengths.shape[1])), axis=-1)
+    return sums[..., np.arange(len(lengths))[:, None], lengths]
