@@ -51,11 +51,11 @@ def log_tilted(counts: np.ndarray, wanted: np.ndarray, event: np.ndarray) -> np.
     return TILTS.reshape(-1, *[1] * hits.ndim) * hits - price
 
 
-def log_mean(logs: np.ndarray, axis: int = 0) -> np.ndarray:
-    """log of the mean of exp(logs) along an axis, without overflow."""
+def log_mean(logs: np.ndarray) -> np.ndarray:
+    """log of the mean of exp(logs) along the first axis, without overflow."""
     logs = np.asarray(logs, dtype=float)
-    top = logs.max(axis=axis, keepdims=True)
+    top = np.maximum.reduce(logs)
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(over="ignore"):
-        mean = np.exp(logs - safe).mean(axis=axis)
-    return np.log(mean) + np.squeeze(safe, axis=axis)
+        total = np.add.reduce(np.exp(logs - safe))
+    return np.log(total / len(logs)) + safe

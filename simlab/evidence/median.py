@@ -15,11 +15,11 @@ def median_interval(sample, confidence: float) -> Interval:
     2 P(Binomial(n, 1/2) < k) <= 1 - confidence: at most so often do fewer than k lie on one side of the
     median. Source: order statistics (Thompson 1936). Raises SimlabError where n is too small for any k.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     ordered = np.sort(np.asarray(sample, float))
     n = len(ordered)
-    chances = 2 * binom.cdf(np.arange(n // 2 + 1) - 1, n, 0.5)
+    chances = np.append(0.0, 2 * bdtr(np.arange(n // 2), n, 0.5))
     k = int(np.flatnonzero(chances <= error_of(confidence))[-1])
     if k == 0:
         raise SimlabError(f"{n} observations: too few for a median's interval with confidence {confidence:g}")
