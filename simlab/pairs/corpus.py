@@ -7,6 +7,7 @@ so that every character has a successor and the chain may run on for any horizon
 from __future__ import annotations
 
 import codecs
+import functools
 import os
 import stat
 from pathlib import Path
@@ -51,8 +52,7 @@ def corpus(
         raise SimlabError(
             f"draft_model = {draft_model!r} is not valid; expected one of {', '.join(DRAFT_MODELS)}"
         )
-    text = _closed(read_text(path))
-    tokens, line_break = _encode(text, max_states)
+    tokens, line_break = _encoded(path, max_states)
     states = int(tokens.max()) + 1
     check_fits("pair corpus takes", 24.0 * states**2, f"max_states below {states}")
     seen = tokens[: max(1, round(draft_fraction * len(tokens)))]
@@ -106,7 +106,7 @@ def text_tokens(path: str | None = None, max_states: int = 256) -> np.ndarray:
 
     Raises SimlabError as `corpus` does.
     """
-    return _encode(_closed(read_text(path)), check_count("max_states", max_states, least=2))[0]
+    return _encoded(path, check_count("max_states", max_states, least=2))[0].copy()
 
 
 def read_text(path: str | None) -> str:
@@ -143,6 +143,16 @@ def read_text(path: str | None) -> str:
 def _closed(text: str) -> str:
     """The text with a line break at its end."""
     return text if text.endswith("\n") else text + "\n"
+
+
+def _encoded(path: str | None, max_states: int) -> tuple[np.ndarray, int]:
+    """The tokens of the text at `path`, and the line break's."""
+    return _built_in(max_states) if path is None else _encode(_closed(read_text(path)), max_states)
+
+
+@functools.lru_cache(maxsize=1)  # pairs of one text with drafts of many qualities ask for it again
+def _built_in(max_states: int) -> tuple[np.ndarray, int]:
+    return _encode(_closed(read_text(None)), max_states)
 
 
 def _encode(text: str, max_states: int) -> tuple[np.ndarray, int]:

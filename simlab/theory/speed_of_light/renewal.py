@@ -130,13 +130,11 @@ def _dirichlet_cells(law: Dirichlet, edges: np.ndarray) -> tuple[np.ndarray, np.
     from scipy.special import betainc, betaincc
 
     a, d = law.concentration, (law.states - 1) * law.concentration
-    low, high = edges[1:], edges[:-1]
     # Each difference from the side on which the distribution function is small.
+    near_one = int(np.count_nonzero(edges[1:] > 0.5))
     mass, number = (
-        np.where(
-            low > 0.5,
-            betaincc(first, d, low) - betaincc(first, d, high),
-            betainc(first, d, high) - betainc(first, d, low),
+        np.append(
+            np.diff(betaincc(first, d, edges[: near_one + 1])), -np.diff(betainc(first, d, edges[near_one:]))
         )
         for first in (a + 1, a)
     )
