@@ -69,12 +69,10 @@ def least_calls_to_exclude(wanted: np.ndarray, size: float) -> int:
 
     wanted (rows, cells). The statistics are taken for independent chi-squares, with no rare cells.
     """
-    from scipy.special import (
-        gammaincinv,  # a chi-square's quantile, without the time that scipy.stats takes to load
-    )
+    from scipy.special import gammaincinv
 
     freedoms = np.maximum((wanted > 0).sum(axis=1) - 1, 0)
-    # Where there is no freedom the median is not looked at.
+    # As chi2.ppf has it, without loading scipy.stats; where there is no freedom it is not looked at.
     medians = 2 * gammaincinv(np.maximum(freedoms, 1) / 2, 0.5 ** (1 / len(wanted)))
     low, high = 1, math.ceil(1000 / size**2)
     while low < high:

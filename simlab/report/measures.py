@@ -27,18 +27,17 @@ def measured_once(figure) -> Iterator[None]:
         stack.enter_context(_texts_laid_out_once())
         for axes in figure.axes:
             for axis in (axes.xaxis, axes.yaxis):
-                stack.enter_context(_ticks_found_once(axes, axis))
+                stack.enter_context(_ticks_found_once(figure, axes, axis))
                 stack.enter_context(_ticks_copied(axis))
         yield
 
 
 @contextmanager
-def _ticks_found_once(axes, axis) -> Iterator[None]:
+def _ticks_found_once(figure, axes, axis) -> Iterator[None]:
     update, boxes = (getattr(axis, name, None) for name in ("_update_ticks", "_get_ticklabel_bboxes"))
     if update is None or boxes is None:
         yield
         return
-    figure = axes.get_figure(root=True)
     found, measured = [None, []], [None, ()]
 
     def where() -> tuple:
@@ -106,7 +105,7 @@ def _texts_laid_out_once() -> Iterator[None]:
         look = (
             text.get_text(), hash(text.get_fontproperties()), text.get_rotation(), text.get_rotation_mode(),
             text.get_horizontalalignment(), text.get_verticalalignment(), text._multialignment,
-            text._linespacing, text.get_usetex(), text.get_parse_math(), text.get_figure(root=True).dpi,
+            text._linespacing, text.get_usetex(), text.get_parse_math(), text.figure.dpi,
             type(renderer), getattr(renderer, "dpi", None),
         )  # fmt: skip
         if look not in _LAID_OUT:
