@@ -118,9 +118,10 @@ def _by_orders(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarray
     used, weight, left = np.zeros(1), np.ones(1), np.full(1, draft.sum())  # S, P(order), 1 - s
     mass = np.full(1, target.sum())  # c(S)
     gone = np.zeros((1, 0), int)
-    for _ in range(drafts - 1):
+    for tried in range(1, drafts):
         now = draft / left[:, None]
-        now[np.arange(len(gone))[:, None], gone] = 0.0
+        if tried > 1:
+            now[np.arange(len(gone))[:, None], gone] = 0.0
         wanted = np.maximum(target - used[:, None] * draft, 0.0) / mass[:, None]
         lost = np.maximum(now - wanted, 0.0)
         after = used + mass / left
@@ -133,7 +134,8 @@ def _by_orders(draft: np.ndarray, target: np.ndarray, drafts: int) -> np.ndarray
         weight = weight[node] * lost[node, token] / whole[node]
         left = sums_of_others(now * left[:, None])[node, token]
         used, mass = after[node], mass_after[node]
-        gone = np.column_stack([gone[node], token])
+        if tried < drafts - 1:
+            gone = np.concatenate([gone[node], token[:, None]], axis=1)
     return _expected_excess(draft, target, used + mass / left, weight)
 
 
@@ -143,7 +145,6 @@ def _expected_excess(draft, target, used: np.ndarray, weight: np.ndarray) -> np.
     used, weight = used[order], weight[order]
     probability = np.concatenate([[0.0], np.cumsum(weight)])
     moment = np.concatenate([[0.0], np.cumsum(weight * used)])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(draft > 0, target / draft, np.inf)
-    below = np.searchsorted(used, ratio, side="left")
+    ratio = np.divide(target, draft, out=np.full(len(draft), np.inf), where=draft > 0)
+    below = used.searchsorted(ratio)
     return np.maximum(target * probability[below] - np.where(draft > 0, draft * moment[below], 0.0), 0.0)
