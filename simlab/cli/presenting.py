@@ -6,6 +6,7 @@ one worker they are made in processes of their own, beside the simulation of wha
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,11 @@ SECONDS = {
 }  # fmt: skip
 """About what presenting takes at smoke sizes, of others 1. When nothing is left to be simulated the longest
 start first: else the last to start would keep one process busy while the others have nothing to do."""
+
+
+GARBAGE = (100_000, 20, 20)
+"""How many objects a process that presents makes before Python looks for garbage, as `gc` takes it: some tens
+of megabytes wait for it."""
 
 
 class Presenters:
@@ -52,7 +58,7 @@ class Presenters:
             self._executor = worker_processes(self._processes)
             with signals_blocked():  # the processes inherit it
                 for _ in range(self._processes):
-                    self._executor.submit(import_all, self._names)
+                    self._executor.submit(prepare, self._names)
         return self
 
     def __exit__(self, *_) -> None:
@@ -132,8 +138,9 @@ class Presenters:
             self._done(number, outcome, seconds)
 
 
-def import_all(names: Sequence[str]) -> None:
-    """Import what presenting these experiments takes."""
+def prepare(names: Sequence[str]) -> None:
+    """Make this process ready to present these experiments: import what that takes, and look for garbage
+    seldom, which would be a twentieth of the time."""
     import pandas  # noqa: F401
     import scipy.optimize  # noqa: F401
 
@@ -141,6 +148,8 @@ def import_all(names: Sequence[str]) -> None:
 
     for name in names:
         experiment_module(name)
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
 
 
 def present_experiment(name: str, planned, results) -> tuple[object, float]:
