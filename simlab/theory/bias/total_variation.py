@@ -232,9 +232,11 @@ def _settled(grid: _Grid, future: _Future, length: int) -> tuple[np.ndarray, np.
 
 def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> float:
     """The upper bound. A cell at log ratio r with mass m holds k = m exp(r/2) and q = m exp(-r/2)."""
+    from simlab.theory.bias.moving import add_moved  # it brings a compiler along
+
     cells, half = len(grid.ratios), np.exp(grid.ratios / 2)
-    now, new = _Masses(1, steps.states, cells, cells - 1), _Masses(1, steps.states, cells, cells - 1)
-    now.cells[0, :, grid.zero] = initial
+    mass, later = np.zeros((2, steps.states, cells))
+    mass[:, grid.zero] = initial
     total, seen = 0.0, None
     for t in stepping(range(len(steps) - 1), WHAT):
         step = steps[t]
@@ -243,17 +245,13 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> 
             indices = np.clip(shift / grid.step, -cells, cells)
             whole = np.floor(indices).astype(np.int64)
             part = indices - whole
-            weight = np.sqrt(output) * np.sqrt(target) / np.sinh(grid.step / 2)
-            weights = np.stack(
-                [weight * np.sinh((1 - part) * grid.step / 2), weight * np.sinh(part * grid.step / 2)]
-            )
-            come = [(rows, whole[rows, y], weights[:, rows, y]) for y, rows in _coming(live)]
+            weight = np.where(live, np.sqrt(output) * np.sqrt(target), 0.0) / np.sinh(grid.step / 2)
+            lower, upper = (weight * np.sinh(share * grid.step / 2) for share in (1 - part, part))
             beside = np.where(live, 0.0, output).sum(axis=1)
             reached_k, reached_q = np.where(live, output, 0.0), np.where(live, target, 0.0)
             up, down = np.clip(whole + 1, 0, cells), np.clip(-whole, 0, cells)
             seen = step
         good, lost = _settled(grid, future, t + 1)
-        mass = now.cells[0]
         total += float((mass @ half) @ beside)
         top, bottom = slice(cells - up.max(), None), slice(0, down.max())
         k_over = (reached_k * _last(mass[:, top] * half[top], up)).sum(axis=0)  # leaves at the top
@@ -261,17 +259,13 @@ def _split(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) -> 
         kept = np.where(good, 1.0, half[-1] ** 2)  # what is not at an infinite ratio, or settled
         total += float(np.maximum(k_over - q_over * kept, 0.0).sum())
         k_under = (reached_k * _last((mass[:, bottom] * half[bottom])[:, ::-1], down)).sum(axis=0)
-        later = new.cells[0]
-        for y, (rows, by, parts) in enumerate(come):
-            lower, upper = parts @ now.moved(rows, by)[0]
-            later[y, :-1] = lower
-            later[y, -1] = 0.0
-            later[y, 1:] += upper
+        later[:] = 0.0
+        add_moved(mass, whole, lower, cells - 1, 0, later)
+        add_moved(mass, whole, upper, cells - 1, 1, later)
         later[:, -1] += np.where(good, 0.0, q_over * half[-1])
         later[:, 0] += np.where(lost, 0.0, k_under / half[0])
         np.copyto(later, 0.0, where=later < NEGLIGIBLE)
-        now, new = new, now
-    mass = now.cells[0]
+        mass, later = later, mass
     return total + _last_step(steps[len(steps) - 1], mass * half, mass / half)
 
 
@@ -281,9 +275,11 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) ->
     A prefix's cell is the sum of its rounded shifts: which prefixes share one decides how tight the bound
     is, never whether it holds.
     """
+    from simlab.theory.bias.moving import add_moved
+
     cells = len(grid.ratios)
-    now, new = _Masses(2, steps.states, cells, cells), _Masses(2, steps.states, cells, cells)  # k and q
-    now.cells[:, :, grid.zero] = initial
+    masses, later = np.zeros((2, 2, steps.states, cells))  # k and q
+    masses[:, :, grid.zero] = initial
     total, seen = 0.0, None
     for t in stepping(range(len(steps) - 1), WHAT):
         step = steps[t]
@@ -291,23 +287,22 @@ def _merged(steps: _Steps, initial: np.ndarray, grid: _Grid, future: _Future) ->
         if step is not seen:
             whole = np.rint(np.clip(shift / grid.step, -cells, cells)).astype(np.int64)
             weights = np.where(live, np.stack([output, target]), 0.0)
-            come = [(rows, whole[rows, y], weights[:, None, rows, y]) for y, rows in _coming(live)]
             beside = np.where(live, 0.0, output).sum(axis=1)
             up, down = np.clip(whole, 0, cells), np.clip(-whole, 0, cells)
             seen = step
         good, lost = _settled(grid, future, t + 1)
-        masses, later = now.cells, new.cells
         total += float(masses[0].sum(axis=1) @ beside)
         beyond = (weights * _last(masses[..., cells - up.max() :], up)).sum(axis=1)
         below = (weights * _last(masses[..., : down.max()][..., ::-1], down)).sum(axis=1)
-        for y, (rows, by, parts) in enumerate(come):
-            later[:, y] = (parts @ now.moved(rows, by))[:, 0]
+        later[:] = 0.0
+        for mass, weight, moved in zip(masses, weights, later, strict=True):
+            add_moved(mass, whole, weight, cells, 0, moved)
         later[..., -1] += np.where(good, 0.0, beyond)
         later[..., 0] += np.where(lost, 0.0, below)
         np.copyto(later, 0.0, where=later < NEGLIGIBLE)
         total += float(np.maximum(beyond[0] - beyond[1], 0.0) @ good)
-        now, new = new, now
-    return total + _last_step(steps[len(steps) - 1], *now.cells)
+        masses, later = later, masses
+    return total + _last_step(steps[len(steps) - 1], *masses)
 
 
 def _last_step(step: _Step, k: np.ndarray, q: np.ndarray) -> float:
@@ -316,24 +311,6 @@ def _last_step(step: _Step, k: np.ndarray, q: np.ndarray) -> float:
     for output, target in zip(step.output.T, step.target.T, strict=True):
         total += float(np.maximum(k * output[:, None] - q * target[:, None], 0.0).sum())
     return total
-
-
-def _coming(live: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """For each next token the last tokens that it may come after."""
-    return [(y, np.flatnonzero(column)) for y, column in enumerate(live.T)]
-
-
-class _Masses:
-    """N masses in each cell of each last token, and zeros around them. cells: (N, V, G)."""
-
-    def __init__(self, masses: int, states: int, cells: int, width: int) -> None:
-        padded = np.zeros((masses, states, 3 * cells))
-        self.cells = padded[..., cells : 2 * cells]
-        self._windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=-1)
-
-    def moved(self, rows: np.ndarray, by: np.ndarray) -> np.ndarray:
-        """These rows, each moved up by so many cells, as many as `width`: (N, rows, width), copied."""
-        return self._windows[:, rows, self.cells.shape[-1] - by]
 
 
 def _last(masses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
