@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     process.open_streams()  # first: nothing else may get their numbers
     process.hear_signals()
+    process.look_for_garbage_seldom()
     os.environ["PYTHONSAFEPATH"] = "1"  # no process that is started imports from the working folder
     code = _answered(sys.argv[1:])
     process.ignore_signals()

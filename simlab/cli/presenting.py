@@ -6,12 +6,12 @@ one worker they are made in processes of their own, beside the simulation of wha
 
 from __future__ import annotations
 
-import gc
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, as_completed, wait
 
+from simlab.cli.process import look_for_garbage_seldom
 from simlab.errors import SimlabError
 from simlab.experiments import experiment_module
 from simlab.progress import stepping
@@ -28,11 +28,6 @@ SECONDS = {
 }  # fmt: skip
 """About what presenting takes at smoke sizes, of others 1. When nothing is left to be simulated the longest
 start first: else the last to start would keep one process busy while the others have nothing to do."""
-
-
-GARBAGE = (100_000, 20, 20)
-"""How many objects a process that presents makes before Python looks for garbage, as `gc` takes it: some tens
-of megabytes wait for it."""
 
 
 class Presenters:
@@ -139,8 +134,7 @@ class Presenters:
 
 
 def prepare(names: Sequence[str]) -> None:
-    """Make this process ready to present these experiments: import what that takes, and look for garbage
-    seldom, which would be a twentieth of the time."""
+    """Make this process ready to present these experiments: import what that takes."""
     import pandas  # noqa: F401
     import scipy.optimize  # noqa: F401
 
@@ -148,8 +142,7 @@ def prepare(names: Sequence[str]) -> None:
 
     for name in names:
         experiment_module(name)
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)
+    look_for_garbage_seldom()
 
 
 def present_experiment(name: str, planned, results) -> tuple[object, float]:

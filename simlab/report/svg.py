@@ -42,12 +42,11 @@ def inline_svg(text: str, prefix: str, label: str) -> Drawing:
     for element in root.iter():
         element.tag = _local(element.tag)
         element.tail = None
-        if not (element.text or "").strip():
+        if element.text and element.text.isspace():
             element.text = None
-        element.attrib = {
-            _local(name): _attribute(_local(name), value, prefix, colours)
-            for name, value in element.attrib.items()
-        }
+        if element.attrib:
+            named = [(_local(name), value) for name, value in element.attrib.items()]
+            element.attrib = {name: _attribute(name, value, prefix, colours) for name, value in named}
     width = _pixels(root.attrib.pop("width", None))
     root.attrib.pop("height", None)
     root.attrib.pop("version", None)
@@ -91,14 +90,15 @@ def _drop_unused_ids(root, body) -> None:
     used = set()
     for element in root.iter():
         for name, value in element.attrib.items():
-            used.update([value[1:]] if _local(name) == "href" else _REFERENCE.findall(value))
+            if "#" in value:
+                used.update([value[1:]] if _local(name) == "href" else _REFERENCE.findall(value))
     for element in root.iter():
         if element is not body and element.get("id") not in used:
             element.attrib.pop("id", None)
 
 
 def _local(name: str) -> str:
-    return name.rpartition("}")[2]
+    return name.rpartition("}")[2] if name[0] == "{" else name
 
 
 def _attribute(name: str, value: str, prefix: str, colours: set[str]) -> str:
