@@ -17,7 +17,6 @@ import numpy as np
 from simlab.errors import SimlabError
 from simlab.report.formulas import fonts_found_once, plain_numbers, titles_stay, typeset_once
 from simlab.report.measures import measured_once
-from simlab.report.png import png_of
 from simlab.report.style import style
 
 if TYPE_CHECKING:
@@ -143,8 +142,7 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
         figure.dpi = matplotlib.rcParams["savefig.dpi"]
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # on white paper, so that nothing shines through
-        png = png_of(pixels, figure.dpi, {"Title": name, **metadata, "Software": "simlab"})
+        png = _png(canvas, {"Title": name, **metadata, "Software": "simlab"})
         origin = {"Title": name, "Description": told, "Creator": "simlab", "Date": None}
         FigureCanvasSVG(figure).print_svg(svg, metadata=origin)
         if "pdf" in further:
@@ -154,6 +152,20 @@ def _pictures(figure, name: str, metadata: dict[str, str], further: Collection[s
             FigureCanvasPdf(figure).print_pdf(pdf, metadata=origin)
     pictures = {"png": png, "svg": svg.getvalue().encode()}
     return pictures | ({"pdf": pdf.getvalue()} if "pdf" in further else {})
+
+
+def _png(canvas, texts: dict[str, str]) -> bytes:
+    """The picture that the canvas has drawn, and texts by keyword."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_text(keyword, text)
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # on white paper, so that nothing shines through
+    png, dpi = io.BytesIO(), canvas.figure.dpi
+    Image.fromarray(pixels).save(png, format="PNG", dpi=(dpi, dpi), pnginfo=info, compress_level=3)
+    return png.getvalue()
 
 
 def _place(figure) -> None:

@@ -4,10 +4,8 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from simlab.report import new_figure, residual_axes, save, save_figure, style
-from simlab.report.png import png_of
 
 pytestmark = pytest.mark.figures
 
@@ -36,13 +34,3 @@ def test_what_is_found_once_is_what_matplotlib_finds_each_time(tmp_path, monkeyp
     once = pictures(tmp_path / "once")
     monkeypatch.setattr(save, "measured_once", lambda figure: nullcontext())
     assert once == pictures(tmp_path / "each time")
-
-
-def test_a_png_has_the_pixels_the_size_and_the_texts(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    texts = {"Title": "a picture", "Command": "λ ≥ 1, " + "long " * 99}
-    (tmp_path / "x.png").write_bytes(png_of(pixels, 200.0, texts))
-    with Image.open(tmp_path / "x.png") as image:
-        assert image.mode == "RGB" and image.text == texts
-        assert image.info["dpi"] == pytest.approx((200, 200), abs=0.02)
-        assert np.array_equal(np.asarray(image), pixels)
