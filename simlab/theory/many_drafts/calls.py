@@ -185,15 +185,16 @@ def _means(pair: ChainPair, decoder: MultiDraftSpeculative, kernels: _Kernels) -
         else:
             finished = finished + now
         now = product(finished, pair.target[t])
-        for start, mass in under_way.items():
-            i = t - start
-            kept, lost = kernels.step(t, decoder.drafts[i])
-            reached[i] += mass.sum()
-            replaced = product(mass, lost)
+        for children in {decoder.drafts[t - start] for start in under_way}:
+            alike = [start for start in under_way if decoder.drafts[t - start] == children]
+            at, mass = t - np.array(alike), np.array([under_way[start] for start in alike])
+            kept, lost = kernels.step(t, children)
+            replaced, moved = product(mass, lost), _trimmed(product(mass, kept))
+            reached[at] += mass.sum(axis=1)
+            accepted[at] += moved.sum(axis=1)
             rejections[t] += replaced.sum()
-            now = now + replaced
-            under_way[start] = _trimmed(product(mass, kept))
-            accepted[i] += under_way[start].sum()
+            now = now + replaced.sum(axis=0)
+            under_way.update(zip(alike, moved, strict=True))
     return _Means(starts, rejections, reached, accepted)
 
 
