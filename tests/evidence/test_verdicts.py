@@ -19,7 +19,9 @@ from simlab.evidence import (
     pmf_verdict,
     running_mean_verdict,
     total_variation_verdict,
+    verdicts,
 )
+from simlab.evidence.verdict import detectable_of
 
 PMF = np.array([math.comb(20, n) * 0.3**n * 0.7 ** (20 - n) for n in range(21)])
 MEAN = 6.0
@@ -352,3 +354,15 @@ def test_mistakes():
         pmf_verdict("x", [1, 1], [0.5, 0.5], resolution=1, false_alarm=1e-99, looks=100)
     with pytest.raises(SimlabError, match="looks = 0"):
         pmf_verdict("x", [1, 1], [0.5, 0.5], resolution=1, looks=0)
+
+
+@pytest.mark.parametrize("missing", [0.3, 1e-6, 1e-8, 1e-12])
+def test_what_is_detectable_is_that_of_all_cells(missing):
+    random, tail = np.random.default_rng(0), 1e-8
+    for cells in (1, 2, 50):
+        for trials in (1, 9, 40_000):
+            hits = random.multinomial(trials, random.dirichlet(np.full(cells, 0.3)))
+            band = clopper_pearson(hits, trials, tail)
+            whole = detectable_of(band, clopper_pearson(hits, trials, missing))
+            found = verdicts._detectable_in_cells(hits, trials, band, tail, missing)
+            assert found == pytest.approx(whole, rel=1e-12)
