@@ -12,7 +12,8 @@ Cursors that will not be reached are not kept: each waiting cursor stands for at
 as many wait at a bucket or above it as nodes are missing, the buckets below are closed.
 
 A probability is its float64's bits as an integer: floats that are not negative are ordered as these are.
-`search` puts cursors in and takes them out in its own loop, as a call for each would count references.
+`search` puts cursors in and takes them out in its own loop: a call for each would count references to arrays,
+and the search take 40% longer.
 """
 
 from __future__ import annotations

@@ -112,10 +112,7 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
                 continue
             spot = buckets[bucket, 0]
             if spot % CHUNK == 0:
-                if free >= 0:
-                    chunk, free = free, links[free]
-                else:
-                    chunk, used = used, used + 1
+                chunk, free, used = (free, links[free], used) if free >= 0 else (used, free, used + 1)
                 links[chunk] = spot // CHUNK - 1
                 spot = chunk * CHUNK
             chunks[spot, 0], chunks[spot, 1] = bits, node
@@ -133,25 +130,20 @@ def best_first(rows: SortedRows, time: int, token: int, steps: int, found: Found
             free = unload(buckets[at_hand, 0], chunks, links, free, heap)
             buckets[at_hand, 0] = buckets[at_hand, 1] = index = 0
             waiting -= number
-            if number > FRONT:
-                make_heap(heap, number)
-                end, size = 0, number
-            else:
+            end, size = (number, 0) if number <= FRONT else (0, number)
+            if number <= FRONT:
                 sort_front(heap, number, front, keys, same)
-                end, size = number, 0
+            else:
+                make_heap(heap, number)
         if index < end and (size == 0 or before(front[index, 0], front[index, 1], heap[0, 0], heap[0, 1])):
             bits, owner, on_top = front[index, 0], front[index, 1], False
             index += 1
         else:
             bits, owner, on_top = heap[0, 0], heap[0, 1], True
         count += 1
-        row, rank = facts[owner, ROW], facts[owner, CHILDREN]
-        facts[owner, CHILDREN] = rank + 1
-        token = tokens[places[row, START] + rank]
+        token = tokens[places[facts[owner, ROW], START] + facts[owner, CHILDREN]]
         probability[count, 0] = np.int64(bits).view(np.float64)
-        facts[count, ROW] = token if stationary else (row // states + 1) * states + token
-        facts[count, DEPTH], facts[count, CHILDREN] = facts[owner, DEPTH] + 1, 0
-        facts[count, OWNER], facts[count, TOKEN] = owner, token
+        add_child(facts, count, owner, token, states, stationary)
     return count
 
 
@@ -172,13 +164,19 @@ def greedy_chain(rows: SortedRows, time: int, token: int, steps: int, found: Fou
         chance = probability[count, 0] * rows.values[start]
         if chance == 0.0:
             return count
-        token = rows.tokens[start]
-        facts[count, CHILDREN] = 1
         probability[count + 1, 0] = chance
-        facts[count + 1, ROW] = token if stationary else (row // states + 1) * states + token
-        facts[count + 1, DEPTH], facts[count + 1, CHILDREN] = count + 1, 0
-        facts[count + 1, OWNER], facts[count + 1, TOKEN] = count, token
+        add_child(facts, count + 1, count, rows.tokens[start], states, stationary)
     return min(facts.shape[0] - 1, steps)
+
+
+@compiled
+def add_child(facts, node, owner, token, states, stationary):
+    """Make `node` the owner's next child, by that token: all of its facts."""
+    step = facts[owner, ROW] // states
+    facts[owner, CHILDREN] += 1
+    facts[node, ROW] = token if stationary else (step + 1) * states + token
+    facts[node, DEPTH], facts[node, CHILDREN] = facts[owner, DEPTH] + 1, 0
+    facts[node, OWNER], facts[node, TOKEN] = owner, token
 
 
 @compiled
