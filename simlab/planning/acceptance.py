@@ -22,7 +22,7 @@ from simlab.planning.windows import (
 from simlab.theory import memoryless
 
 NOT_LOGGED = (
-    "acceptance is conditional; a logged rate of {:.12g}: acceptance_rate= and window="
+    "for a logged rate of {:.12g}, not conditional, give acceptance_rate= and window="
 )
 
 
